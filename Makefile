@@ -1,0 +1,58 @@
+# make demo: see it work. make test: everything a change must pass. `make` alone lists the targets.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	"$$name" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
+TESTS = $(BIN)/python -m pytest -n auto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-extras check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## the whole flow on real data, into demo-output/ (made anew each time)
+	@rm -rf demo-output
+	@$(BIN)/scalr demo --out demo-output
+
+test: check ## set up once, then format, lint, types, fast tests and doctests
+
+test-extras: $(STAMP) ## every test, the slow ones too, with all optional dependencies
+	@echo "== all tests, slow ones included"
+	@$(TESTS)
+
+check: $(STAMP) ## the same as test
+	@echo "== format"
+	@$(BIN)/ruff format --check .
+	@echo "== lint"
+	@$(BIN)/ruff check .
+	@echo "== types"
+	@$(BIN)/mypy
+	@echo "== tests and doctests"
+	@$(TESTS) -m "not slow"
+
+format: $(STAMP) ## format the code and mend what can be mended by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## time stage one against DuckDB and Polars, into benchmark-output/
+	@$(BIN)/python -m benchmarks.generate --out benchmark-output/generate.json
+
+clean: ## remove what the targets above made, the environment too
+	rm -rf $(VENV) demo-output benchmark-output build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "error: no Python 3.11 or newer was found" >&2; \
+		echo "  expected: python3.11 or a newer python3 (with its venv module) on the PATH" >&2; \
+		echo "  fix: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; fi
+	@if [ ! -x $(BIN)/python ]; then \
+		echo "== setting up $(VENV) with $$($(PYTHON) --version) (once)"; \
+		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
+	@echo "== installing scalr and its dependencies into $(VENV) (once; 1.3 GB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,report,dev]'
+	@touch $@

@@ -1,0 +1,71 @@
+"""The command `scalr`: one module per subcommand, and one place that turns errors into three lines and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated
+
+import typer
+
+import scalr
+from scalr.cli import demo, doctor, generate, init, inspect, run, study
+from scalr.errors import ConfigError, ScalrError
+
+app = typer.Typer(
+    name="scalr",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help=(
+        "Turn users' events of source domains into synthetic events of a sparse target domain, "
+        "and show what they are worth.\n\nStart with [bold]scalr demo[/bold], or with "
+        "[bold]scalr study --source S --target T --out DIR[/bold] on your own logs."
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (demo, init, run, generate, study, inspect, doctor):
+    app.command(module.__name__.rpartition(".")[2], epilog=module.EXAMPLE)(module.command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"scalr {scalr.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> ConfigError:
+    """Return a wrong command line as an error of ours, with the value that was given where there is one."""
+    options = getattr(getattr(error, "param", None), "opts", [])
+    given = [value for name, value in pairwise(arguments) if name in options]
+    return ConfigError(
+        error.format_message().rstrip(".") + (f"; found '{given[-1]}'" if given else ""),
+        expected="a command line as `scalr COMMAND --help` describes it",
+        fix="see the options of the command with --help",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 2 the input is wrong, 130 interrupted, 1 a fault of ours."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except ScalrError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except typer.TyperException as error:
+        print(_usage_error(error, sys.argv[1:] if arguments is None else arguments), file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,136 @@
+"""What the terminal shows: progress while it lasts, tables at the end. Everything goes to stderr but the results."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from scalr.progress import Advance
+
+LONG_SECONDS = 2.0  # a stage that took longer is worth a line in a log file
+PIPE_WIDTH = 140  # characters, where the output goes to a file or another program
+
+
+class Terminal:
+    """Shows progress and tables; `quiet` and `as_json` silence both.
+
+    On a terminal stages have live bars; elsewhere a line each, if they took long. Use it as a context: the display ends
+    with it, and after an error nothing but the error is left.
+    """
+
+    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        self._shows = not quiet and not as_json
+        self._as_json = as_json
+        self._out, self._err = _console(sys.stdout), _console(sys.stderr)
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/green]"),
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._err,
+            disable=not self._shows or not self._err.is_terminal,
+        )
+        self._current: tuple[TaskID, str, float] | None = None
+        self._held: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._end_stage()
+        else:
+            for task in self._progress.tasks:
+                self._progress.update(task.id, visible=False)
+        self._progress.stop()
+        if error is None:
+            for text in self._held:
+                self._err.print(escape(text), soft_wrap=True)
+
+    def stage(self, name: str, total: int | None = None, unit: str = "events") -> Advance:
+        """Begin a stage; see `scalr.progress.Board`."""
+        self._end_stage()
+        task = self._progress.add_task(name, total=total, unit=unit if total is not None else "")
+        self._current = task, name, time.perf_counter()
+        return lambda done: self._progress.advance(task, done)
+
+    def note(self, text: str) -> None:
+        """Show a sentence that stays: at once on a terminal, elsewhere when all has gone well."""
+        if not self._shows:
+            return
+        if self._err.is_terminal:
+            self._progress.console.print(escape(text))
+        else:
+            self._held.append(text)
+
+    def _end_stage(self) -> None:
+        if self._current is None:
+            return
+        current, name, began = self._current
+        self._current = None
+        task = next(task for task in self._progress.tasks if task.id == current)
+        total = task.total if task.total is not None else 1
+        self._progress.update(current, total=total, completed=total)
+        seconds = time.perf_counter() - began
+        if self._shows and not self._err.is_terminal and seconds >= LONG_SECONDS:
+            self._err.print(f"{escape(name)}: {seconds:.1f} s")
+
+    def show(self, *parts: Table | str) -> None:
+        """Print tables and sentences (with Rich markup) to stdout."""
+        if self._shows:
+            for part in parts:
+                self._out.print(part, soft_wrap=isinstance(part, str) and not self._out.is_terminal)
+
+    def result(self, value: Mapping[str, Any]) -> None:
+        """Print the result as JSON where it was asked for."""
+        if self._as_json:
+            print(json.dumps(value, indent=2, default=str, allow_nan=False))
+
+
+def _console(stream: TextIO) -> Console:
+    """Return a console as wide as the terminal; where there is none, wide enough for every table."""
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+def table(title: str, *columns: str) -> Table:
+    """Return an empty table; the first column is for names, the others for numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for place, column in enumerate(columns):
+        made.add_column(column, justify="left" if place == 0 else "right", no_wrap=place > 0)
+    return made
+
+
+def number(value: float | int | None, digits: int = 4) -> str:
+    """Return a number as people read it; a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """Return a signed share as a percentage; a dash for none."""
+    return "–" if value is None else f"{100 * value:+.{digits}f} %".replace("-", "−")

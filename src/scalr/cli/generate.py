@@ -1,0 +1,70 @@
+"""`scalr generate`: stage one alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from scalr.cli import options as o
+from scalr.cli.console import Terminal
+from scalr.cli.jobs import StepOptions, read
+
+EXAMPLE = "Example: scalr generate --source feed.parquet --target ads.parquet --out synthetic --draws 4"
+
+
+def command(
+    source: o.SourceOption,
+    target: o.TargetOption,
+    out: o.OutOption,
+    items: o.ItemsOption = None,
+    user: o.UserOption = None,
+    item: o.ItemOption = None,
+    time: o.TimeOption = None,
+    label: o.LabelOption = None,
+    value: o.ValueOption = None,
+    weight: o.WeightOption = None,
+    time_unit: o.TimeUnitOption = None,
+    ids: o.IdsOption = "auto",
+    drop_nulls: o.DropNullsOption = False,
+    translator: o.TranslatorOption = "cooccurrence",
+    draws: o.DrawsOption = 4,
+    strategy: o.StrategyOption = "sample",
+    temperature: o.TemperatureOption = 1.0,
+    min_support: o.MinSupportOption = 1,
+    history_cap: o.HistoryCapOption = None,
+    window_days: o.WindowOption = None,
+    duplicates: o.DuplicatesOption = "keep",
+    align: o.AlignOption = "value",
+    seed: o.SeedOption = 0,
+    layout: Annotated[
+        Literal["target", "compact"],
+        typer.Option("--layout", help="Write the target log's columns, or integer codes.", rich_help_panel=o.OUTPUT),
+    ] = "target",
+    threads: o.ThreadsOption = None,
+    quiet: o.QuietOption = False,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Draw synthetic target events for all source events, refine them, and write them as Parquet."""
+    from scalr import emit, output, pipeline
+    from scalr.cli.summaries import pair_table, reach, stages_table
+    from scalr.summary import summarise
+
+    output.check_free(out)
+    steps = StepOptions(
+        seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, duplicates, align
+    ).steps()
+    with Terminal(quiet=quiet, as_json=as_json) as terminal:
+        columns = o.columns(user, item, time, label, value, weight)
+        pair, receipt, inputs = read(terminal, source, target, items, columns, time_unit, ids, drop_nulls)
+        if layout == "target":
+            emit.check_columns(pair)
+        generation = pipeline.generate_from(pair, steps, receipt, threads=threads, board=terminal)
+        manifest = pipeline.write_generation(generation, out, layout=layout, inputs=inputs, board=terminal)
+    terminal.result(manifest)
+    terminal.show(
+        pair_table(summarise(pair).to_json()),
+        stages_table(manifest["stages"]),
+        f"\n{reach(manifest)}. Report: {out / 'report.html'}",
+        "Whether they help a model is another question: [bold]scalr study[/bold] answers it.",
+    )

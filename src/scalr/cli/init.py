@@ -1,0 +1,43 @@
+"""`scalr init`: a commented configuration made from the logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalr.cli import options as o
+from scalr.cli.console import Terminal
+from scalr.cli.jobs import read
+
+EXAMPLE = "Example: scalr init scalr.yaml --source feed.parquet --target ads.parquet && scalr run scalr.yaml --out run1"
+
+
+def command(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="File to write; never overwritten.")],
+    source: o.SourceOption,
+    target: o.TargetOption,
+    items: o.ItemsOption = None,
+    user: o.UserOption = None,
+    item: o.ItemOption = None,
+    time: o.TimeOption = None,
+    label: o.LabelOption = None,
+    value: o.ValueOption = None,
+    weight: o.WeightOption = None,
+    quiet: o.QuietOption = False,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Look at the logs and write a configuration with every setting, its default and what it means."""
+    from scalr.cli.summaries import pair_table
+    from scalr.configfile import check_new, write_config
+    from scalr.summary import summarise
+
+    check_new(config)
+    with Terminal(quiet=quiet, as_json=as_json) as terminal:
+        columns = o.columns(user, item, time, label, value, weight)
+        pair, _, inputs = read(terminal, source, target, items, columns, None, "auto", False)
+        write_config(config, pair, inputs)
+    summary = summarise(pair).to_json()
+    terminal.result({"config": str(config), "pair": summary})
+    terminal.show(pair_table(summary), f"\nWrote {config}. Next: scalr run {config} --out DIR")

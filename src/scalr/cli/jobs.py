@@ -1,0 +1,111 @@
+"""What several commands do alike: settings from options, reading with progress, showing evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalr.cli import options as o
+from scalr.cli.console import Terminal
+from scalr.receipt import Receipt, Stopwatch
+from scalr.schema import Columns
+
+if TYPE_CHECKING:
+    from scalr.config import Steps
+    from scalr.domain import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """Options of translating, sampling and refining, as the command line gives them."""
+
+    seed: int
+    translator: str
+    draws: int
+    strategy: str
+    temperature: float
+    min_support: int
+    history_cap: int | None
+    window_days: float | None
+    duplicates: str
+    align: str
+
+    def steps(self, **others: dict[str, Any]) -> Steps:
+        """Return checked settings.
+
+        Args:
+            others: Values of further sections, such as `split` and `train`.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        from scalr.config import Steps
+
+        values: dict[str, Any] = {
+            "seed": self.seed,
+            "translate": {
+                "translator": self.translator,
+                "history_cap": self.history_cap,
+                "window_days": self.window_days,
+            },
+            "sample": {
+                "draws_per_event": self.draws,
+                "strategy": self.strategy,
+                "temperature": self.temperature,
+                "min_support": self.min_support,
+            },
+            "refine": {"duplicates": self.duplicates, "align": o.alignment(self.align)},
+            **others,
+        }
+        return Steps.parse(values, "the command line")
+
+
+def read(
+    terminal: Terminal,
+    source: list[str],
+    target: str,
+    items: str | None,
+    columns: Columns,
+    time_unit: o.TimeUnitName | None,
+    ids: o.IdKind,
+    drop_nulls: bool,
+) -> tuple[Pair, Receipt, dict[str, Any]]:
+    """Read the logs, show what is weak in them, and return them with the receipt and the settings of reading."""
+    from scalr.reading import read_pair
+
+    named = o.sources(source)
+    terminal.stage("reading logs")
+    with Stopwatch() as watch:
+        pair = read_pair(
+            named, target, items=items, columns=columns, time_unit=time_unit, ids=ids, drop_nulls=drop_nulls
+        )
+    for warning in pair.warnings:
+        terminal.note(f"! {warning}")
+    rows = len(pair.source) + len(pair.target)
+    settings = {
+        "source": named,
+        "target": target,
+        "items": items,
+        "columns": dict(columns.roles()),
+        "time_unit": time_unit,
+        "ids": ids,
+        "drop_nulls": drop_nulls,
+    }
+    return pair, watch.receipt("read", rows, rows), settings
+
+
+def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
+    """Print the table of arms, the verdict and where the report is."""
+    from rich.markup import escape
+
+    from scalr.cli.summaries import arms_table
+    from scalr.report import verdict
+
+    judged = verdict(content)
+    terminal.show(
+        arms_table(content),
+        f"\n[bold]{escape(judged.headline)}[/bold]",
+        *(escape(sentence) for sentence in judged.sentences),
+        f"\nReport: {out / 'report.html'}",
+    )

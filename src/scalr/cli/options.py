@@ -1,0 +1,194 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from scalr.errors import ConfigError
+from scalr.schema import Columns
+
+TimeUnitName = Literal["s", "ms", "us", "ns", "order"]
+IdKind = Literal["auto", "string"]
+LOGS, STEPS, OUTPUT = "Logs", "Steps", "Output"
+
+SourceOption = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        "-s",
+        metavar="[NAME=]FILES",
+        help="Source log: file, glob or folder of Parquet, CSV or JSON lines. Several: --source feed=a --source video=b",
+        rich_help_panel=LOGS,
+    ),
+]
+TargetOption = Annotated[str, typer.Option("--target", "-t", metavar="FILES", help="Target log.", rich_help_panel=LOGS)]
+ItemsOption = Annotated[
+    str | None,
+    typer.Option("--items", metavar="FILE", help="Item table: titles, values, further columns.", rich_help_panel=LOGS),
+]
+UserOption = Annotated[
+    str | None, typer.Option("--user", metavar="COL", help="Column of user ids.", rich_help_panel=LOGS)
+]
+ItemOption = Annotated[
+    str | None, typer.Option("--item", metavar="COL", help="Column of item ids.", rich_help_panel=LOGS)
+]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COL",
+        help="Column of times: seconds, milliseconds, date, timestamp, or any order.",
+        rich_help_panel=LOGS,
+    ),
+]
+LabelOption = Annotated[
+    str | None, typer.Option("--label", metavar="COL", help="Column of 0 and 1; '' for none.", rich_help_panel=LOGS)
+]
+ValueOption = Annotated[
+    str | None,
+    typer.Option("--value", metavar="COL", help="Column of values (prices); '' for none.", rich_help_panel=LOGS),
+]
+WeightOption = Annotated[
+    str | None,
+    typer.Option("--weight", metavar="COL", help="Column of event weights; '' for none.", rich_help_panel=LOGS),
+]
+TimeUnitOption = Annotated[
+    TimeUnitName | None,
+    typer.Option("--time-unit", help="Unit of integer times; guessed without.", rich_help_panel=LOGS),
+]
+IdsOption = Annotated[
+    IdKind,
+    typer.Option(
+        "--ids",
+        help="'string' reads all ids as text, to join logs of different types.",
+        rich_help_panel=LOGS,
+    ),
+]
+DropNullsOption = Annotated[
+    bool,
+    typer.Option("--drop-nulls", help="Drop (and count) events with a null user, item or time.", rich_help_panel=LOGS),
+]
+TranslatorOption = Annotated[
+    str,
+    typer.Option(
+        "--translator",
+        metavar="NAME",
+        help="How P(target item | user, source item) is estimated.",
+        rich_help_panel=STEPS,
+    ),
+]
+DrawsOption = Annotated[
+    int, typer.Option("--draws", metavar="K", help="Draws per source event.", rich_help_panel=STEPS)
+]
+StrategyOption = Annotated[
+    str,
+    typer.Option(
+        "--strategy",
+        metavar="sample|topk",
+        help="Draw from the distribution, or take its top items.",
+        rich_help_panel=STEPS,
+    ),
+]
+TemperatureOption = Annotated[
+    float, typer.Option("--temperature", help="Below 1 sharper, above 1 flatter draws.", rich_help_panel=STEPS)
+]
+MinSupportOption = Annotated[
+    int,
+    typer.Option(
+        "--min-support", metavar="N", help="Distinct other users behind a pair of items.", rich_help_panel=STEPS
+    ),
+]
+HistoryCapOption = Annotated[
+    int | None,
+    typer.Option(
+        "--history-cap", metavar="N", help="At most N items of one user testify, the latest.", rich_help_panel=STEPS
+    ),
+]
+WindowOption = Annotated[
+    float | None,
+    typer.Option(
+        "--window-days",
+        metavar="D",
+        help="Only target events within D days after the source event testify.",
+        rich_help_panel=STEPS,
+    ),
+]
+DuplicatesOption = Annotated[
+    str,
+    typer.Option(
+        "--duplicates", metavar="keep|best|merge", help="Several events of one user and item.", rich_help_panel=STEPS
+    ),
+]
+AlignOption = Annotated[
+    str,
+    typer.Option(
+        "--align",
+        metavar="LIST",
+        help="Marginals to align: value, popularity, time; 'none' for none.",
+        rich_help_panel=STEPS,
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same events.", rich_help_panel=STEPS)]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="N", min=1, help="All cores without; never changes a result.", rich_help_panel=OUTPUT
+    ),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="New or empty folder; appears finished or not at all.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=OUTPUT)]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead of tables.", rich_help_panel=OUTPUT)
+]
+
+
+def sources(values: list[str]) -> dict[str, str] | str:
+    """Return `--source` values by domain name, or the one unnamed value.
+
+    Raises:
+        ConfigError: If several values are not all named, or a name stands twice.
+    """
+    named = [_name(value) for value in values]
+    if len(values) == 1 and named[0][0] is None:
+        return values[0]
+    found: dict[str, str] = {}
+    for name, files in named:
+        if name is None or name in found:
+            raise ConfigError(
+                f"--source '{files}' has no name of its own" if name is None else f"two sources are called '{name}'",
+                expected="with several sources, each as NAME=FILES with a name of its own",
+                fix="--source feed=feed.parquet --source video=video.parquet",
+            )
+        found[name] = files
+    return found
+
+
+def _name(value: str) -> tuple[str | None, str]:
+    """Split NAME=FILES; a value whose part before '=' looks like a path has no name."""
+    name, found, files = value.partition("=")
+    return (name, files) if found and name and not set(name) & set("/\\.*") else (None, value)
+
+
+def columns(
+    user: str | None, item: str | None, time: str | None, label: str | None, value: str | None, weight: str | None
+) -> Columns:
+    """Return the column names of all logs."""
+    return Columns(user=user, item=item, time=time, label=label, value=value, weight=weight)
+
+
+def alignment(text: str) -> dict[str, list[str]] | None:
+    """Return the alignment settings for a comma-separated list."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return None if names in ([], ["none"]) else {"by": names}

@@ -1,0 +1,41 @@
+"""`scalr run`: everything a configuration names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalr.cli import options as o
+from scalr.cli.console import Terminal
+from scalr.cli.jobs import show_evidence
+
+EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
+
+
+def command(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings, as `scalr init` writes them.")],
+    out: o.OutOption,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="a.b=c", help="Change one setting; may be repeated.", rich_help_panel=o.STEPS),
+    ] = None,
+    threads: o.ThreadsOption = None,
+    quiet: o.QuietOption = False,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Generate synthetic events and study what they are worth, with the settings of a file."""
+    from scalr import output, pipeline
+    from scalr.cli.summaries import stages_table
+    from scalr.configfile import read_config
+
+    output.check_free(out)
+    settings = read_config(config, set_ or [])
+    with Terminal(quiet=quiet, as_json=as_json) as terminal:
+        manifest = pipeline.run(settings, out, threads=threads, board=terminal)
+        for warning in manifest["warnings"]:
+            terminal.note(f"! {warning}")
+    terminal.result({key: value for key, value in manifest.items() if key != "evaluation"})
+    terminal.show(stages_table(manifest["stages"]))
+    show_evidence(terminal, manifest["evaluation"], out)

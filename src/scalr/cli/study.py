@@ -1,0 +1,104 @@
+"""`scalr study`: what the synthetic events are worth."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scalr.cli import options as o
+from scalr.cli.console import Terminal
+from scalr.cli.jobs import StepOptions, read, show_evidence
+
+EXAMPLE = "Example: scalr study --source feed.parquet --target ads.parquet --hide-overlap 0.5 --seeds 5 --out evidence"
+
+
+def command(
+    source: o.SourceOption,
+    target: o.TargetOption,
+    out: o.OutOption,
+    items: o.ItemsOption = None,
+    user: o.UserOption = None,
+    item: o.ItemOption = None,
+    time: o.TimeOption = None,
+    label: o.LabelOption = None,
+    value: o.ValueOption = None,
+    weight: o.WeightOption = None,
+    time_unit: o.TimeUnitOption = None,
+    ids: o.IdsOption = "auto",
+    drop_nulls: o.DropNullsOption = False,
+    split: Annotated[
+        str, typer.Option("--split", metavar="time|random", help="How the logs are cut.", rich_help_panel=o.STEPS)
+    ] = "time",
+    test_share: Annotated[
+        float,
+        typer.Option("--test-share", help="Share of target events, the last ones, that test.", rich_help_panel=o.STEPS),
+    ] = 0.2,
+    test_from: Annotated[
+        str | None,
+        typer.Option("--test-from", metavar="DATE", help="First instant of the test period.", rich_help_panel=o.STEPS),
+    ] = None,
+    hide_overlap: Annotated[
+        float,
+        typer.Option(
+            "--hide-overlap", help="Share of overlap users whose target history is hidden.", rich_help_panel=o.STEPS
+        ),
+    ] = 0.0,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Repetitions.", rich_help_panel=o.STEPS)] = 5,
+    arms: Annotated[
+        str | None,
+        typer.Option("--arms", metavar="a,b,...", help="Arms to compare; all without.", rich_help_panel=o.STEPS),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="Downstream model.", rich_help_panel=o.STEPS)
+    ] = "mf",
+    objective: Annotated[
+        str,
+        typer.Option("--objective", metavar="auxiliary|joint|thinned", help="How it learns.", rich_help_panel=o.STEPS),
+    ] = "auxiliary",
+    synthetic_weight: Annotated[
+        float, typer.Option("--synthetic-weight", help="Weight λ of synthetic events.", rich_help_panel=o.STEPS)
+    ] = 0.3,
+    shrinkage: Annotated[
+        float | None,
+        typer.Option(
+            "--shrinkage", metavar="κ", help="Weights times κ / (κ + the user's real events).", rich_help_panel=o.STEPS
+        ),
+    ] = None,
+    translator: o.TranslatorOption = "cooccurrence",
+    draws: o.DrawsOption = 4,
+    strategy: o.StrategyOption = "sample",
+    temperature: o.TemperatureOption = 1.0,
+    min_support: o.MinSupportOption = 1,
+    history_cap: o.HistoryCapOption = None,
+    window_days: o.WindowOption = None,
+    duplicates: o.DuplicatesOption = "keep",
+    align: o.AlignOption = "value",
+    seed: o.SeedOption = 0,
+    threads: o.ThreadsOption = None,
+    quiet: o.QuietOption = False,
+    as_json: o.JsonOption = False,
+) -> None:
+    """Train with and without synthetic events, and with controls, over several seeds; say in words what helped."""
+    from scalr import output, pipeline
+    from scalr.cli.summaries import pair_table
+    from scalr.summary import summarise
+
+    output.check_free(out)
+    chosen = StepOptions(
+        seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, duplicates, align
+    )
+    steps = chosen.steps(
+        split={"by": split, "test_share": test_share, "test_from": test_from, "hide_overlap": hide_overlap},
+        train={"model": model, "objective": objective, "synthetic_weight": synthetic_weight, "shrinkage": shrinkage},
+        study={"seeds": seeds} | ({} if arms is None else {"arms": [arm.strip() for arm in arms.split(",")]}),
+    )
+    with Terminal(quiet=quiet, as_json=as_json) as terminal:
+        columns = o.columns(user, item, time, label, value, weight)
+        pair, receipt, inputs = read(terminal, source, target, items, columns, time_unit, ids, drop_nulls)
+        content = pipeline.write_study(
+            pair, steps, out, inputs=inputs, reading=receipt, threads=threads, board=terminal
+        )
+    terminal.result(content)
+    terminal.show(pair_table(summarise(pair).to_json()))
+    show_evidence(terminal, content, out)

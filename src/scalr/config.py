@@ -1,0 +1,262 @@
+"""Settings of every step, with their defaults and bounds; unknown names are refused with the nearest one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing
+from typing import Annotated, Any, Literal, Self, get_args
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from scalr.errors import ConfigError, nearest_name
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+OpenShare = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, no unknown names, errors that say what to do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], where: str = "") -> Self:
+        """Build settings from plain values.
+
+        Args:
+            values: Nested mapping of names to values.
+            where: What the values come from, for the error's first line.
+
+        Raises:
+            ConfigError: If a name is unknown or a value out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except pydantic.ValidationError as error:
+            raise _config_error(cls, error, where) from error
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that change with any setting."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _config_error(cls: type[BaseModel], error: pydantic.ValidationError, where: str) -> ConfigError:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    name, source = ".".join(path), f" of {where}" if where else ""
+    if first["type"] == "extra_forbidden":
+        known = _names_at(cls, path[:-1])
+        near = nearest_name(path[-1], known)
+        return ConfigError(
+            f"unknown setting '{name}'{source}",
+            expected=f"one of {', '.join(known)}",
+            fix=f"did you mean '{'.'.join([*path[:-1], near])}'?"
+            if near
+            else "remove it, or see `scalr init` for all settings",
+        )
+    if first["type"] == "missing":
+        return ConfigError(
+            f"setting '{name}'{source} is missing", expected=first["msg"].lower(), fix=f"add '{name}:' with a value"
+        )
+    return ConfigError(
+        f"setting '{name}'{source} is {first['input']!r}",
+        expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
+        fix=f"set '{name}' to such a value",
+    )
+
+
+def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
+    """Return the settings' names below `path`; list positions are passed over."""
+    for part in path:
+        if part in cls.model_fields:
+            annotation = cls.model_fields[part].annotation
+            for choice in (
+                annotation,
+                *typing.get_args(annotation),
+            ):  # "AlignSettings | None" has the names of its parts
+                if isinstance(choice, type) and issubclass(choice, BaseModel):
+                    cls = choice
+    return list(cls.model_fields)
+
+
+class SplitSettings(Settings):
+    """How the logs are cut for evaluation."""
+
+    by: Literal["time", "random"] = "time"
+    """`time` cuts all logs at one instant; `random` holds out pairs where a log has no time."""
+    test_share: OpenShare = 0.2
+    """Share of target events, the last ones, that test."""
+    validation_share: OpenShare = 0.1
+    """Share of target events, those just before the test events, that choose settings."""
+    test_from: str | None = None
+    """First instant of the test period (ISO date, or a number in the time column's unit), instead of `test_share`."""
+    hide_overlap: Share = 0.0
+    """Share of the overlap users whose target history is hidden, to have cold users whose truth is known."""
+
+
+class TranslateSettings(Settings):
+    """How P(target item | user, source item) is estimated."""
+
+    translator: str = "cooccurrence"
+    """Name of the translator."""
+    history_cap: Count | None = None
+    """At most this many target items of one user testify (the latest ones); None for all."""
+    window_days: Positive | None = None
+    """Only target events within this many days after the source event testify; None for all, before or after."""
+
+
+class SampleSettings(Settings):
+    """How target items are drawn for source events."""
+
+    draws_per_event: Count = 4
+    """Draws for every source event."""
+    strategy: Literal["sample", "topk"] = "sample"
+    """`sample` draws from the distribution; `topk` takes its most probable items."""
+    temperature: Positive = 1.0
+    """Draw in proportion to count ** (1 / temperature): below 1 sharper, above 1 flatter."""
+    min_support: Count = 1
+    """Only pairs of items with at least this many distinct other users behind them are drawn."""
+
+
+class AlignSettings(Settings):
+    """Bucket-wise downsampling so that a marginal of the synthetic events follows the real one."""
+
+    by: tuple[Literal["value", "popularity", "time"], ...] = ("value",)
+    """Marginals to align; those a log does not have are passed over and reported."""
+    buckets: Annotated[int, Field(ge=2, le=1000)] = 20
+    """Buckets, with about equally many real events each."""
+    keep_share: OpenShare = 0.5
+    """Keep at least about this share of the events; alignment stops there if it would need more."""
+
+
+class RefineSettings(Settings):
+    """Which drawn events are kept."""
+
+    min_support: Count = 1
+    """Distinct other users behind a pair of items."""
+    min_confidence: Share = 0.0
+    """Lower bound (one-sided 95 %, Wilson) of the confidence."""
+    duplicates: Literal["keep", "best", "merge"] = "keep"
+    """Several events of one (user, item): keep all, the most confident one, or that one with the summed weight."""
+    align: AlignSettings | None = AlignSettings()
+    """Alignment, or null for none."""
+    max_per_user: Count | None = None
+    """At most this many synthetic events per user, the most confident first."""
+    max_per_item: Count | None = None
+    """At most this many synthetic events per item, the most confident first."""
+
+
+class TrainSettings(Settings):
+    """How a downstream model learns from real and synthetic events."""
+
+    model: str = "mf"
+    """Name of the downstream model."""
+    objective: Literal["auxiliary", "joint", "thinned"] = "auxiliary"
+    """`auxiliary`: synthetic events share factors but have their own intercept and item biases, dropped at prediction.
+    `joint`: one head, weighted. `thinned`: one head, each synthetic event kept with probability λ, weight 1."""
+    synthetic_weight: NonNegative = 0.3
+    """Weight λ of every synthetic event; 0 trains on real events alone."""
+    shrinkage: Positive | None = None
+    """κ: weights are multiplied by κ / (κ + real target events of the user); None for no shrinkage."""
+    dimensions: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Length of user and item factors."""
+    learning_rate: Positive = 0.1
+    """Step size of stochastic gradient descent."""
+    l2: NonNegative = 0.05
+    """Penalty on factors and item biases."""
+    popularity_prior: Share | None = None
+    """Items start at this share of their log popularity; null lets a study choose on real events of the validation
+    period (and is 0 outside of one)."""
+    negatives: Count = 4
+    """Uniform negatives per positive, for real and synthetic events alike."""
+    max_epochs: Count = 40
+    """Most passes over the events."""
+    patience: Count = 5
+    """Passes without a better validation loss before training stops."""
+
+
+class EvaluateSettings(Settings):
+    """How a trained model is judged."""
+
+    negatives: Count = 4
+    """Uniform negatives per test positive for the predictive metrics."""
+    top: Count = 20
+    """Length of the ranked lists."""
+
+
+Arm = Literal["real_only", "oversampled_real", "random_items", "popular_items", "shuffled_users", "top1", "scalr"]
+"""A way to train that a study compares; see `scalr.study`."""
+
+ARMS: tuple[Arm, ...] = get_args(Arm)
+
+
+class StudySettings(Settings):
+    """What a study compares."""
+
+    arms: tuple[Arm, ...] = ARMS
+    """Arms to train; `real_only` is always among them."""
+    seeds: Count = 5
+    """Repetitions: a seed fixes hidden users, first parameters, draws and negatives, the same for all arms."""
+
+
+class Steps(Settings):
+    """Settings of every step between the logs and the evidence."""
+
+    seed: int = 0
+    """First seed; the same seed gives the same events."""
+    split: SplitSettings = SplitSettings()
+    """How the logs are cut for evaluation."""
+    translate: TranslateSettings = TranslateSettings()
+    """How P(target item | user, source item) is estimated."""
+    sample: SampleSettings = SampleSettings()
+    """How target items are drawn."""
+    refine: RefineSettings = RefineSettings()
+    """Which drawn events are kept."""
+    train: TrainSettings = TrainSettings()
+    """How a downstream model learns."""
+    evaluate: EvaluateSettings = EvaluateSettings()
+    """How a trained model is judged."""
+    study: StudySettings = StudySettings()
+    """What a study compares."""
+
+
+class ColumnSettings(Settings):
+    """Names of the columns of a log; those left out are found by their common names, '' means "do without"."""
+
+    user: str | None = None
+    """Column of user ids."""
+    item: str | None = None
+    """Column of item ids."""
+    time: str | None = None
+    """Column of times: integer seconds or milliseconds, date, timestamp, or any order."""
+    label: str | None = None
+    """Column of 0 and 1; only events with 1 count as taken."""
+    value: str | None = None
+    """Column of an event's value, such as its price."""
+    weight: str | None = None
+    """Column of event weights."""
+
+
+class RunSettings(Steps):
+    """A whole run: the logs, then every step's settings."""
+
+    source: str | dict[str, str]
+    """File, glob or folder of the source log; or several, by domain name."""
+    target: str
+    """File, glob or folder of the target log."""
+    items: str | None = None
+    """Item table, or null."""
+    columns: ColumnSettings = ColumnSettings()
+    """Column names in all logs."""
+    source_columns: ColumnSettings | None = None
+    """Column names in the source logs, where they differ."""
+    target_columns: ColumnSettings | None = None
+    """Column names in the target log, where they differ."""
+    layout: Literal["target", "compact"] = "target"
+    """Columns of the output: those of the target log, or integer codes."""

@@ -1,0 +1,171 @@
+"""Event logs as integer codes, and pairs of them: one target domain, one or more source domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from scalr.kernels.keys import event_keys
+from scalr.schema import Columns
+
+Codes = npt.NDArray[np.int32]
+Keys = npt.NDArray[np.uint64]
+Times = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """Distinct ids in canonical order; an id's position is its code.
+
+    The order is that of `keys`, which are hashes of the ids themselves (and of the domain's name for source
+    items). It never depends on the place of an id in a file.
+
+    Attributes:
+        ids: Shape (n,), int64 or string.
+        keys: Shape (n,), uint64, ascending.
+        domain: Shape (n,), index into `domains`; zeros for users and target items.
+        domains: Names of the domains the ids come from.
+    """
+
+    ids: pa.Array
+    keys: Keys
+    domain: npt.NDArray[np.int16]
+    domains: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeUnit:
+    """How the user's time column is written, so that it can be written back.
+
+    Attributes:
+        kind: "order" (a plain order, compared as it is), "integer" (since 1970, in `unit`), "date" or "timestamp".
+        unit: "s", "ms", "us" or "ns"; empty for "order" and "date".
+        type: The Arrow type of the user's column.
+    """
+
+    kind: str
+    unit: str
+    type: pa.DataType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventLog:
+    """Events of one domain (or of all source domains together) as codes.
+
+    Rows stand in canonical order: by user code, item code, time, label, value, weight. Arrays are read-only by
+    convention; steps return new logs.
+
+    Attributes:
+        name: Name of the domain, "source" or "target" unless the user gave one.
+        users: Ids of users; one vocabulary for all logs of a pair.
+        items: Ids of items.
+        user: Shape (n,), codes into `users`.
+        item: Shape (n,), codes into `items`.
+        time: Shape (n,), microseconds since 1970 in UTC, or the plain order; None where the log has no time.
+        label: Shape (n,), 0 or 1; None where every event is positive.
+        value: Shape (n,), the event's value; None where the log has none.
+        weight: Shape (n,), at least 0; None where every event weighs 1.
+        columns: The user's names of the columns that were read.
+        time_unit: How the user's time column is written; None without time.
+        schema: All columns of the user's log with their types, in their order.
+    """
+
+    name: str
+    users: Vocabulary
+    items: Vocabulary
+    user: Codes
+    item: Codes
+    time: Times | None = None
+    label: npt.NDArray[np.int8] | None = None
+    value: Floats | None = None
+    weight: npt.NDArray[np.float32] | None = None
+    columns: Columns = field(default_factory=Columns)
+    time_unit: TimeUnit | None = None
+    schema: pa.Schema | None = None
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> EventLog:
+        """Return the events where `keep`, shape (n,), is true; codes and order stay."""
+
+        def chosen(column: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+            return None if column is None else column[keep]
+
+        return replace(
+            self,
+            user=self.user[keep],
+            item=self.item[keep],
+            time=chosen(self.time),
+            label=chosen(self.label),
+            value=chosen(self.value),
+            weight=chosen(self.weight),
+        )
+
+    def positives(self) -> EventLog:
+        """Return the events with label 1; the log itself where it has no labels."""
+        return self if self.label is None else self.take(self.label == 1)
+
+    def keys(self) -> Keys:
+        """Return a stable 64-bit key per event, shape (n,): of user, item, time and the number among equal events."""
+        time = np.empty(0, np.int64) if self.time is None else self.time
+        return event_keys(self.user, self.item, time, self.users.keys, self.items.keys)
+
+    def last_time(self) -> int | None:
+        """Return the latest time, or None without time or events."""
+        return None if self.time is None or not len(self.time) else int(self.time.max())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemTable:
+    """What is known about items, joined to the vocabularies of a pair.
+
+    Attributes:
+        target: One row per target item code; columns of the user's item table, null where it lacks the item.
+        source: One row per source item code, likewise.
+        item_column: Name of the item id column in the user's item table.
+    """
+
+    target: pa.Table
+    source: pa.Table
+    item_column: str
+
+    def title_column(self) -> str | None:
+        """Return the column to show an item by: title, name, product_type or category, whichever comes first."""
+        for name in ("title", "name", "product_name", "product_type", "description", "category"):
+            if name in self.target.column_names:
+                return name
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """One target log and its source log(s), with shared users.
+
+    Attributes:
+        source: Events of all source domains together; `source.items.domain` says which is whose.
+        target: Events of the target domain.
+        items: Item table, or None.
+        inputs: Per input file or frame: name, role, rows, digest; for the manifest.
+        warnings: Plain sentences on what is weak in these logs.
+    """
+
+    source: EventLog
+    target: EventLog
+    items: ItemTable | None = None
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def overlap_users(self) -> Codes:
+        """Codes of users with at least one positive event in both domains, ascending."""
+        return np.intersect1d(self.source.positives().user, self.target.positives().user).astype(np.int32)

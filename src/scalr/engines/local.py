@@ -1,0 +1,286 @@
+"""Tables on this machine: files through DuckDB, frames through narwhals; Arrow comes out."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scalr.engines.database import run
+from scalr.engines.files import EXPECTED_FILES, check_alike, check_names, csv_header, damaged, find_files
+from scalr.errors import InputError, SchemaError
+
+_CSV = "delim={delim}, quote='\"', escape='\"', header=true"
+_ISO = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+    r"( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
+)
+_TEXT_IN_JSON = (
+    "VARCHAR",
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "UUID",
+)  # JSON has text only; DuckDB guesses the others from it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tabular:
+    """Files or a frame whose columns can be read by name.
+
+    Attributes:
+        name: What errors call it: the file, glob or folder as given, or "the target frame".
+        format: "Parquet", "CSV", "JSON" or "frame".
+        schema: All columns with their types, in their order.
+        files: The files, sorted; empty for a frame.
+        frame: The frame, or None.
+        sql_types: DuckDB's name of each column's type, for CSV and JSON.
+        delimiter: Between the fields of a CSV file.
+    """
+
+    name: str
+    format: str
+    schema: pa.Schema
+    files: tuple[Path, ...] = ()
+    frame: Any = None
+    sql_types: tuple[str, ...] = ()
+    delimiter: str = ","
+
+
+def open_table(given: Any, role: str) -> Tabular:
+    """Look at files or a frame without reading its rows.
+
+    Args:
+        given: A path, glob or folder, or a frame (pandas, Polars, PyArrow, DuckDB relation).
+        role: What the table is for, to name a frame in errors.
+
+    Raises:
+        InputError: If there is no such file, or the object is no frame that can be read.
+        SchemaError: If files are empty or damaged, or two columns have one name.
+    """
+    if not isinstance(given, str | Path):
+        return _open_frame(given, f"the {role} frame")
+    files, format_ = find_files(str(given))
+    name = files[0].name if len(files) == 1 else str(given)
+    for file in files:
+        if file.stat().st_size == 0:
+            raise SchemaError(
+                f"file '{file}' is empty (0 bytes)",
+                expected=EXPECTED_FILES,
+                fix="write the file again, or leave it out",
+            )
+    if format_ == "Parquet":
+        return _open_parquet(name, files)
+    return _open_csv(name, files) if format_ == "CSV" else _open_json(name, files)
+
+
+def read_columns(table: Tabular, names: Sequence[str], as_text: Collection[str] = ()) -> pa.Table:
+    """Read some columns, in the order of the rows in the (sorted) files.
+
+    Args:
+        table: Where to read.
+        names: Columns to read, spelled as in `table.schema`.
+        as_text: Those to leave as text where the format has only text (CSV), or guesses from it (JSON).
+
+    Raises:
+        SchemaError: If the files are damaged, or a column mixes types.
+    """
+    if table.format == "frame":
+        return _read_frame(table, names)
+    if table.format == "Parquet":
+        options = "union_by_name=true, hive_partitioning=false"
+        return _run(f"SELECT {_list(names)} FROM read_parquet({_files(table.files)}, {options})", table.name)
+    types = dict(zip(table.schema.names, table.sql_types, strict=True))
+    wanted = {name: _sql_type(table.format, types[name], name in as_text) for name in types}
+    if table.format == "CSV":
+        options = (
+            f"{_csv_options(table.delimiter)}, columns={_struct(wanted)}, auto_detect=false, hive_partitioning=false"
+        )
+        return _run(f"SELECT {_list(names)} FROM read_csv({_files(table.files)}, {options})", table.name)
+    options = f"columns={_struct({name: wanted[name] for name in names})}, hive_partitioning=false"
+    read = _run(f"SELECT {_list(names)} FROM read_json({_files(table.files)}, {options})", table.name)
+    for name in as_text:
+        if types[name] == "JSON" and read[name].null_count < len(read):
+            raise SchemaError(
+                f"column '{name}' of {table.name} mixes types",
+                expected="numbers only, or text only",
+                fix="write all of its values as text, or all as numbers",
+            )
+    return read
+
+
+def parse_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Read numbers written as text as float64; null where the text is no number."""
+    return _parse(texts, "TRY_CAST(text AS DOUBLE)")
+
+
+def parse_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Read ISO dates and times as timestamps in UTC; null where the text is none. Without a zone they are UTC."""
+    return _parse(texts, f"CASE WHEN regexp_full_match(text, '{_ISO}') THEN TRY_CAST(text AS TIMESTAMPTZ) END")
+
+
+def distinct_rows(table: pa.Table) -> pa.Table:
+    """Return the distinct rows of a table, in any order."""
+    return run("SELECT DISTINCT * FROM given", given=table)
+
+
+def _open_parquet(name: str, files: tuple[Path, ...]) -> Tabular:
+    schemas: list[pa.Schema] = []
+    for file in files:
+        try:
+            schemas.append(pq.read_schema(file))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise damaged(str(file), "Parquet", error) from error
+        check_names(schemas[-1].names, str(file))
+        check_alike(schemas[0], schemas[-1], files[0], file)
+    return Tabular(name, "Parquet", schemas[0].remove_metadata(), files)
+
+
+def _open_csv(name: str, files: tuple[Path, ...]) -> Tabular:
+    delimiter, header = csv_header(files[0])
+    check_names(header, str(files[0]))
+    for file in files[1:]:
+        if (other := csv_header(file)) != (delimiter, header):
+            raise SchemaError(
+                f"the header of '{file}' is '{other[0].join(other[1])}'",
+                expected=f"that of '{files[0]}': '{delimiter.join(header)}'",
+                fix="write all files of one log with the same columns in the same order",
+            )
+    options = f"{_csv_options(delimiter)}, sample_size=-1, hive_partitioning=false"
+    described = _run(f"DESCRIBE SELECT * FROM read_csv({_files(files)}, {options})", name)
+    types = described["column_type"].to_pylist()
+    if len(types) != len(header):
+        types = ["VARCHAR"] * len(header)  # DuckDB took another line for the header; reading will name the odd line
+    return Tabular(name, "CSV", _arrow_schema(header, types), files, sql_types=tuple(types), delimiter=delimiter)
+
+
+def _csv_options(delimiter: str) -> str:
+    return _CSV.format(delim=_quote(delimiter))
+
+
+def _open_json(name: str, files: tuple[Path, ...]) -> Tabular:
+    options = "sample_size=-1, union_by_name=true, hive_partitioning=false"
+    described = _run(f"DESCRIBE SELECT * FROM read_json({_files(files)}, {options})", name)
+    names = described["column_name"].to_pylist()
+    types = [_sql_type("JSON", type_, True) for type_ in described["column_type"].to_pylist()]
+    return Tabular(name, "JSON", _arrow_schema(names, types), files, sql_types=tuple(types))
+
+
+def _sql_type(format_: str, type_: str, as_text: bool) -> str:
+    if not as_text:
+        return type_
+    if format_ == "CSV" or type_.startswith(_TEXT_IN_JSON) or type_ == "JSON":
+        return "VARCHAR" if type_ != "JSON" or format_ == "CSV" else "JSON"
+    return type_
+
+
+def _arrow_schema(names: Sequence[str], types: Sequence[str]) -> pa.Schema:
+    columns = ", ".join(f"NULL::{type_} AS {_identifier(name)}" for name, type_ in zip(names, types, strict=True))
+    return _run(f"SELECT {columns} LIMIT 0", "schema").schema
+
+
+def _open_frame(frame: Any, name: str) -> Tabular:
+    if isinstance(frame, pa.Table):
+        check_names(frame.schema.names, name)
+        return Tabular(name, "frame", frame.schema.remove_metadata(), frame=frame)
+    if isinstance(frame, duckdb.DuckDBPyRelation):
+        check_names(frame.columns, name)
+        return Tabular(name, "frame", frame.limit(0).to_arrow_table().schema, frame=frame)
+    try:
+        known = nw.from_native(frame)
+        schema = known.collect_schema()
+    except nw.exceptions.DuplicateError as error:
+        said = " ".join(str(error).split())
+        raise SchemaError(
+            f"{name}: {said}", expected="column names that differ", fix="rename one of the two"
+        ) from error
+    except TypeError as error:
+        raise InputError(
+            f"{name} is a {type(frame).__module__}.{type(frame).__qualname__}",
+            expected="a path, or a frame of pandas, Polars, PyArrow or DuckDB",
+            fix="pass the path of a file, or convert the object to one of these frames",
+        ) from error
+    if known.implementation.is_spark_like():
+        raise InputError(
+            f"{name} is a Spark frame", expected="a frame in memory", fix="write it as Parquet and pass the folder"
+        )
+    if odd := [column for column in schema if not isinstance(column, str)]:
+        raise SchemaError(
+            f"{name} has a column {odd[0]!r}", expected="column names that are text", fix="rename its columns"
+        )
+    check_names(list(schema), name)
+    fields = [_frame_field(column, dtype) for column, dtype in schema.items()]
+    return Tabular(name, "frame", pa.schema(fields), frame=known)
+
+
+def _frame_field(name: str, dtype: Any) -> pa.Field:
+    try:
+        return nw.Schema({name: dtype}).to_arrow().field(0)
+    except NotImplementedError:  # columns of Python objects have no type of their own
+        return pa.field(name, pa.string())
+
+
+def _read_frame(table: Tabular, names: Sequence[str]) -> pa.Table:
+    frame = table.frame
+    if isinstance(frame, pa.Table):
+        return frame.select(list(names))
+    if isinstance(frame, duckdb.DuckDBPyRelation):
+        return frame.project(_list(names)).to_arrow_table()
+    try:
+        chosen = frame.select(list(names))
+        eager = chosen.collect() if isinstance(chosen, nw.LazyFrame) else chosen
+        return eager.to_arrow().select(list(names))
+    except pa.ArrowException as error:
+        raise SchemaError(
+            f"{table.name} has a column whose values cannot become one type: {error.args[-1]}",
+            expected="one type per column",
+            fix="convert the column, e.g. with .astype(str)",
+        ) from error
+
+
+def _run(query: str, name: str) -> pa.Table:
+    with _reading(name):
+        return run(query)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn DuckDB's complaints about files into errors that name the file; faults and lack of memory pass."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.InternalError, duckdb.InterruptException):
+        raise
+    except duckdb.Error as error:
+        raise damaged(name, "a table", error) from error
+
+
+def _parse(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
+    return run(f"SELECT {expression} AS parsed FROM given", given=pa.table({"text": texts}))["parsed"]
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(_identifier(name) for name in names)
+
+
+def _files(files: Sequence[Path]) -> str:
+    return "[" + ", ".join(_quote(glob.escape(str(file))) for file in files) + "]"
+
+
+def _struct(types: dict[str, str]) -> str:
+    return "{" + ", ".join(f"{_quote(name)}: {_quote(type_)}" for name, type_ in types.items()) + "}"

@@ -1,0 +1,74 @@
+"""Errors a user can act on: what is wrong, what was expected, how to fix it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class ScalrError(Exception):
+    """Say what is wrong, what was expected and how to fix it, one line each.
+
+    Args:
+        what: What is wrong, with the name and the value that was found.
+        expected: What would have been right.
+        fix: What the user can do about it.
+    """
+
+    def __init__(self, what: str, *, expected: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.expected = expected
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = (f"{type(self).__name__}: {self.what}", f"  expected: {self.expected}", f"  fix: {self.fix}")
+        return "\n".join(" ".join(line.splitlines()) for line in lines)
+
+
+class InputError(ScalrError, ValueError):
+    """The user's files, options or arguments cannot be used."""
+
+
+class SchemaError(InputError):
+    """A log or an item table does not have the columns, types or values it must have."""
+
+
+class ConfigError(InputError):
+    """A setting is unknown or its value is out of range."""
+
+
+class OutputError(InputError):
+    """The output folder cannot be used."""
+
+
+class LeakError(InputError):
+    """Something that was fitted saw an event of the period it is to be judged on."""
+
+
+class MissingExtraError(ScalrError, ImportError):
+    """An optional part of scalr is not installed."""
+
+
+def require_extra(module: str, extra: str) -> ModuleType:
+    """Import `module`, or raise an error that names the extra which brings it.
+
+    Raises:
+        MissingExtraError: If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"module '{error.name}' is not installed",
+            expected=f"the optional dependencies '{extra}' of scalr",
+            fix=f"pip install 'scalr-rec[{extra}]'",
+        ) from error
+
+
+def nearest_name(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that looks most like `name`, or None where nothing is close."""
+    found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
+    return found[0] if found else None

@@ -1,0 +1,182 @@
+"""Judge a trained model on a fold's new pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr.config import EvaluateSettings
+from scalr.domain import Codes, Floats, Keys
+from scalr.errors import SchemaError
+from scalr.kernels.ranking import top_items
+from scalr.metrics import predictive, ranking
+from scalr.models import Model
+from scalr.receipt import Receipt, Stopwatch
+from scalr.split import Fold
+from scalr.synthetic import catalogue_of
+
+SEGMENTS = ("all", "warm", "cold")
+BLOCK_SCORES = 1 << 22  # scores held at a time: 16 MB
+
+Mask = npt.NDArray[np.bool_]
+
+
+def metric_names(top: int) -> tuple[str, ...]:
+    """Return the names of the metrics, with the length of the ranked lists in the last three."""
+    lists = (f"recall@{top}", f"ndcg@{top}", f"item_coverage@{top}")
+    return ("normalized_entropy", "calibration_ratio", "log_loss", "auc", *lists)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PerUser:
+    """What each judged user adds to the metrics, to compare arms by resampling users.
+
+    Attributes:
+        user: Shape (n,), codes of the judged users, ascending.
+        keys: Shape (n,), their keys.
+        is_cold: Shape (n,).
+        pairs: Shape (n,), judged pairs of the user, at least 1.
+        sums: By metric, shape (n,). Every judged pair has the same number of negatives, so for two arms the ratio of
+            the sums over any users is the ratio of the metric: log loss in nats for `normalized_entropy` and
+            `log_loss`, predictions for `calibration_ratio`, and recall and NDCG themselves.
+    """
+
+    user: Codes
+    keys: Keys
+    is_cold: Mask
+    pairs: npt.NDArray[np.int64]
+    sums: Mapping[str, Floats]
+
+    def in_segment(self, segment: str) -> Mask:
+        """Say for each user, shape (n,), whether it belongs to "all", "warm" or "cold"."""
+        return {"all": np.ones(len(self.user), np.bool_), "warm": ~self.is_cold, "cold": self.is_cold}[segment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """How good a model is on a fold.
+
+    Attributes:
+        segments: By segment ("all", "warm", "cold") and metric name; None where a segment has no judged pairs.
+        pairs: Judged pairs by segment.
+        users: Judged users by segment.
+        per_user: What each user adds, for a bootstrap.
+        receipt: Rows and seconds.
+    """
+
+    segments: Mapping[str, Mapping[str, float | None]]
+    pairs: Mapping[str, int]
+    users: Mapping[str, int]
+    per_user: PerUser
+    receipt: Receipt
+
+    def user_sums(self, segment: str, metric: str) -> tuple[Floats, Keys] | None:
+        """Return a segment's per-user numbers of a metric and the users' keys; None for AUC and item coverage."""
+        if metric not in self.per_user.sums:
+            return None
+        chosen = self.per_user.in_segment(segment)
+        return self.per_user.sums[metric][chosen], self.per_user.keys[chosen]
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Return metrics by segment, with the segment's judged pairs and users."""
+        return {
+            segment: {**values, "pairs": self.pairs[segment], "users": self.users[segment]}
+            for segment, values in self.segments.items()
+        }
+
+
+def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None, seed: int = 0) -> Evaluation:
+    """Compute predictive and ranking metrics on a fold's judged pairs, for all users, warm and cold ones.
+
+    Predictive metrics use each judged pair with uniform negatives from the catalogue, the same for every model of a
+    seed. Ranking metrics rank the whole catalogue without the user's own visible items and average over users. A user
+    is cold without a target event that may be fitted.
+
+    Args:
+        model: What to judge.
+        fold: Its judged pairs, and what was visible.
+        settings: Negatives per pair and length of lists; defaults if None.
+        seed: Chooses the negatives.
+
+    Raises:
+        LeakError: If the model saw the judged period.
+        SchemaError: If the fold judges no pair, or the model's probabilities are not numbers.
+    """
+    settings = settings or EvaluateSettings()
+    fold.guard(model.fitted_until, "the model")
+    if not len(fold.user):
+        raise SchemaError(
+            f"the {fold.name} fold judges no pair",
+            expected="at least one new pair of a known user and item in the judged period",
+            fix="choose a larger --test-share or an earlier --test-from",
+        )
+    names = metric_names(settings.top)
+    with Stopwatch() as watch:
+        users, place, n_pairs = np.unique(fold.user, return_inverse=True, return_counts=True)
+        rows = predictive.labelled_rows(fold, settings.negatives, seed)
+        probabilities = model.score(rows.user, rows.item)
+        losses = predictive.row_losses(rows.label, probabilities)
+        lists = np.concatenate(list(_top_lists(model, fold, users, settings.top)))
+        hits = _hits(fold, users, lists)
+        row_place = np.repeat(place, settings.negatives + 1)
+        loss_sum = np.bincount(row_place, losses, len(users)).astype(np.float64)
+        prediction_sum = np.bincount(row_place, probabilities, len(users)).astype(np.float64)
+        of_lists = ranking.recall(hits, n_pairs), ranking.ndcg(hits, n_pairs)
+        sums = (loss_sum, prediction_sum, loss_sum, *of_lists)
+        keys = fold.pair.target.users.keys[users]
+        of_users = dict(zip((*names[:3], *names[4:6]), sums, strict=True))
+        per_user = PerUser(users, keys, fold.is_cold(users), n_pairs, of_users)
+        n_catalogue = len(catalogue_of(fold.pair.target))
+        segments: dict[str, dict[str, float | None]] = {}
+        for segment in SEGMENTS:
+            chosen = per_user.in_segment(segment)
+            if not chosen.any():
+                segments[segment] = dict.fromkeys(names)
+                continue
+            judged = rows.label[chosen[row_place]], probabilities[chosen[row_place]]
+            values = (
+                predictive.normalized_entropy(*judged),
+                predictive.calibration_ratio(*judged),
+                predictive.log_loss(*judged),
+                predictive.auc(*judged),
+                *(float(x[chosen].mean()) for x in of_lists),
+                ranking.item_coverage(lists[chosen], n_catalogue),
+            )
+            segments[segment] = dict(zip(names, values, strict=True))
+    return Evaluation(
+        segments,
+        {segment: int(n_pairs[per_user.in_segment(segment)].sum()) for segment in SEGMENTS},
+        {segment: int(per_user.in_segment(segment).sum()) for segment in SEGMENTS},
+        per_user,
+        watch.receipt("evaluate", len(fold.user), len(users)),
+    )
+
+
+def _top_lists(model: Model, fold: Fold, users: Codes, top: int) -> Iterator[Codes]:
+    """Yield the best new items of blocks of users, shape (users of the block, top); -1 for empty places."""
+    target = fold.pair.target.positives()
+    catalogue = catalogue_of(target)
+    order = np.argsort(target.user, kind="stable")
+    seen = target.item[order]
+    start = np.concatenate([[0], np.cumsum(np.bincount(target.user, minlength=len(target.users)))])
+    size = max(BLOCK_SCORES // max(len(target.items), 1), 1)
+    for first in range(0, len(users), size):
+        block = users[first : first + size]
+        lengths = start[block + 1] - start[block]
+        ends = np.cumsum(lengths)
+        rows = np.arange(ends[-1]) + np.repeat(start[block] - (ends - lengths), lengths)
+        block_start = np.concatenate([[0], ends])
+        yield top_items(model.rank_scores(block), catalogue, block_start, seen[rows], top)
+
+
+def _hits(fold: Fold, users: Codes, lists: Codes) -> Mask:
+    """Say for each place of each user's list, shape (n_users, top), whether it holds a judged item."""
+    n_items = len(fold.pair.target.items)
+    judged = np.sort(fold.user.astype(np.int64) * n_items + fold.item)
+    listed = users.astype(np.int64)[:, None] * n_items + lists
+    found: Mask = judged[np.minimum(np.searchsorted(judged, listed), len(judged) - 1)] == listed
+    return found & (lists >= 0)

@@ -1,0 +1,1 @@
+"""Compiled loops over integer codes. They know arrays, not recommendation."""

@@ -1,0 +1,89 @@
+"""Counter-based randomness: every draw is a hash of (seed, key, counter, purpose), so order and threads never matter.
+
+The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood 2014, Fast Splittable Pseudorandom Number Generators).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+U64 = np.uint64
+GOLDEN = U64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of SplitMix64
+_INTEGER_TAG = U64(0xA0761D6478BD642F)  # keeps the key of the integer 7 apart from that of the string "7"
+_STRING_TAG = U64(0xE7037ED1A0B428DB)
+_TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53
+
+
+@njit(inline="always")
+def mix(z: Any) -> Any:
+    """Scramble 64 bits; a bijection."""
+    z = (z ^ (z >> U64(30))) * U64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> U64(27))) * U64(0x94D049BB133111EB)
+    return z ^ (z >> U64(31))
+
+
+@njit(inline="always")
+def combine(key: Any, other: Any) -> Any:
+    """Hash two 64-bit values into one; the order of the two matters."""
+    return mix((key + GOLDEN) ^ mix(other + _INTEGER_TAG))
+
+
+@njit(inline="always")
+def unit(key: Any, counter: Any) -> Any:
+    """Return the uniform number in [0, 1) with this key and counter."""
+    return np.float64(np.int64(mix(key + (U64(counter) + U64(1)) * GOLDEN) >> U64(11))) * _TO_UNIT
+
+
+@njit(cache=True)
+def integer_keys(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Hash integers to 64-bit keys; different integers have different keys."""
+    keys = np.empty(values.shape[0], np.uint64)
+    for x in range(values.shape[0]):
+        keys[x] = mix(U64(values[x]) + _INTEGER_TAG)
+    return keys
+
+
+@njit(cache=True)
+def string_keys(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Hash UTF-8 strings, laid out one after another in `data`, to 64-bit keys.
+
+    Args:
+        data: All bytes.
+        offsets: Shape (n + 1,), where each string starts, and the end.
+    """
+    n = offsets.shape[0] - 1
+    keys = np.empty(n, np.uint64)
+    for x in range(n):
+        start, end = offsets[x], offsets[x + 1]
+        key = _STRING_TAG ^ U64(end - start)
+        word, shift = U64(0), U64(0)
+        for y in range(start, end):
+            word |= U64(data[y]) << shift
+            shift += U64(8)
+            if shift == U64(64):
+                key = mix(key ^ word) + GOLDEN
+                word, shift = U64(0), U64(0)
+        keys[x] = mix(key ^ word)
+    return keys
+
+
+@njit(cache=True)
+def combine_keys(keys: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Hash two arrays of 64-bit values, shape (n,) each, pair by pair."""
+    out = np.empty(keys.shape[0], np.uint64)
+    for x in range(keys.shape[0]):
+        out[x] = combine(keys[x], others[x])
+    return out
+
+
+@njit(cache=True)
+def units(keys: npt.NDArray[np.uint64], counter: int) -> npt.NDArray[np.float64]:
+    """Return one uniform number in [0, 1) per key."""
+    out = np.empty(keys.shape[0], np.float64)
+    for x in range(keys.shape[0]):
+        out[x] = unit(keys[x], counter)
+    return out

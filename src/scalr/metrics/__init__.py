@@ -1,0 +1,1 @@
+"""Formulas: predictive, ranking, fidelity of synthetic events, and comparison of arms."""

@@ -1,0 +1,129 @@
+"""Logistic matrix factorisation: an intercept, item biases, and the product of user and item factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr import rng
+from scalr.config import TrainSettings
+from scalr.domain import Codes, Floats
+from scalr.kernels import factorization
+from scalr.kernels.hashing import combine_keys
+from scalr.models.protocol import Examples
+
+Singles = npt.NDArray[np.float32]
+FIRST_SPREAD = (
+    0.05  # standard deviation of the first factors; 0.01 is slow to leave zero, 0.1 drowns cold users in noise
+)
+SMOOTHING = 0.5  # events added to every item, so that the log of its popularity is finite
+REAL, SYNTHETIC = 0, 1  # heads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factorization:
+    """Fitted factors; only the real head is kept.
+
+    Attributes:
+        user_factors: Shape (n_users, dimensions). Users without rows keep their first, near-zero factors.
+        item_factors: Shape (n_items, dimensions).
+        item_bias: Shape (n_items,), of the real head.
+        intercept: That of the real head.
+        fitted_until: Latest time of any event behind it; None without time.
+    """
+
+    user_factors: Singles
+    item_factors: Singles
+    item_bias: Singles
+    intercept: np.float32
+    fitted_until: int | None
+
+    def score(self, user: Codes, item: Codes) -> Floats:
+        """Return P(label = 1) for each (user, item), shape (n,)."""
+        parameters = (self.user_factors, self.item_factors, self.item_bias, self.intercept)
+        logits = factorization.pair_scores(*parameters, user, item).astype(np.float64)
+        # exp of a negative number only: no overflow, however large the logit.
+        small: Floats = np.exp(-np.abs(logits))
+        return np.where(logits >= 0, 1.0, small) / (1.0 + small)
+
+    def rank_scores(self, users: Codes) -> Singles:
+        """Return logits, shape (n_users, all items)."""
+        columns = np.ascontiguousarray(self.item_factors.T)
+        scores: Singles = factorization.block_scores(self.user_factors, columns, self.item_bias, self.intercept, users)
+        return scores
+
+
+def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Factorization]:
+    """Fit by stochastic gradient descent with a constant step, one step per row on its positive and its negatives.
+
+    The intercept starts at log(1 / negatives), the log-odds of a positive among its negatives; biases start at
+    `popularity_prior` times the item's log popularity among the rows of its head and are drawn back to there: where
+    popularity lasts, a prior of 1 spares the data what counting knows; where it drifts, 0 is better.
+
+    Args:
+        examples: Rows to learn from.
+        settings: Objective, dimensions, learning rate, penalty and negatives.
+        seed: Any integer.
+    """
+    n_items = len(examples.item_keys)
+    user_factors, item_factors = (
+        factorization.first_factors(keys, settings.dimensions, _stream(seed, side), FIRST_SPREAD)
+        for side, keys in enumerate((examples.user_keys, examples.item_keys))
+    )
+    item_bias = np.zeros((2, n_items), np.float32)
+    intercept = np.full(2, -np.log(settings.negatives), np.float32)
+    auxiliary = settings.objective == "auxiliary"
+    head = np.where(examples.is_synthetic & auxiliary, SYNTHETIC, REAL).astype(np.uint8)
+    strength = np.float32(settings.popularity_prior or 0.0)
+    item_prior = strength * np.stack([_log_popularity(examples, head == one) for one in (REAL, SYNTHETIC)])
+    order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
+    negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
+    epoch = 0
+    while True:
+        order = factorization.visiting_order(examples.n_first, len(examples), order_key, epoch)
+        factorization.pass_over(
+            user_factors,
+            item_factors,
+            item_bias,
+            item_prior,
+            intercept,
+            examples.user[order],
+            examples.item[order],
+            examples.weight[order],
+            head[order],
+            order,
+            examples.n_first,
+            examples.catalogue,
+            settings.negatives,
+            _numbered(negatives_key, epoch),
+            settings.learning_rate,
+            settings.l2,
+        )
+        epoch += 1
+        yield Factorization(
+            user_factors.copy(),
+            item_factors.copy(),
+            item_prior[REAL] + item_bias[REAL],
+            intercept[REAL],
+            examples.fitted_until,
+        )
+
+
+def _log_popularity(examples: Examples, rows: npt.NDArray[np.bool_]) -> Singles:
+    """Return by how much each item's log-odds exceed those of an average item, shape (n_items,), smoothed."""
+    n_items, n_catalogue = len(examples.item_keys), len(examples.catalogue)
+    taken = np.bincount(examples.item[rows], examples.weight[rows], n_items) + SMOOTHING
+    average = float(examples.weight[rows].sum(dtype=np.float64)) / n_catalogue + SMOOTHING
+    return np.log(taken / average).astype(np.float32)
+
+
+def _stream(seed: int, side: int) -> np.uint64:
+    """Return the key of the first parameters of users (side 0) or items (side 1)."""
+    return _numbered(rng.stream(seed, rng.Purpose.FIRST_PARAMETERS), side)
+
+
+def _numbered(key: np.uint64, number: int) -> np.uint64:
+    return np.uint64(combine_keys(np.array([key], np.uint64), np.array([number], np.uint64))[0])

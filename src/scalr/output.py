@@ -1,0 +1,164 @@
+"""Output folders that appear finished or not at all, and the manifest that says what is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import scalr
+from scalr.errors import InputError, OutputError
+from scalr.receipt import Receipt, peak_rss_bytes
+
+MANIFEST_SCHEMA = "scalr.manifest/1"
+
+
+def check_free(path: Path) -> None:
+    """Refuse a folder that cannot become the output, before any work is done.
+
+    Raises:
+        OutputError: If it is a file, is not empty, or cannot be made.
+    """
+    if path.is_file() or (path.is_symlink() and not path.exists()):
+        raise OutputError(
+            f"output '{path}' is a file, not a folder", expected="a new or empty folder", fix="choose another --out"
+        )
+    if path.exists() and any(path.iterdir()):
+        raise OutputError(
+            f"output folder '{path}' is not empty ({sum(1 for _ in path.iterdir())} entries)",
+            expected="a new or empty folder; scalr never overwrites",
+            fix="choose another --out, or remove the folder yourself",
+        )
+    parent = path.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not _writable(path if path.exists() else parent):
+        raise OutputError(
+            f"output folder '{path}' cannot be written: no permission in '{parent}'",
+            expected="a folder you may write to",
+            fix="choose another --out, or change the permissions",
+        )
+
+
+def _writable(folder: Path) -> bool:
+    """Try to write, since permission bits do not tell of read-only file systems."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def finished_folder(path: Path) -> Iterator[Path]:
+    """Give a hidden folder to fill beside `path`; rename it to `path` when the block ends well, remove it when not.
+
+    Raises:
+        OutputError: If `path` cannot become the output; see `check_free`.
+    """
+    check_free(path)
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
+    partial.chmod(0o755)
+    try:
+        yield partial
+        os.replace(partial, path)  # an empty folder at `path` is replaced, a filled one is refused by the system
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON as people read it; NaN is refused, so the file is valid everywhere."""
+    path.write_text(json.dumps(value, indent=2, allow_nan=False, default=str) + "\n", encoding="utf-8")
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Return what the results were made with."""
+    return {
+        "scalr": scalr.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+    }
+
+
+def write_manifest(folder: Path, receipts: Iterable[Receipt], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write `manifest.json` over everything that stands in `folder`, and return it.
+
+    Args:
+        folder: The folder to describe.
+        receipts: One per stage, in order.
+        facts: Command, seed, settings, inputs and results; they stand at the top level.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    outputs = [
+        {"file": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": file_digest(file)}
+        for file in files
+    ]
+    manifest = {
+        "schema": MANIFEST_SCHEMA,
+        "version": scalr.__version__,
+        "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        **facts,
+        "stages": {receipt.stage: receipt.to_json() for receipt in receipts},
+        "peak_rss_bytes": peak_rss_bytes(),
+        "environment": environment(),
+        "outputs": outputs,
+    }
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a finished folder.
+
+    Raises:
+        InputError: If there is none, or it cannot be read.
+    """
+    file = folder / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"'{folder}' has no manifest that can be read ({type(error).__name__})",
+            expected="a finished folder of scalr run, generate, study or demo, with manifest.json",
+            fix="name the folder that was given to --out",
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
+        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
+        raise InputError(
+            f"'{file}' has schema {found!r}",
+            expected=f"schema '{MANIFEST_SCHEMA}'",
+            fix="use the version of scalr that wrote the folder",
+        )
+    return manifest
+
+
+def check_outputs(
+    folder: Path, manifest: Mapping[str, Any], progress: Callable[[int], None] | None = None
+) -> list[str]:
+    """Return the files whose content is no longer what the manifest says, or which are gone."""
+    changed = []
+    for one in manifest["outputs"]:
+        file = folder / one["file"]
+        if not file.is_file() or file_digest(file) != one["sha256"]:
+            changed.append(str(one["file"]))
+        if progress:
+            progress(1)
+    return changed

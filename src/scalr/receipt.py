@@ -1,0 +1,71 @@
+"""What a stage did: rows in and out, seconds, memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one stage did.
+
+    Attributes:
+        stage: Name of the stage, as in `manifest.json`.
+        rows_in: Rows that entered.
+        rows_out: Rows that left.
+        wall_seconds: Elapsed time.
+        cpu_seconds: Processor time of this process, all threads.
+        details: Further facts of the stage, ready for JSON.
+    """
+
+    stage: str
+    rows_in: int
+    rows_out: int
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def renamed(self, stage: str) -> Receipt:
+        """Return the same receipt under another stage name."""
+        return replace(self, stage=stage)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that the manifest holds for a stage."""
+        return {
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "wall_seconds": round(self.wall_seconds, 4),
+            "cpu_seconds": round(self.cpu_seconds, 4),
+            **self.details,
+        }
+
+
+class Stopwatch:
+    """Time a block: `with Stopwatch() as watch: ...; watch.receipt("sample", n, m)`."""
+
+    def __enter__(self) -> Self:
+        self._wall = time.perf_counter()
+        self._cpu = time.process_time()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.wall_seconds = time.perf_counter() - self._wall
+        self.cpu_seconds = time.process_time() - self._cpu
+
+    def receipt(self, stage: str, rows_in: int, rows_out: int, **details: Any) -> Receipt:
+        """Return the receipt of the block that was timed; call it after the block."""
+        return Receipt(stage, rows_in, rows_out, self.wall_seconds, self.cpu_seconds, details)
+
+
+def peak_rss_bytes() -> int:
+    """Return the largest resident memory this process has had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

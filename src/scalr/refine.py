@@ -1,0 +1,125 @@
+"""Refine synthetic events: drop what is real, unsure or repeated, align with the real log, cap; each with a receipt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr import rng
+from scalr.align import align
+from scalr.config import RefineSettings
+from scalr.receipt import Stopwatch
+from scalr.synthetic import SyntheticEvents
+
+Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+ONE_SIDED_95 = 1.6448536269514722  # standard normal quantile of 0.95
+
+
+def refine(events: SyntheticEvents, settings: RefineSettings | None = None) -> SyntheticEvents:
+    """Narrow drawn events down to those worth training on, in a fixed order.
+
+    Pairs that are already real go first, then unsure ones, repeats, the surplus of over-represented buckets
+    (see `align`), and what is above the caps.
+
+    Args:
+        events: What sampling returned.
+        settings: Thresholds and policies; defaults if None.
+
+    Returns:
+        The events that are left, with one more receipt per step.
+    """
+    settings = settings or RefineSettings()
+    events = drop_real(events)
+    events = filter_unsure(events, settings.min_support, settings.min_confidence)
+    events = collapse_duplicates(events, settings.duplicates)
+    if settings.align is not None:
+        events = align(events, settings.align)
+    return cap(events, settings.max_per_user, settings.max_per_item)
+
+
+def drop_real(events: SyntheticEvents) -> SyntheticEvents:
+    """Drop events whose (user, item) stands in the real target log, whatever its label."""
+    with Stopwatch() as watch:
+        target, n_items = events.pair.target, len(events.pair.target.items)
+        real = np.unique(target.user.astype(np.int64) * n_items + target.item)
+        drawn = _interactions(events)
+        place = np.minimum(np.searchsorted(real, drawn), max(len(real) - 1, 0))
+        left = events.take(real[place] != drawn if len(real) else np.ones(len(drawn), np.bool_))
+    return left.with_receipt(watch.receipt("drop_real", len(events), len(left)))
+
+
+def filter_unsure(events: SyntheticEvents, min_support: int, min_confidence: float) -> SyntheticEvents:
+    """Drop events with too little support, or whose confidence is too low at its lower bound."""
+    with Stopwatch() as watch:
+        keep = events.support >= min_support
+        if min_confidence > 0:
+            keep &= confidence_lower_bound(events.confidence, events.support) >= min_confidence
+        left = events.take(keep)
+    return left.with_receipt(watch.receipt("filter", len(events), len(left)))
+
+
+def confidence_lower_bound(
+    confidence: npt.NDArray[np.float32], support: npt.NDArray[np.int32], z: float = ONE_SIDED_95
+) -> npt.NDArray[np.float64]:
+    """Return the lower end of Wilson's interval for a confidence, shape (n,), in [0, 1].
+
+    A confidence of 1/1 is worth less than one of 50/60. The number of paths is support / confidence.
+
+    References:
+        Wilson 1927, Probable inference, the law of succession, and statistical inference.
+    """
+    p = confidence.astype(np.float64)
+    n = np.maximum(np.round(support / np.maximum(p, 1e-12)), 1.0)
+    centre = p + z * z / (2 * n)
+    spread = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    bound: npt.NDArray[np.float64] = np.maximum((centre - spread) / (1 + z * z / n), 0.0)
+    return bound
+
+
+def collapse_duplicates(events: SyntheticEvents, policy: str) -> SyntheticEvents:
+    """Treat several events of one (user, item): `keep` all, or the `best`, or `merge` their weights into the best."""
+    with Stopwatch() as watch:
+        left = events if policy == "keep" else _best_of_each(events, merge=policy == "merge")
+    return left.with_receipt(watch.receipt("deduplicate", len(events), len(left), policy=policy))
+
+
+def _best_of_each(events: SyntheticEvents, *, merge: bool) -> SyntheticEvents:
+    interaction = _interactions(events)
+    order = np.lexsort((np.arange(len(events)), -events.confidence, interaction))
+    starts = np.flatnonzero(np.diff(interaction[order], prepend=-1))
+    best = order[starts]
+    by_row = np.argsort(best)
+    left = events.take(best[by_row])
+    if merge and len(left):
+        weight = np.add.reduceat(events.weight[order].astype(np.float64), starts)[by_row]
+        left = replace(left, weight=weight.astype(np.float32))
+    return left
+
+
+def cap(events: SyntheticEvents, per_user: int | None, per_item: int | None) -> SyntheticEvents:
+    """Keep at most so many events per user, then per item: the most confident, ties by a hash of the event."""
+    with Stopwatch() as watch:
+        left = events
+        for limit, name in ((per_user, "user"), (per_item, "item")):
+            if limit is not None:
+                left = left.take(_most_confident(left, getattr(left, name), limit))
+    return left.with_receipt(watch.receipt("cap", len(events), len(left)))
+
+
+def _most_confident(events: SyntheticEvents, group: npt.NDArray[Any], limit: int) -> Mask:
+    tie = rng.keyed_units(events.seed, rng.Purpose.CAP, events.keys())
+    order = np.lexsort((tie, -events.confidence, group))
+    ranked = group[order]
+    keep = np.empty(len(order), np.bool_)
+    keep[order] = np.arange(len(order)) - np.searchsorted(ranked, ranked) < limit
+    return keep
+
+
+def _interactions(events: SyntheticEvents) -> Int64:
+    """Return one number per event that is equal for equal (user, item)."""
+    both: Int64 = events.user.astype(np.int64) * len(events.pair.target.items) + events.item
+    return both

@@ -1,0 +1,151 @@
+"""Write the report of a run: one HTML file that needs no network and no JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from scalr.errors import OutputError
+from scalr.report import charts, drawing, sections
+from scalr.report.comparisons import Change, read_changes
+from scalr.report.verdict import verdict
+from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, segment_name
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """What a report can show; plain values, ready for JSON, so that it can be made again from a run's folder.
+
+    Attributes:
+        title: What the run is about.
+        subtitle: One more line; may be empty.
+        notes: Sentences that a reader must know before any number ("these data are simulated").
+        warnings: Sentences on what is weak in the logs.
+        pair: `domains` (name, role, users, items, events, interactions, density, time_range) and `overlap_users`.
+        stages: Per stage, in order, `rows_in`, `rows_out`, `wall_seconds`, `cpu_seconds`.
+        coverage: Share of the target's items reached, in [0, 1], by "sample", "top1", "real".
+        curves: By the same names: cumulative shares of events, at even steps from the most frequent item to all.
+        alignment: Per marginal `by`, `edges`, shares `real`, `before` and `after`, `total_variation_before` and
+            `..._after`, `wasserstein_before` and `..._after`.
+        study: Content of `study.json` or `evaluation.json`.
+        examples: `user`, `source_item`, `source_title`, `source_domain`, `target_item`, `target_title`, `confidence`
+            and `support` of each.
+        settings: Settings of the run, nested as they are.
+        environment: Versions, cores and the like.
+    """
+
+    title: str
+    subtitle: str = ""
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    pair: Mapping[str, Any] | None = None
+    stages: Mapping[str, Mapping[str, Any]] | None = None
+    coverage: Mapping[str, Any] | None = None
+    curves: Mapping[str, Sequence[float]] | None = None
+    alignment: Sequence[Mapping[str, Any]] = ()
+    study: Mapping[str, Any] | None = None
+    examples: Sequence[Mapping[str, Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_report(path: str | Path, data: ReportData) -> None:
+    """Write the report to `path`, replacing a file of that name.
+
+    Sections appear where `data` has something to show. Charts need the extra `report`; without it the page has tables.
+
+    Raises:
+        OutputError: If the folder of `path` does not exist.
+    """
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise OutputError(
+            f"folder '{file.parent}' of the report does not exist",
+            expected="an existing folder",
+            fix="create it, or give another --out",
+        )
+    page = _environment().get_template("page.html.j2").render(_context(data))
+    file.write_text(page, encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("scalr", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_unbroken,
+    )
+    environment.filters["prose"] = _prose
+    environment.globals.update(percent=percent, count=count, interval_text=interval_text, segment_name=segment_name)
+    return environment
+
+
+def _unbroken(value: Any) -> Any:
+    """Keep a number and its percent sign on one line."""
+    return value.replace(" %", "\u00a0%") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _prose(sentence: str) -> Markup:
+    """Escape a sentence and set what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(_unbroken(sentence)))))
+
+
+def _context(data: ReportData) -> dict[str, Any]:
+    has_charts = drawing.charts_available()
+    changes = read_changes(data.study)
+    result = verdict(data.study)
+    steps = sections.funnel_steps(data.stages)
+    shares, curves = sections.known_shares(data.coverage), sections.known_curves(data.curves)
+    alignment = sections.alignment_rows(data.alignment)
+    return {
+        "title": data.title,
+        "subtitle": data.subtitle,
+        "notes": data.notes,
+        "warnings": data.warnings,
+        "has_charts": has_charts,
+        "extra": drawing.EXTRA,
+        "verdict": result,
+        "cards": sections.cards(steps, data.pair, shares, data.stages, result),
+        "forests": _forests(changes) if has_charts else [],
+        "metric_tables": sections.metric_tables(changes),
+        "means": sections.mean_table(data.study),
+        "comparisons": sections.comparison_rows(changes),
+        "steps": steps,
+        "funnel": charts.funnel_chart(steps) if has_charts and steps else None,
+        "shares": shares,
+        "coverage": charts.coverage_chart(shares) if has_charts and shares else None,
+        "concentration": charts.concentration_chart(curves) if has_charts and curves else None,
+        "series_names": {name: charts.SERIES.get(name, (name, ""))[0] for name in (*shares, *curves)},
+        "alignment": alignment,
+        "alignment_charts": [_alignment_chart(row) if has_charts and row["is_drawable"] else None for row in alignment],
+        "examples": sections.example_rows(data.examples),
+        "pair": sections.pair_table(data.pair),
+        "stages": sections.stage_rows(data.stages),
+        "protocol": sections.flat((data.study or {}).get("protocol")),
+        "settings": sections.flat(data.settings),
+        "environment": sections.flat(data.environment),
+    }
+
+
+def _alignment_chart(row: Mapping[str, Any]) -> drawing.Figure:
+    return charts.alignment_chart(row["name"], row["edges"], row["real"], row["before"], row["after"])
+
+
+def _forests(changes: Sequence[Change]) -> list[tuple[str, drawing.Figure]]:
+    """Return (segment in words, chart), all on one axis."""
+    found = sections.forest_changes(changes)
+    shown = [change for own in found.values() for change in own]
+    arms = in_order((change.arm for change in shown), ARM_ORDER)
+    domain = charts.forest_domain(shown)
+    return [
+        (segment_name(segment), charts.forest_chart(segment_name(segment), own, arms, domain))
+        for segment, own in found.items()
+    ]

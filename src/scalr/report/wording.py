@@ -1,0 +1,154 @@
+"""How the report writes numbers and names: one place, so that the page, the charts and the verdict agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+CONTROLS = ("random_items", "popular_items", "shuffled_users", "oversampled_real")
+"""Arms that must not win; the order in which they are shown."""
+
+ARM_ORDER = ("real_only", "scalr", "top1", *CONTROLS)
+
+ARM_NAMES = {
+    "real_only": "Real events only",
+    "scalr": "SCALR",
+    "top1": "Likeliest item (top-1)",
+    "random_items": "Random items",
+    "popular_items": "Popular items",
+    "shuffled_users": "Shuffled users",
+    "oversampled_real": "Repeated real events",
+}
+
+METRIC_NAMES = {
+    "normalized_entropy": "Normalized entropy",
+    "log_loss": "Log loss",
+    "ndcg": "NDCG",
+    "recall": "Recall",
+    "auc": "AUC",
+    "calibration_ratio": "Calibration ratio",
+    "item_coverage": "Item coverage",
+}
+
+SEGMENT_NAMES = {"all": "All users", "warm": "Warm users", "cold": "Cold users"}
+
+_DIRECTIONS = {"normalized_entropy": -1, "log_loss": -1, "auc": 1, "recall": 1, "ndcg": 1}
+
+
+def arm_name(arm: str) -> str:
+    """Return the words for an arm; an unknown arm keeps its name, with spaces."""
+    return ARM_NAMES.get(arm, arm.replace("_", " "))
+
+
+def metric_name(metric: str) -> str:
+    """Return the words for a metric, with its list length: `ndcg@20` is "NDCG@20"."""
+    base, at, top = metric.partition("@")
+    return METRIC_NAMES.get(base, base.replace("_", " ")) + at + top
+
+
+def segment_name(segment: str) -> str:
+    """Return the words for a segment of users."""
+    return SEGMENT_NAMES.get(segment, segment.replace("_", " "))
+
+
+def in_order(names: Iterable[str], order: Iterable[str]) -> list[str]:
+    """Return distinct `names`: those in `order` first, the others after them as they came."""
+    found = dict.fromkeys(names)
+    known = [name for name in order if name in found]
+    return known + [name for name in found if name not in known]
+
+
+def direction(metric: str) -> int:
+    """Return -1 where lower is better, 1 where higher is better, 0 where neither is."""
+    return _DIRECTIONS.get(metric.partition("@")[0], 0)
+
+
+def number(value: Any) -> float | None:
+    """Return a finite float, or None for anything else (None, NaN, infinity, text, booleans)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def percent(share: float, *, signed: bool = False, digits: int | None = None) -> str:
+    """Write a share as a percentage, `-0.0111` as "−1.11 %".
+
+    Args:
+        share: A fraction; 1 is 100 %.
+        signed: Write a plus sign before positive numbers.
+        digits: Decimals; by default so many that about three digits can be read.
+    """
+    scaled = 100.0 * share
+    text = f"{abs(scaled):.{_decimals(scaled) if digits is None else digits}f}"
+    is_zero = not text.strip("0.")
+    sign = "" if is_zero else "−" if scaled < 0 else "+" if signed else ""
+    return f"{sign}{text} %"
+
+
+def interval_text(interval: tuple[float, float], *, digits: int | None = None) -> str:
+    """Write an interval of relative changes: "−1.30 % to −0.92 %"."""
+    low, high = interval
+    return f"{percent(low, signed=True, digits=digits)} to {percent(high, signed=True, digits=digits)}"
+
+
+def bracket(interval: tuple[float, float], *, digits: int) -> str:
+    """Write an interval for a narrow column, without percent signs: "[−1.30, −0.92]"."""
+    return "[" + ", ".join(percent(end, signed=True, digits=digits).removesuffix(" %") for end in interval) + "]"
+
+
+def decimals_for(share: float) -> int:
+    """Return the decimals `percent` would choose, to write an interval as its middle is written."""
+    return _decimals(100.0 * share)
+
+
+def _decimals(scaled: float) -> int:
+    size = abs(scaled)
+    return 2 if size < 9.995 else 1 if size < 99.95 else 0
+
+
+def count(value: float) -> str:
+    """Write a count with thousands separated: "1,234,567"."""
+    return f"{round(value):,}"
+
+
+def compact(value: float) -> str:
+    """Write a count in at most four characters and a unit: "1.23M"."""
+    size = float(abs(value))
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if size >= 0.9995 * unit:
+            scaled = value / unit
+            return f"{scaled:.{2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0}f}{name}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
+def decimal(value: float) -> str:
+    """Write a metric or a setting: four decimals at most, no trailing zeros, a true minus sign."""
+    size = abs(value)
+    text = (
+        f"{value:,.0f}"
+        if float(value).is_integer() and size < 1e15
+        else f"{value:.4f}"
+        if 1e-3 <= size < 1e6
+        else f"{value:.4g}"
+    )
+    if "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace("-", "−", 1) if value < 0 else text
+
+
+def seconds(value: float) -> str:
+    """Write a duration: "0.04 s", "12.3 s", "2 min 5 s", "1 h 3 min"."""
+    if value < 9.995:
+        return f"{value:.2f} s"
+    if value < 59.95:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(words: list[str]) -> str:
+    """Join words as prose: "a", "a and b", "a, b and c"."""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]

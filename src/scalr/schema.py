@@ -1,0 +1,58 @@
+"""Names of columns: the user's, ours, and those of synthetic events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+SYNTHETIC_COLUMNS = (
+    "is_synthetic",
+    "weight",
+    "confidence",
+    "support",
+    "source_domain",
+    "source_item",
+    "source_event",
+    "draw",
+    "generation_id",
+)
+"""Columns that a synthetic event has beyond those of the target log, in the order they are written."""
+
+COMMON_NAMES: dict[str, tuple[str, ...]] = {
+    "user": ("user", "user_id", "userid", "household_id", "customer_id", "member_id", "visitor_id"),
+    "item": ("item", "item_id", "itemid", "product_id", "video_id", "ad_id", "article_id", "sku"),
+    "time": ("time", "timestamp", "ts", "event_time", "date", "datetime", "created_at", "transaction_timestamp"),
+    "label": ("label", "is_click", "clicked", "converted"),
+    "value": ("value", "price", "sales_value", "amount"),
+    "weight": ("weight", "event_weight", "sample_weight"),
+}
+"""Column names that are recognised when the user maps none, by role, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Name the columns of one event log.
+
+    `None` for `user` and `item` means "find a common name"; for the others it means
+    "find a common name, do without if there is none". The empty string means "do without".
+
+    Attributes:
+        user: Column of user ids (integers or strings).
+        item: Column of item ids (integers or strings).
+        time: Column of times: integer seconds or milliseconds, date, timestamp, or any order.
+        label: Column of 0 and 1.
+        value: Column of the item's value (price, revenue).
+        weight: Column of event weights, at least 0.
+    """
+
+    user: str | None = None
+    item: str | None = None
+    time: str | None = None
+    label: str | None = None
+    value: str | None = None
+    weight: str | None = None
+
+    def roles(self) -> Iterator[tuple[str, str | None]]:
+        """Yield (role, column name) in the fixed order user, item, time, label, value, weight."""
+        for role in fields(self):
+            yield role.name, getattr(self, role.name)

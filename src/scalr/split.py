@@ -1,0 +1,181 @@
+"""Cut a pair of logs into what may be fitted and what is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr import rng
+from scalr.config import SplitSettings
+from scalr.domain import Codes, EventLog, Pair, Times
+from scalr.errors import ConfigError, LeakError, SchemaError
+from scalr.synthetic import catalogue_of
+from scalr.times import format_time, parse_instant
+
+Mask = npt.NDArray[np.bool_]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """What may be fitted, and the new pairs that judge it.
+
+    Attributes:
+        name: "validation" or "test".
+        pair: Logs that may be fitted: events before `until`, hidden users' target events left out.
+        until: First instant of the judged period; None for a random split.
+        user: Shape (n,), users of the judged pairs.
+        item: Shape (n,), items of the judged pairs; each (user, item) is new to the user and stands once.
+        left_out: Pairs of the period that are not judged, by reason.
+    """
+
+    name: str
+    pair: Pair
+    until: int | None
+    user: Codes
+    item: Codes
+    left_out: Mapping[str, int]
+
+    def is_cold(self, user: Codes) -> Mask:
+        """Say for each user, shape (n,), whether it has no target event that may be fitted."""
+        warm = np.zeros(len(self.pair.target.users), np.bool_)
+        warm[self.pair.target.positives().user] = True
+        return ~warm[user]
+
+    def guard(self, fitted_until: int | None, what: str) -> None:
+        """Refuse what saw an event of the judged period.
+
+        Raises:
+            LeakError: If `fitted_until` is not before `until`.
+        """
+        if self.until is not None and fitted_until is not None and fitted_until >= self.until:
+            unit = self.pair.target.time_unit
+            raise LeakError(
+                f"{what} saw an event of {format_time(fitted_until, unit)}, inside the {self.name} period",
+                expected=f"only events before {format_time(self.until, unit)}",
+                fix="fit on the logs of the fold (`fold.pair`), not on the whole pair",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Two folds of one pair: `validation` chooses settings, `test` judges once they are chosen.
+
+    Attributes:
+        validation: Fitted before the validation period, judged on it.
+        test: Fitted before the test period, judged on it.
+        hidden_users: Codes of users whose target history is hidden in both folds.
+        by: "time" or "random".
+    """
+
+    validation: Fold
+    test: Fold
+    hidden_users: Codes
+    by: str
+
+
+def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
+    """Cut a pair into a validation and a test fold.
+
+    Args:
+        pair: Logs to cut.
+        settings: Shares, or the instant; see `SplitSettings`.
+        seed: Chooses the hidden users (and nothing else).
+
+    Raises:
+        SchemaError: If a split by time is asked for and a log has no time.
+        ConfigError: If one side of a cut has no target events.
+    """
+    target = pair.target
+    validation_cut: int | None
+    test_cut: int | None
+    if settings.by == "time":
+        validation_cut, test_cut = _instants(pair, settings)
+        period = np.searchsorted([validation_cut, test_cut], _times_of(pair), side="right")
+    else:
+        validation_cut = test_cut = None
+        keys = (target.users.keys[target.user], target.items.keys[target.item])
+        place = rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
+        edges = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
+        period = np.searchsorted(edges, place, side="right")
+    _refuse_empty(target, period)
+
+    overlap = pair.overlap_users
+    chance = rng.keyed_units(seed, rng.Purpose.HIDE_USER, target.users.keys[overlap])
+    hidden = overlap[chance < settings.hide_overlap]
+    return Split(
+        validation=_fold("validation", pair, period, 1, validation_cut, hidden),
+        test=_fold("test", pair, period, 2, test_cut, hidden),
+        hidden_users=hidden,
+        by=settings.by,
+    )
+
+
+def _times_of(pair: Pair) -> Times:
+    """Return the target's times, after making sure that both logs have some."""
+    if pair.target.time is None or pair.source.time is None:
+        name = (pair.target if pair.target.time is None else pair.source).name
+        raise SchemaError(
+            f"the {name} log has no time column, but the split is by time",
+            expected="a time column in every log",
+            fix="name it with --time COL, or use --split random",
+        )
+    return pair.target.time
+
+
+def _instants(pair: Pair, settings: SplitSettings) -> tuple[int, int]:
+    """Return the first instants of the validation and of the test period."""
+    ordered = np.sort(_times_of(replace(pair, target=pair.target.positives())))
+    n = len(ordered)
+    if settings.test_from is None:
+        test_cut = int(ordered[min(int(n * (1 - settings.test_share)), n - 1)])
+    else:
+        test_cut = parse_instant(settings.test_from, pair.target.time_unit)
+    before = int(np.searchsorted(ordered, test_cut))
+    share = settings.validation_share / (1 - settings.test_share)
+    validation_cut = int(ordered[min(int(before * (1 - share)), n - 1)])
+    return min(validation_cut, test_cut), test_cut
+
+
+def _refuse_empty(target: EventLog, period: Int64) -> None:
+    sizes = np.bincount(period if target.label is None else period[target.label == 1], minlength=3)
+    for place, name in enumerate(("before the validation period", "in the validation period", "in the test period")):
+        if sizes[place] == 0:
+            unit, times, span = target.time_unit, target.time, ""
+            if times is not None:
+                span = (
+                    f" (events run from {format_time(int(times.min()), unit)} to {format_time(int(times.max()), unit)})"
+                )
+            raise ConfigError(
+                f"no positive target event is {name}{span}",
+                expected="target events before, in and after the validation period",
+                fix="change --test-share or --test-from, check the time column, or use --split random",
+            )
+
+
+def _fold(name: str, pair: Pair, period: Int64, place: int, until: int | None, hidden: Codes) -> Fold:
+    target, n_items = pair.target, len(pair.target.items)
+    is_hidden = np.zeros(len(target.users), np.bool_)
+    is_hidden[hidden] = True
+    visible = target.take((period < place) & ~is_hidden[target.user])
+    source = pair.source if until is None or pair.source.time is None else pair.source.take(pair.source.time < until)
+
+    def pairs_of(mask: Mask) -> Int64:
+        return np.unique(target.user[mask].astype(np.int64) * n_items + target.item[mask])
+
+    positive = np.ones(len(target), np.bool_) if target.label is None else target.label == 1
+    judged = pairs_of((period == place) & positive)
+    new = np.setdiff1d(judged, pairs_of(period < place), assume_unique=True)
+    user, item = (new // n_items).astype(np.int32), (new % n_items).astype(np.int32)
+    in_catalogue = np.isin(item, catalogue_of(visible))
+    known_user = np.isin(user, np.concatenate([np.unique(source.user), np.unique(visible.user)]))
+    keep = in_catalogue & known_user
+    left_out = {
+        "pairs_seen_before": len(judged) - len(new),
+        "items_without_visible_events": int((~in_catalogue).sum()),
+        "users_without_visible_events": int((in_catalogue & ~known_user).sum()),
+    }
+    return Fold(name, replace(pair, source=source, target=visible), until, user[keep], item[keep], left_out)

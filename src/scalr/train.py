@@ -1,0 +1,286 @@
+"""Train a downstream model on a fold's real events and weighted synthetic ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr import rng
+from scalr.config import TrainSettings
+from scalr.domain import Codes, EventLog, Floats, Vocabulary
+from scalr.errors import ConfigError, SchemaError
+from scalr.metrics.predictive import labelled_rows, normalized_entropy
+from scalr.models import Examples, Model, get_model
+from scalr.receipt import Receipt, Stopwatch
+from scalr.split import Fold
+from scalr.synthetic import SyntheticEvents, catalogue_of
+
+POPULARITY_PRIORS = (0.0, 0.5, 1.0)  # shares that a study tries
+
+Weights = npt.NDArray[np.float32]
+Rows = tuple[Codes, Codes, Weights]
+"""User codes, item codes and weights, shape (n,) each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExtraReal:
+    """Further real rows to train on, for a control.
+
+    Attributes:
+        user: Shape (n,), codes.
+        item: Shape (n,), codes.
+        weight: Shape (n,), at least 0.
+    """
+
+    user: Codes
+    item: Codes
+    weight: Weights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A trained model.
+
+    Attributes:
+        model: The model of the best pass, or of the last one where the number of passes was given.
+        epochs: Passes over the rows behind `model`, at least 1.
+        validation_losses: Normalized entropy on the judged pairs after each pass; empty where `epochs` was given.
+        receipt: Rows, seconds, passes.
+    """
+
+    model: Model
+    epochs: int
+    validation_losses: tuple[float, ...]
+    receipt: Receipt
+
+
+def train(
+    fold: Fold,
+    synthetic: SyntheticEvents | None = None,
+    settings: TrainSettings | None = None,
+    seed: int = 0,
+    *,
+    epochs: int | None = None,
+    extra_real: ExtraReal | None = None,
+    progress: Callable[[int, float | None], None] | None = None,
+) -> Trained:
+    """Fit a model to the positives of a fold, and to synthetic events with their weights.
+
+    Real rows are the fold's distinct interactions, as the judged pairs are: one that was repeated is one row with the
+    largest of its weights. A label of 0 is not used: the negatives of every row are uniform draws from the catalogue.
+    A synthetic row weighs λ · its event's weight · κ / (κ + real target events of its user). Rows without weight are
+    removed before anything random happens, so λ = 0 gives, bit for bit, what no synthetic events give.
+
+    Args:
+        fold: The validation fold to choose the number of passes, or the test fold with `epochs` given.
+        synthetic: Events to add, drawn from a translation fitted on this fold; None for real events alone.
+        settings: Model, objective, λ, κ and the model's own settings; defaults if None.
+        seed: Fixes first parameters, order and negatives; arms with the same seed share them.
+        epochs: Exactly this many passes. None stops when the judged pairs' normalized entropy has not improved for
+            `patience` passes and keeps the best pass: for the validation fold only, since it looks at the judged pairs.
+        extra_real: Further real rows (a control). They share the head of the real ones, whatever the objective.
+        progress: Called after each pass with the passes so far and the validation loss, if there is one.
+
+    Raises:
+        LeakError: If the fold's logs or the synthetic events saw the judged period.
+        SchemaError: If there is nothing to learn from or to validate on, or the synthetic events are of other logs.
+        ConfigError: If no model has that name, `epochs` is below 1 or training diverges.
+    """
+    settings = settings or TrainSettings()
+    recipe = get_model(settings.model)
+    if epochs is not None and epochs < 1:
+        raise ConfigError(f"epochs is {epochs}", expected="at least 1, or None for early stopping", fix="give epochs=1")
+    with Stopwatch() as watch:
+        examples = examples_of(fold, synthetic, settings, seed, extra_real=extra_real)
+        passes = recipe(examples, settings, seed)
+        if epochs is None:
+            model, n_passes, losses = _best(passes, fold, settings, seed, progress)
+        else:
+            model, n_passes, losses = _last(passes, epochs, progress), epochs, ()
+    receipt = watch.receipt(
+        "train",
+        len(fold.pair.target) + (0 if synthetic is None else len(synthetic)),
+        len(examples),
+        epochs=n_passes,
+        real_rows=examples.n_first,
+        synthetic_rows=int(examples.is_synthetic.sum()),
+        synthetic_weight=round(float(examples.weight[examples.is_synthetic].sum(dtype=np.float64)), 3),
+    )
+    return Trained(model, n_passes, losses, receipt)
+
+
+def choose_popularity_prior(fold: Fold, settings: TrainSettings, seed: int = 0) -> TrainSettings:
+    """Return the settings with the popularity prior under which real events alone predict the judged pairs best.
+
+    Settings that name one come back as they are. For the validation fold only. Synthetic events have no say, so a
+    study's arms share a choice that favours the baseline.
+    """
+    if settings.popularity_prior is not None:
+        return settings
+    tried = [settings.model_copy(update={"popularity_prior": share}) for share in POPULARITY_PRIORS]
+    losses = [min(train(fold, None, one, seed).validation_losses) for one in tried]
+    return tried[int(np.argmin(losses))]
+
+
+def examples_of(
+    fold: Fold,
+    synthetic: SyntheticEvents | None,
+    settings: TrainSettings,
+    seed: int = 0,
+    *,
+    extra_real: ExtraReal | None = None,
+) -> Examples:
+    """Return the weighted rows that a model learns from: real, then further real, then synthetic ones.
+
+    See `train` for the arguments and errors; nothing of the model's own settings matters here.
+    """
+    target = fold.pair.target
+    fold.guard(fold.pair.target.last_time(), "the target log")
+    fold.guard(fold.pair.source.last_time(), "the source log")
+    real = _interactions(target)
+    if not len(real[0]):
+        raise SchemaError(
+            f"the target log of the {fold.name} fold has no positive event of weight above 0",
+            expected="at least one real event to learn from",
+            fix="change --test-share, --test-from or --hide-overlap so that some remain",
+        )
+    added = [] if extra_real is None else [_above_zero(extra_real.user, extra_real.item, extra_real.weight)]
+    n_synthetic, fitted_until = 0, _latest(fold.pair.source, target)
+    if synthetic is not None:
+        _refuse_other_logs(fold, synthetic)
+        fold.guard(synthetic.fitted_until, "the translation of the synthetic events")
+        fold.guard(_source_times_until(synthetic), "the synthetic events")
+        rows = _weighted(synthetic, target, settings, seed)
+        n_synthetic = len(rows[0])
+        added.append(rows)
+    user, item, weight = (np.concatenate(columns) for columns in zip(real, *added, strict=True))
+    is_synthetic = np.zeros(len(user), np.bool_)
+    is_synthetic[len(user) - n_synthetic :] = True
+    return Examples(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        weight=weight.astype(np.float32),
+        is_synthetic=is_synthetic,
+        n_first=len(real[0]),
+        catalogue=catalogue_of(target),
+        user_keys=target.users.keys,
+        item_keys=target.items.keys,
+        fitted_until=fitted_until,
+    )
+
+
+def synthetic_weights(synthetic: SyntheticEvents, target: EventLog, settings: TrainSettings) -> Floats:
+    """Return λ · event weight · κ / (κ + real target events of the user), shape (n,), at least 0.
+
+    Args:
+        synthetic: The events to weigh.
+        target: The real events that may be seen, hidden ones left out.
+        settings: λ and κ.
+    """
+    weight = settings.synthetic_weight * synthetic.weight.astype(np.float64)
+    if settings.shrinkage is not None:
+        history = np.bincount(target.positives().user, minlength=len(target.users))
+        weight *= settings.shrinkage / (settings.shrinkage + history[synthetic.user])
+    return weight
+
+
+def _weighted(synthetic: SyntheticEvents, target: EventLog, settings: TrainSettings, seed: int) -> Rows:
+    weight = synthetic_weights(synthetic, target, settings)
+    if settings.objective == "thinned":
+        # Keeping a row with its weight as probability (1 at most) leaves its expected weight as it was.
+        chance = rng.keyed_units(seed, rng.Purpose.THIN, synthetic.keys())
+        weight = (chance < weight).astype(np.float64)
+    return _above_zero(synthetic.user, synthetic.item, weight.astype(np.float32))
+
+
+def _interactions(target: EventLog) -> Rows:
+    """Return distinct (user, item) of the positives, by user and item code, with the largest of their weights."""
+    log, n_items = target.positives(), len(target.items)
+    cell = log.user.astype(np.int64) * n_items + log.item
+    order = np.argsort(cell, kind="stable")
+    distinct, start = np.unique(cell[order], return_index=True)
+    weight = np.ones(len(distinct), np.float32)
+    if log.weight is not None and len(distinct):
+        weight = np.maximum.reduceat(log.weight[order], start)
+    return _above_zero((distinct // n_items).astype(np.int32), (distinct % n_items).astype(np.int32), weight)
+
+
+def _above_zero(user: Codes, item: Codes, weight: Weights) -> Rows:
+    keep = weight > 0
+    return user[keep], item[keep], weight[keep]
+
+
+def _best(
+    passes: Iterator[Model],
+    fold: Fold,
+    settings: TrainSettings,
+    seed: int,
+    progress: Callable[[int, float | None], None] | None,
+) -> tuple[Model, int, tuple[float, ...]]:
+    """Return the model of the best pass, the number of that pass from 1, and all losses."""
+    if not len(fold.user):
+        raise SchemaError(
+            f"the {fold.name} fold judges no pair, so it cannot say when to stop",
+            expected="at least one new pair in the judged period",
+            fix="give the number of passes (epochs), or a larger --test-share",
+        )
+    rows = labelled_rows(fold, settings.negatives, seed)
+    losses: list[float] = []
+    best, best_pass = None, 0
+    for model in islice(passes, settings.max_epochs):
+        probabilities = model.score(rows.user, rows.item)
+        if not np.isfinite(probabilities).all():
+            raise ConfigError(
+                f"model '{settings.model}' diverged in pass {len(losses) + 1}: its predictions are not numbers",
+                expected="a learning rate and weights that let the loss fall",
+                fix=f"lower learning_rate ({settings.learning_rate:g}) or the event weights",
+            )
+        losses.append(normalized_entropy(rows.label, probabilities))
+        if progress:
+            progress(len(losses), losses[-1])
+        if best is None or losses[-1] < losses[best_pass - 1]:
+            best, best_pass = model, len(losses)
+        if len(losses) - best_pass >= settings.patience:
+            break
+    if best is None:
+        raise ValueError("max_epochs is below 1")
+    return best, best_pass, tuple(losses)
+
+
+def _last(passes: Iterator[Model], epochs: int, progress: Callable[[int, float | None], None] | None) -> Model:
+    """Return the model after `epochs` passes."""
+    for done in range(1, epochs + 1):
+        model = next(passes)
+        if progress:
+            progress(done, None)
+    return model
+
+
+def _latest(*logs: EventLog) -> int | None:
+    times = [time for log in logs if (time := log.last_time()) is not None]
+    return max(times, default=None)
+
+
+def _source_times_until(synthetic: SyntheticEvents) -> int | None:
+    """Return the latest time of a source event that a synthetic event was drawn for."""
+    times = synthetic.pair.source.time
+    return None if times is None or not len(synthetic) else int(times[synthetic.source_row].max())
+
+
+def _refuse_other_logs(fold: Fold, synthetic: SyntheticEvents) -> None:
+    ours, theirs = fold.pair.target, synthetic.pair.target
+    for kind, own, other in (("users", ours.users, theirs.users), ("items", ours.items, theirs.items)):
+        if not _same_ids(own, other):
+            raise SchemaError(
+                f"the synthetic events were drawn for {len(other)} target {kind} that are not the fold's {len(own)}",
+                expected="synthetic events of the logs that are trained on",
+                fix="fit and sample on the logs of this fold (`fold.pair`)",
+            )
+
+
+def _same_ids(own: Vocabulary, other: Vocabulary) -> bool:
+    return own is other or np.array_equal(own.keys, other.keys)

@@ -1,0 +1,53 @@
+"""Translators: recipes that fit P(target item | user, source item) on a pair of logs.
+
+One protocol, one contract test; a new translator is a module here and a line in `_TRANSLATORS`.
+"""
+
+from __future__ import annotations
+
+from scalr.config import TranslateSettings
+from scalr.domain import Pair
+from scalr.errors import ConfigError, nearest_name
+from scalr.translators.cooccurrence import fit_cooccurrence
+from scalr.translators.protocol import Drawn, Translation, Translator
+
+__all__ = ["Drawn", "Translation", "Translator", "fit", "translator_names"]
+
+_TRANSLATORS: dict[str, Translator] = {
+    "cooccurrence": fit_cooccurrence,
+}
+
+
+def translator_names() -> tuple[str, ...]:
+    """Return the names that `fit` takes."""
+    return tuple(_TRANSLATORS)
+
+
+def fit(pair: Pair, translator: str | None = None, *, settings: TranslateSettings | None = None) -> Translation:
+    """Estimate P(target item | user, source item) from users active in both domains.
+
+    Args:
+        pair: Logs to learn from; for evaluation those of a fold, never the whole logs.
+        translator: Name of the translator; wins over the one in `settings`.
+        settings: History cap and window; defaults if None.
+
+    Raises:
+        ConfigError: If no translator has that name.
+
+    Example:
+        >>> import scalr
+        >>> world = scalr.simulate(n_users=200, seed=1)
+        >>> translation = scalr.fit(world.pair, "cooccurrence")
+        >>> len(scalr.sample(translation, seed=1)) > 0
+        True
+    """
+    settings = settings or TranslateSettings()
+    name = translator or settings.translator
+    if name not in _TRANSLATORS:
+        near = nearest_name(name, _TRANSLATORS)
+        raise ConfigError(
+            f"no translator is called '{name}'",
+            expected=f"one of {', '.join(_TRANSLATORS)}",
+            fix=f"did you mean '{near}'?" if near else "choose one of these",
+        )
+    return _TRANSLATORS[name](pair, settings)

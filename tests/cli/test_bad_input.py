@@ -1,0 +1,134 @@
+"""Wrong input: three lines, exit 2, nothing written, nothing changed."""
+
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+
+def column(name, values):
+    """Return a change that puts `values(n)` into a column."""
+
+    def change(table):
+        made = pa.array(values(len(table)))
+        place = table.schema.get_field_index(name)
+        return table.append_column(name, made) if place < 0 else table.set_column(place, name, made)
+
+    return change
+
+
+def first(value, rest):
+    return lambda n: [value, *[rest] * (n - 1)]
+
+
+TARGETS = {
+    "empty log": (lambda table: table.slice(0, 0), "no rows"),
+    "missing column": (lambda table: table.rename_columns(["usr", "item", "time", "value"]), "user"),
+    "nulls in keys": (column("user", first(None, 1)), "1 null"),
+    "text where numbers belong": (column("value", lambda n: ["much"] * n), "value"),
+    "NaN weights": (column("weight", first(float("nan"), 1.0)), "weight"),
+    "negative weights": (column("weight", first(-1.0, 1.0)), "weight"),
+    "no overlap users": (column("user", lambda n: np.arange(n) + 10**6), "both"),
+    "ids of different types": (column("user", lambda n: [f"u{x}" for x in range(n)]), "user"),
+    "one class of labels": (column("label", lambda n: [1] * n), "label"),
+    "labels beyond 0 and 1": (column("label", lambda n: [x % 3 for x in range(n)]), "label"),
+    "synthetic rows": (column("is_synthetic", lambda n: [True] * n), "is_synthetic"),
+    "all events at one instant": (column("time", lambda n: [1_600_000_000] * n), "period"),
+}
+
+
+def refused(result, word):
+    code, out, err = result
+    assert code == 2, err
+    assert out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 3, err
+    assert lines[1].startswith("  expected: ")
+    assert lines[2].startswith("  fix: ")
+    assert word in lines[0], err
+
+
+def tree(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_wrong_target_logs(scalr, logs, tmp_path, world, name):
+    change, word = TARGETS[name]
+    pq.write_table(change(world.target), tmp_path / "target.parquet")
+    before = tree(tmp_path)
+    refused(scalr("study", *logs, "--out", tmp_path / "run", "--seeds", 1), word)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--user", "usr"], "'usr'"),
+        (["--draws", "0"], "draws_per_event"),
+        (["--temperature", "nan"], "temperature"),
+        (["--translator", "coocurrence"], "coocurrence"),
+        (["--strategy", "best"], "strategy"),
+        (["--align", "size"], "align"),
+        (["--layout", "wide"], "layout"),
+        (["--draws", "many"], "many"),
+        (["--drawz", "1"], "drawz"),
+        (["--threads", "0"], "threads"),
+    ],
+)
+def test_wrong_options(scalr, logs, tmp_path, arguments, word):
+    before = tree(tmp_path)
+    refused(scalr("generate", *logs, "--out", tmp_path / "run", *arguments), word)
+    assert tree(tmp_path) == before
+
+
+def test_missing_and_empty_files(scalr, logs, tmp_path):
+    (tmp_path / "empty.parquet").touch()
+    before = tree(tmp_path)
+    for name, word in (
+        ("none.parquet", "none.parquet"),
+        ("none*.csv", "none*.csv"),
+        ("empty.parquet", "empty.parquet"),
+    ):
+        refused(scalr("generate", "--source", tmp_path / name, *logs[2:], "--out", tmp_path / "run"), word)
+    assert tree(tmp_path) == before
+
+
+def test_a_filled_output_folder_stays_as_it_is(scalr, logs, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    before = tree(tmp_path)
+    for command in ("generate", "study"):
+        refused(scalr(command, *logs, "--out", tmp_path / "run"), "not empty")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; tests/test_output.py plays the refusal back")
+def test_an_unwritable_folder(scalr, logs, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    refused(scalr("generate", *logs, "--out", tmp_path / "locked" / "run"), "permission")
+
+
+def test_an_unknown_setting_names_the_nearest(scalr, logs, tmp_path):
+    scalr("init", tmp_path / "scalr.yaml", *logs)
+    (tmp_path / "scalr.yaml").write_text(
+        (tmp_path / "scalr.yaml").read_text().replace("draws_per_event", "draws_per_evnt")
+    )
+    result = scalr("run", tmp_path / "scalr.yaml", "--out", tmp_path / "run")
+    refused(result, "draws_per_evnt")
+    assert "did you mean 'sample.draws_per_event'" in result[2]
+
+
+def test_ids_that_break_lines_cannot_break_the_three_lines(scalr, logs, tmp_path):
+    refused(scalr("generate", *logs, "--out", tmp_path / "run", "--user", "a\nb"), "a b")
+
+
+def test_sources_without_names_of_their_own(scalr, logs, tmp_path):
+    refused(scalr("generate", *logs, *logs[:2], "--out", tmp_path / "run"), "no name of its own")
+
+
+def test_inspect_wants_a_folder_or_logs(scalr, tmp_path):
+    refused(scalr("inspect"), "neither")
+    refused(scalr("inspect", tmp_path), "manifest")

@@ -1,0 +1,144 @@
+"""Every command as a user runs it, on small logs."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+QUICK = ["--set", "study.seeds=1", "--set", "train.max_epochs=2", "--set", "study.arms=[scalr, top1]"]
+
+
+def synthetic(folder) -> pa.Table:
+    return pa.concat_tables([pq.read_table(part) for part in sorted((folder / "synthetic").glob("*.parquet"))])
+
+
+def test_generate_writes_events_report_and_manifest(scalr, logs, tmp_path):
+    code, out, _ = scalr("generate", *logs, "--out", tmp_path / "run", "--draws", 2, "--seed", 7)
+    assert code == 0
+    assert "synthetic events reach" in out
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    events = synthetic(tmp_path / "run")
+    assert manifest["synthetic_events"] == len(events) > 0
+    assert 0 < manifest["item_coverage"] <= 1
+    assert list(manifest["stages"]) == [
+        "read",
+        "fit",
+        "sample",
+        "drop_real",
+        "filter",
+        "deduplicate",
+        "align",
+        "cap",
+        "emit",
+    ]
+    for stage in manifest["stages"].values():
+        assert {"rows_in", "rows_out", "wall_seconds", "cpu_seconds"} <= set(stage)
+    assert manifest["peak_rss_bytes"] > 0
+    assert [one["role"] for one in manifest["inputs"]] == ["source", "target"]
+    assert (tmp_path / "run/report.html").read_text().lower().startswith("<!doctype html>")
+    assert events["draw"].to_numpy().max() == 1
+
+
+def test_the_same_events_for_threads_row_order_and_format(scalr, logs, tmp_path, world):
+    order = np.random.default_rng(0).permutation(len(world.source))
+    pa.csv.write_csv(world.source.take(order), tmp_path / "source.csv")
+    pq.write_table(
+        world.target.take(np.random.default_rng(1).permutation(len(world.target))), tmp_path / "shuffled.parquet"
+    )
+    runs = {
+        "one": [*logs, "--threads", 1],
+        "two": [*logs, "--threads", 2],
+        "other": ["--source", tmp_path / "source.csv", "--target", tmp_path / "shuffled.parquet"],
+    }
+    tables = []
+    for name, arguments in runs.items():
+        assert scalr("generate", *arguments, "--out", tmp_path / name, "--quiet")[0] == 0
+        tables.append(synthetic(tmp_path / name))
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_no_synthetic_pair_is_real(scalr, logs, tmp_path, world):
+    scalr("generate", *logs, "--out", tmp_path / "run", "--quiet")
+    events = synthetic(tmp_path / "run")
+    real = set(zip(world.target["user"].to_pylist(), world.target["item"].to_pylist(), strict=True))
+    assert not real & set(zip(events["user"].to_pylist(), events["item"].to_pylist(), strict=True))
+
+
+def test_several_sources_are_told_apart(scalr, logs, tmp_path, world):
+    half = len(world.source) // 2
+    pq.write_table(world.source.slice(0, half), tmp_path / "a.parquet")
+    pq.write_table(world.source.slice(half), tmp_path / "b.parquet")
+    sources = ["--source", f"feed={tmp_path / 'a.parquet'}", "--source", f"video={tmp_path / 'b.parquet'}"]
+    assert scalr("generate", *sources, *logs[2:], "--out", tmp_path / "run", "--quiet")[0] == 0
+    assert set(synthetic(tmp_path / "run")["source_domain"].to_pylist()) == {"feed", "video"}
+
+
+def test_study_writes_json_and_report(scalr, logs, tmp_path):
+    code, out, _ = scalr(
+        "study", *logs, "--out", tmp_path / "run", "--seeds", 2, "--hide-overlap", 0.5, "--arms", "top1,scalr"
+    )
+    assert code == 0
+    content = json.loads((tmp_path / "run/study.json").read_text())
+    assert list(content["arms"]) == ["real_only", "top1", "scalr"]
+    assert content["protocol"]["seeds"] == [0, 1]
+    assert "real_only" in out
+    assert "report.html" in out
+    page = (tmp_path / "run/report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "<script" not in page
+
+
+def test_init_then_run_then_inspect(scalr, logs, tmp_path):
+    config, out = tmp_path / "scalr.yaml", tmp_path / "run"
+    assert scalr("init", config, *logs)[0] == 0
+    code, printed, _ = scalr("run", config, "--out", out, *QUICK, "--json")
+    assert code == 0
+    assert json.loads(printed)["command"] == "run"
+    assert {file.name for file in out.iterdir()} == {"synthetic", "evaluation.json", "report.html", "manifest.json"}
+    assert list(json.loads((out / "evaluation.json").read_text())["arms"]) == ["real_only", "scalr", "top1"]
+    code, printed, _ = scalr("inspect", out)
+    assert code == 0
+    assert "all 3 files are as they were written" in printed
+    (out / "report.html").write_text("changed")
+    code, printed, _ = scalr("inspect", out)
+    assert code == 1
+    assert "changed since: report.html" in printed
+
+
+def test_inspect_shows_logs(scalr, logs):
+    code, printed, _ = scalr("inspect", *logs, "--json")
+    assert code == 0
+    summary = json.loads(printed)
+    assert [domain["role"] for domain in summary["domains"]] == ["source", "target"]
+    assert summary["overlap_users"] > 100
+
+
+def test_doctor_names_what_is_missing_and_how_to_get_it(scalr):
+    code, printed, _ = scalr("doctor", "--json")
+    assert code == 0
+    findings = json.loads(printed)["findings"]
+    assert {"name", "state", "value", "advice"} == set(findings[0])
+    assert scalr("doctor")[0] == 0
+
+
+@pytest.mark.parametrize("command", ["demo", "init", "run", "generate", "study", "inspect", "doctor"])
+def test_help_teaches(scalr, command):
+    code, printed, _ = scalr(command, "--help")
+    assert code == 0
+    assert "Example" in printed
+    assert "--json" in printed
+    assert "--quiet" in printed
+
+
+def test_quiet_prints_nothing(scalr, logs, tmp_path):
+    assert scalr("generate", *logs, "--out", tmp_path / "run", "--quiet") == (0, "", "")
+
+
+def test_version(scalr):
+    import scalr as package
+
+    assert scalr("--version")[1].strip() == f"scalr {package.__version__}"

@@ -1,0 +1,152 @@
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.worlds import small_tables
+
+from scalr import emit
+from scalr.errors import SchemaError
+from scalr.pipeline import generate
+from scalr.reading import read_pair
+from scalr.schema import SYNTHETIC_COLUMNS, Columns
+
+
+def rich_tables():
+    """Return logs with string ids, a timestamp in another unit than the source's, and columns that play no role."""
+    source, target = small_tables()
+    n = len(target)
+    stamps = pa.array(target["time"].to_numpy() * 1000, pa.timestamp("ms", tz="Europe/Berlin"))
+    rich = pa.table(
+        {
+            "brand": pa.array(["own"] * n),
+            "who": pa.array([f"u{u}" for u in target["user"].to_pylist()]),
+            "when": stamps,
+            "what": pa.array([f"i{i}" for i in target["item"].to_pylist()]),
+            "clicked": pa.array(np.random.default_rng(0).integers(0, 2, n), pa.int8()),
+            "price": pa.array(target["item"].to_numpy() * 0.5, pa.float32()),
+            "basket": pa.array(range(n), pa.int64()),
+        }
+    )
+    people = pa.array([f"u{u}" for u in source["user"].to_pylist()])
+    items = pa.table({"what": [f"i{i}" for i in range(100, 112)], "brand": [f"brand {i % 3}" for i in range(12)]})
+    return source.set_column(0, "user", people), rich, items
+
+
+@pytest.fixture(scope="module")
+def table_and_target():
+    source, target, items = rich_tables()
+    pair = read_pair(
+        source,
+        target,
+        items=items,
+        target_columns=Columns(user="who", item="what", time="when", label="clicked", value="price"),
+        source_columns=Columns(user="user", item="item", time="time", label=""),
+    )
+    from scalr.config import Steps
+    from scalr.pipeline import generate_from
+    from scalr.receipt import Receipt
+
+    generation = generate_from(pair, Steps(), Receipt("read", 0, 0))
+    return generation.table(), target, pair, generation
+
+
+def test_target_layout_has_the_logs_columns_and_types_then_ours(table_and_target):
+    table, target, *_ = table_and_target
+    assert table.schema.names == [*target.schema.names, *SYNTHETIC_COLUMNS]
+    assert table.schema.types[: len(target.schema)] == target.schema.types
+    pa.concat_tables([target, table], promote_options="default")
+
+
+def test_filled_joined_and_null_columns(table_and_target):
+    table, _, _, _ = table_and_target
+    assert set(table["clicked"].to_pylist()) == {1}
+    assert table["basket"].null_count == len(table)
+    for item, price, brand in zip(*(table[name].to_pylist() for name in ("what", "price", "brand")), strict=True):
+        assert price == int(item[1:]) * 0.5
+        assert brand == f"brand {(int(item[1:]) - 100) % 3}"
+    assert all(table["is_synthetic"].to_pylist())
+
+
+def test_a_synthetic_event_carries_the_time_of_its_source_event(table_and_target):
+    table, _, pair, generation = table_and_target
+    wanted = pair.source.time[generation.events.source_row] // 1_000_000
+    found = [int(when.timestamp()) for when in table["when"].to_pylist()]
+    assert found == wanted.tolist()
+    assert table["when"].to_pylist()[0].tzinfo is not None
+
+
+def test_every_event_names_its_source(table_and_target):
+    table, _, pair, generation = table_and_target
+    source = pair.source
+    lookup = {int(key >> np.uint64(1)): row for row, key in enumerate(source.keys())}
+    rows = [lookup[event] for event in table["source_event"].to_pylist()]
+    assert rows == generation.events.source_row.tolist()
+    assert table["source_item"].to_pylist() == source.items.ids.take(pa.array(source.item[rows])).to_pylist()
+    assert set(table["source_domain"].to_pylist()) == {"source"}
+
+
+@pytest.mark.parametrize("layout", ["target", "compact"])
+def test_files_hold_the_table(tmp_path, monkeypatch, table_and_target, layout):
+    *_, generation = table_and_target
+    monkeypatch.setattr(emit, "CHUNK_ROWS", 100)
+    monkeypatch.setattr(emit, "PART_ROWS", 300)
+    receipt = emit.write_events(generation.events, tmp_path, generation.generation_id, layout)
+    parts = sorted((tmp_path / "synthetic").glob("part-*.parquet"))
+    assert len(parts) == receipt.details["parts"] == -(-len(generation.events) // 300)
+    assert pa.concat_tables([pq.read_table(part) for part in parts]).equals(generation.table(layout))
+
+
+def test_compact_codes_lead_back_to_the_ids(tmp_path, table_and_target):
+    table, _, _, generation = table_and_target
+    emit.write_events(generation.events, tmp_path, "x", "compact")
+    compact = pq.read_table(tmp_path / "synthetic/part-00000.parquet")
+    for code, ids, name in (
+        ("user", "users", "who"),
+        ("item", "items", "what"),
+        ("source_item", "source_items", "source_item"),
+    ):
+        words = pq.read_table(tmp_path / f"dictionaries/{ids}.parquet")
+        assert words["id"].take(compact[code]).to_pylist() == table[name].to_pylist()
+
+
+def test_no_events_still_give_a_valid_file(tmp_path, table_and_target):
+    *_, generation = table_and_target
+    nothing = generation.events.take(np.zeros(len(generation.events), np.bool_))
+    emit.write_events(nothing, tmp_path, "x")
+    assert pq.read_table(tmp_path / "synthetic/part-00000.parquet").schema.names[-1] == "generation_id"
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [(pa.date32(), dt.date), (pa.timestamp("s"), dt.datetime), (pa.int64(), int), (pa.int32(), int)],
+)
+def test_time_comes_back_in_the_users_type(kind, first):
+    source, target = small_tables()
+    seconds = target["time"]
+    if pa.types.is_date(kind):
+        column = pa.array((seconds.to_numpy() // 86_400).astype(np.int32), pa.int32()).cast(kind)
+    else:
+        column = seconds.cast(pa.int64()).cast(kind)
+    table = generate(source, target.set_column(2, "time", column)).table()
+    assert table.schema.field("time").type == kind
+    assert isinstance(table["time"][0].as_py(), first)
+
+
+def test_a_reserved_column_name_is_refused():
+    source, target = small_tables()
+    pair = read_pair(source, target.append_column("support", pa.array(np.zeros(len(target)))))
+    with pytest.raises(SchemaError, match="column 'support'"):
+        emit.check_columns(pair)
+
+
+def test_generation_id_does_not_depend_on_row_order_but_on_seed_and_events():
+    source, target = small_tables()
+    order = np.random.default_rng(0).permutation(len(source))
+    from scalr.config import Steps
+
+    name = generate(source, target).generation_id
+    assert generate(source.take(order), target).generation_id == name
+    assert generate(source, target, steps=Steps(seed=1)).generation_id != name
+    assert generate(source.slice(1), target).generation_id != name

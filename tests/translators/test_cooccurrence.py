@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from scipy import stats
+from tests.worlds import CountTable, small_pair, small_tables
+
+from scalr.config import SampleSettings, TranslateSettings
+from scalr.errors import SchemaError
+from scalr.reading import read_pair
+from scalr.sample import sample
+from scalr.synthetic import SyntheticEvents
+from scalr.translators.cooccurrence import fit_cooccurrence
+
+ALPHA = 1e-4  # false-alarm rate of every goodness-of-fit test here; seeds are fixed, so a pass stays a pass
+
+SETTINGS = {
+    "plain": (SampleSettings(draws_per_event=50), None),
+    "sharp": (SampleSettings(draws_per_event=50, temperature=0.5), None),
+    "flat": (SampleSettings(draws_per_event=50, temperature=3.0), None),
+    "support": (SampleSettings(draws_per_event=50, min_support=6), None),
+    "window": (SampleSettings(draws_per_event=50), 10.0),
+    "sharp window": (SampleSettings(draws_per_event=50, temperature=0.5, min_support=2), 10.0),
+}
+
+
+def drawn(settings: SampleSettings, window: float | None, seed: int = 3) -> tuple[SyntheticEvents, CountTable]:
+    pair = small_pair()
+    translation = fit_cooccurrence(pair, TranslateSettings(window_days=window))
+    return sample(translation, settings, seed=seed, threads=1), CountTable(pair, window)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_confidence_and_support_are_those_of_the_count_table(name):
+    events, table = drawn(*SETTINGS[name])
+    source = events.pair.source
+    for row in np.unique(events.source_row):
+        mine = events.source_row == row
+        counts = table.counts(source.user[row], source.item[row])
+        np.testing.assert_array_equal(events.support[mine], counts[events.item[mine]])
+        np.testing.assert_allclose(events.confidence[mine], counts[events.item[mine]] / counts.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_event_that_can_draw_draws_as_often_as_asked_and_no_other_does(name):
+    settings, window = SETTINGS[name]
+    events, table = drawn(settings, window)
+    source = events.pair.source
+    laws = [
+        table.law(u, j, settings.temperature, settings.min_support).sum()
+        for u, j in zip(source.user, source.item, strict=True)
+    ]
+    expected = np.where(np.array(laws) > 0, settings.draws_per_event, 0)
+    np.testing.assert_array_equal(np.bincount(events.source_row, minlength=len(source)), expected)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_draws_follow_the_law_of_the_count_table(name):
+    """Chi-square over all (user, source item), pooled: the statistic of independent multinomials adds up."""
+    settings, window = SETTINGS[name]
+    events, table = drawn(settings, window)
+    source = events.pair.source
+    statistic, freedom = 0.0, 0
+    users, items = source.user[events.source_row], source.item[events.source_row]
+    for u, j in np.unique(np.stack([users, items]), axis=1).T:
+        law = table.law(u, j, settings.temperature, settings.min_support)
+        found = np.bincount(events.item[(users == u) & (items == j)], minlength=len(law))
+        assert found[law == 0].sum() == 0
+        expected = law[law > 0] * found.sum()
+        statistic += ((found[law > 0] - expected) ** 2 / expected).sum()
+        freedom += (law > 0).sum() - 1
+    assert stats.chi2.sf(statistic, freedom) > ALPHA
+    assert stats.chi2.cdf(statistic, freedom) > ALPHA  # nor suspiciously even
+
+
+def test_draws_of_one_event_are_independent():
+    events, _ = drawn(SampleSettings(draws_per_event=2), None)
+    first, second = events.item[events.draw == 0], events.item[events.draw == 1]
+    seen = np.zeros((len(events.pair.target.items),) * 2)
+    np.add.at(seen, (first, second), 1)
+    assert stats.chi2_contingency(seen + 1e-9).pvalue > ALPHA
+
+
+@pytest.mark.parametrize("draws", [1, 3, 20])
+def test_topk_takes_the_highest_counts_without_the_own_user_and_ties_by_item(draws):
+    events, table = drawn(SampleSettings(draws_per_event=draws, strategy="topk"), None)
+    source = events.pair.source
+    for row in range(len(source)):
+        counts = table.counts(source.user[row], source.item[row])
+        wanted = [i for i in np.lexsort((np.arange(len(counts)), -counts)) if counts[i] > 0][:draws]
+        np.testing.assert_array_equal(events.item[events.source_row == row], wanted)
+
+
+def test_a_source_item_of_one_user_draws_nothing():
+    """Leave-one-out: nobody else testifies, so the user's own target items must not come back."""
+    source, target = small_tables()
+    lonely = {"user": [1, 1], "item": [999, 999], "time": [1_600_000_000, 1_600_000_001]}
+    pair = read_pair(lonely_first(source, lonely), target)
+    events = sample(fit_cooccurrence(pair, TranslateSettings()), SampleSettings(), seed=0)
+    drawn_from = pair.source.items.ids.take(pair.source.item[events.source_row]).to_pylist()
+    assert 999 not in drawn_from
+
+
+def lonely_first(table, rows):
+    import pyarrow as pa
+
+    return pa.concat_tables([pa.table(rows, schema=table.schema), table])
+
+
+def test_history_cap_keeps_the_latest_items_of_each_user_in_both_domains():
+    pair = small_pair()
+    cap = 2
+    translation = fit_cooccurrence(pair, TranslateSettings(history_cap=cap))
+    target = pair.target
+    for u in range(len(target.users)):
+        mine = target.user == u
+        last = {i: target.time[mine & (target.item == i)].max() for i in np.unique(target.item[mine])}
+        wanted = sorted(sorted(last, key=lambda i: (-last[i], i))[:cap])
+        start, end = translation.target.start[u], translation.target.start[u + 1]
+        assert translation.target.item[start:end].tolist() == wanted
+    source = translation.source
+    item = pair.source.item[source.row]
+    for u in range(len(target.users)):
+        assert len(np.unique(item[(source.user == u) & source.testifies])) <= cap
+
+
+def test_a_cap_above_every_history_changes_nothing():
+    pair = small_pair()
+    free, capped = (
+        sample(fit_cooccurrence(pair, TranslateSettings(history_cap=cap)), SampleSettings(), seed=1)
+        for cap in (None, 10_000)
+    )
+    np.testing.assert_array_equal(free.item, capped.item)
+
+
+def test_a_window_needs_times():
+    source, target = (table.drop_columns(["time"]) for table in small_tables())
+    with pytest.raises(SchemaError, match="window_days is 3"):
+        fit_cooccurrence(read_pair(source, target), TranslateSettings(window_days=3))
+
+
+def test_label_zero_neither_testifies_nor_draws():
+    source, target = small_tables()
+    import pyarrow as pa
+
+    random = np.random.default_rng(9)
+    labelled = [table.append_column("label", pa.array(random.integers(0, 2, len(table)))) for table in (source, target)]
+    positive = [table.filter(pa.compute.equal(table["label"], 1)).drop_columns(["label"]) for table in labelled]
+    with_zeros, without = read_pair(*labelled), read_pair(*positive)
+    one, other = (
+        sample(fit_cooccurrence(p, TranslateSettings()), SampleSettings(), seed=1) for p in (with_zeros, without)
+    )
+    for events in (one, other):
+        assert len(events) > 0
+    ids = lambda e: (  # noqa: E731
+        e.pair.target.users.ids.take(e.user).to_pylist(),
+        e.pair.target.items.ids.take(e.item).to_pylist(),
+        e.support.tolist(),
+    )
+    assert ids(one)[0] == ids(other)[0]
+    assert ids(one)[1:] == ids(other)[1:]
