@@ -3,8 +3,6 @@
 Every run is a fresh process, from files to files: wall time, processor time of all threads and peak resident memory
 are what the kernel reports for it. Runs take turns and the median counts. One run of each on tiny logs comes first and
 does not count: it fills scalr's cache of compiled kernels, as the first run after an installation does.
-
-This module imports only the standard library: on Linux the peak memory of a process starts from that of its parent.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -44,22 +41,32 @@ class Run:
     peak_rss_bytes: int
 
 
+_WATCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+wall = time.perf_counter() - start
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
+"""
+
+
 def measure(command: Sequence[str]) -> Run:
     """Run a command to its end and return what it took.
 
+    A small process starts and watches it, since on Linux the peak memory of a process starts from that of its parent.
+
     Raises:
-        RuntimeError: If the command fails; its output is the message.
+        RuntimeError: If the command fails; what it wrote to stderr is the message.
     """
-    with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            output.seek(0)
-            raise RuntimeError(f"{' '.join(command)}\n{output.read().decode(errors='replace')}")
-    return Run(wall_seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT)
+    with tempfile.NamedTemporaryFile("r") as figures:
+        watcher = [sys.executable, "-I", "-S", "-c", _WATCH, figures.name, *command]
+        done = subprocess.run(watcher, stderr=subprocess.PIPE, text=True, check=False)
+        code, wall_seconds, cpu_seconds, peak = json.load(figures) if done.returncode == 0 else (1, 0, 0, 0)
+    if code != 0:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+    return Run(wall_seconds, cpu_seconds, peak * _RSS_UNIT)
 
 
 def command_of(contestant: str, logs: Path, out: Path) -> list[str]:

@@ -13,7 +13,7 @@ from scalr.errors import ConfigError, LeakError, SchemaError
 from scalr.metrics.predictive import labelled_rows, normalized_entropy
 from scalr.train import ExtraReal, examples_of, synthetic_weights, train
 
-SETTINGS = TrainSettings(dimensions=4, max_epochs=6)
+SETTINGS = TrainSettings(shrinkage=None, dimensions=4, max_epochs=6)
 FACTORS = ("user_factors", "item_factors", "item_bias", "intercept")
 
 

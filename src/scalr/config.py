@@ -162,14 +162,17 @@ class TrainSettings(Settings):
     `joint`: one head, weighted. `thinned`: one head, each synthetic event kept with probability λ, weight 1."""
     synthetic_weight: NonNegative = 0.3
     """Weight λ of every synthetic event; 0 trains on real events alone."""
-    shrinkage: Positive | None = None
-    """κ: weights are multiplied by κ / (κ + real target events of the user); None for no shrinkage."""
+    shrinkage: Positive | None = 4.0
+    """κ: weights are multiplied by κ / (κ + real target events of the user); null for no shrinkage."""
     dimensions: Annotated[int, Field(ge=1, le=1024)] = 16
     """Length of user and item factors."""
     learning_rate: Positive = 0.1
     """Step size of stochastic gradient descent."""
     l2: NonNegative = 0.05
     """Penalty on factors and item biases."""
+    synthetic_penalty: Share = 0.2
+    """Share of that penalty that synthetic rows bring along. They are many and weak: at 1 they pull all factors to
+    zero wherever their signal is below the penalty, those of users with real events too."""
     popularity_prior: Share | None = None
     """Items start at this share of their log popularity; null lets a study choose on real events of the validation
     period (and is 0 outside of one)."""

@@ -51,20 +51,27 @@ def test_the_two_classes_are_merged_uniformly():
     assert np.abs(share / epochs - 1 / 3).max() < 4.8 * error
 
 
+TWO_HEADS = np.array([0, 1], np.uint8)
+
+
+def penalty(real: float, synthetic: float) -> np.ndarray:
+    return np.array([real, synthetic], np.float32)
+
+
 def parameters(users: int = 9, items: int = 11, dimensions: int = 5):
     random = np.random.default_rng(0)
-    shapes = ((users, dimensions), (items, dimensions), (2, items), (2,))
+    shapes = ((users, dimensions), (items, dimensions), (2, items), (2, items), (2,))
     return tuple(random.normal(0, 0.5, shape).astype(np.float32) for shape in shapes)
 
 
 def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
     """One row and its own negatives: the step is the gradient of sum(log loss) + l2 / 2 * squares, times the weight."""
-    user_factors, item_factors, item_bias, intercept = parameters()
+    user_factors, item_factors, item_bias, item_prior, intercept = parameters()
     catalogue = np.array([2, 5, 7], np.int32)
     row = (np.array([4], np.int32), np.array([3], np.int32), np.array([0.7], np.float32), np.array([0], np.uint8))
-    after = tuple(x.copy() for x in (user_factors, item_factors, item_bias, intercept))
+    after = tuple(x.copy() for x in (user_factors, item_factors, item_bias, item_prior, intercept))
     rate, l2 = 1e-3, 0.2
-    factorization.pass_over(*after, *row, np.array([0]), 1, catalogue, 1, STREAM, rate, l2)
+    factorization.pass_over(*after, *row, TWO_HEADS, np.array([0]), 1, catalogue, 1, STREAM, rate, penalty(l2, 9))
     touched = np.flatnonzero((after[1] != item_factors).any(axis=1))
     assert len(touched) == 2
     assert touched[touched != 3][0] in catalogue
@@ -72,7 +79,7 @@ def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
     def loss(p: np.ndarray, q: np.ndarray, bias: np.ndarray, mu: float) -> float:
         """Of user 4 on the touched items; p, q and bias are their parameters."""
         label = touched == 3
-        logits = mu + bias + q @ p
+        logits = mu + item_prior[0, touched] + bias + q @ p
         log_losses = np.logaddexp(0, np.where(label, -logits, logits))
         return 0.7 * (log_losses.sum() + l2 / 2 * (len(touched) * p @ p + (q**2).sum() + bias @ bias))
 
@@ -85,17 +92,19 @@ def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
             slope = (loss(*up, float(intercept[0])) - loss(*down, float(intercept[0]))) / 2e-6
             assert now[index] - start[place][index] == pytest.approx(-rate * slope, abs=2e-6)
     np.testing.assert_array_equal(after[2][1], item_bias[1])
-    assert after[3][1] == intercept[1]
+    np.testing.assert_array_equal(after[3], item_prior)
+    assert after[4][1] == intercept[1]
 
 
 def test_an_auxiliary_row_moves_factors_but_not_the_real_head():
     before = parameters()
     after = tuple(x.copy() for x in before)
     row = (np.array([4], np.int32), np.array([3], np.int32), np.array([1.0], np.float32), np.array([1], np.uint8))
-    factorization.pass_over(*after, *row, np.array([0]), 0, np.arange(11, dtype=np.int32), 4, STREAM, 0.1, 0.03)
+    catalogue = np.arange(11, dtype=np.int32)
+    factorization.pass_over(*after, *row, TWO_HEADS, np.array([0]), 0, catalogue, 4, STREAM, 0.1, penalty(0.03, 0.01))
     np.testing.assert_array_equal(after[2][0], before[2][0])
-    assert after[3][0] == before[3][0]
-    assert after[3][1] != before[3][1]
+    assert after[4][0] == before[4][0]
+    assert after[4][1] != before[4][1]
     assert (after[0][4] != before[0][4]).all()
     assert (after[1][3] != before[1][3]).all()
 
@@ -105,7 +114,7 @@ def test_negatives_of_the_first_rows_do_not_depend_on_the_rows_behind():
     items = np.arange(1, 400, dtype=np.int32)
 
     def touched_by_first(n: int) -> np.ndarray:
-        user_factors, item_factors, item_bias, intercept = parameters(users=5, items=400)
+        user_factors, item_factors, item_bias, item_prior, intercept = parameters(users=5, items=400)
         order = np.arange(n)[::-1].copy()
         row = (order.astype(np.int32), np.zeros(n, np.int32), np.ones(n, np.float32), (order > 0).astype(np.uint8))
         before = item_bias[0].copy()
@@ -113,15 +122,17 @@ def test_negatives_of_the_first_rows_do_not_depend_on_the_rows_behind():
             user_factors,
             item_factors,
             item_bias,
+            item_prior,
             intercept,
             *row,
+            TWO_HEADS,
             np.arange(n)[::-1].copy(),
             1,
             items,
             6,
             STREAM,
             0.1,
-            0.0,
+            penalty(0.0, 0.0),
         )
         return np.flatnonzero(before != item_bias[0])
 
@@ -129,7 +140,7 @@ def test_negatives_of_the_first_rows_do_not_depend_on_the_rows_behind():
 
 
 def test_a_block_of_scores_equals_single_scores_bit_for_bit():
-    user_factors, item_factors, item_bias, intercept = parameters(users=7, items=2500, dimensions=19)
+    user_factors, item_factors, item_bias, _, intercept = parameters(users=7, items=2500, dimensions=19)
     users = np.array([3, 0, 6, 3], np.int32)
     columns = np.ascontiguousarray(item_factors.T)
     block = factorization.block_scores(user_factors, columns, item_bias[0], intercept[0], users)

@@ -20,7 +20,7 @@ SourceOption = Annotated[
         "--source",
         "-s",
         metavar="[NAME=]FILES",
-        help="Source log: file, glob or folder of Parquet, CSV or JSON lines. Several: --source feed=a --source video=b",
+        help="Source log: file, glob or folder of Parquet, CSV or JSON lines. Several: -s feed=a -s video=b",
         rich_help_panel=LOGS,
     ),
 ]

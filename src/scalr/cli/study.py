@@ -60,11 +60,14 @@ def command(
         float, typer.Option("--synthetic-weight", help="Weight λ of synthetic events.", rich_help_panel=o.STEPS)
     ] = 0.3,
     shrinkage: Annotated[
-        float | None,
+        float,
         typer.Option(
-            "--shrinkage", metavar="κ", help="Weights times κ / (κ + the user's real events).", rich_help_panel=o.STEPS
+            "--shrinkage",
+            metavar="κ",
+            help="Weights times κ / (κ + the user's real events); 0 for none.",
+            rich_help_panel=o.STEPS,
         ),
-    ] = None,
+    ] = 4.0,
     translator: o.TranslatorOption = "cooccurrence",
     draws: o.DrawsOption = 4,
     strategy: o.StrategyOption = "sample",
@@ -90,7 +93,12 @@ def command(
     )
     steps = chosen.steps(
         split={"by": split, "test_share": test_share, "test_from": test_from, "hide_overlap": hide_overlap},
-        train={"model": model, "objective": objective, "synthetic_weight": synthetic_weight, "shrinkage": shrinkage},
+        train={
+            "model": model,
+            "objective": objective,
+            "synthetic_weight": synthetic_weight,
+            "shrinkage": shrinkage or None,
+        },
         study={"seeds": seeds} | ({} if arms is None else {"arms": [arm.strip() for arm in arms.split(",")]}),
     )
     with Terminal(quiet=quiet, as_json=as_json) as terminal:

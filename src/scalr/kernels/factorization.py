@@ -86,6 +86,7 @@ def pass_over(
     user: Codes,
     item: Codes,
     weight: Singles,
+    kind: npt.NDArray[np.uint8],
     head: npt.NDArray[np.uint8],
     order: npt.NDArray[np.int64],
     n_first: int,
@@ -93,7 +94,7 @@ def pass_over(
     negatives: int,
     negatives_key: Any,
     learning_rate: float,
-    l2: float,
+    l2: Singles,
 ) -> None:
     """Take one gradient step per positive, on its loss and that of its negatives together; changes the parameters.
 
@@ -106,14 +107,15 @@ def pass_over(
         user: Shape (n,), codes, in the order of the steps: reading memory in order saves half the time of a pass.
         item: Shape (n,), codes, in that order.
         weight: Shape (n,), in that order, above 0; scales the row's loss and penalty.
-        head: Shape (n,), in that order, 0 or 1: whose intercept and biases the row uses.
+        kind: Shape (n,), in that order, 0 for real and 1 for synthetic rows.
+        head: Shape (2,), whose intercept and biases rows of each kind use.
         order: Shape (n,), which row each step is.
         n_first: Rows of the first class; negatives hang on a row's place in its own class.
         catalogue: Shape (n_catalogue,), items to draw negatives from, uniformly.
         negatives: Negatives per row.
         negatives_key: Key of this pass's negatives.
         learning_rate: Step size.
-        l2: Penalty on factors and biases.
+        l2: Shape (2,), penalty on factors and biases by rows of each kind.
     """
     dimensions, n_slots = user_factors.shape[1], negatives + 1
     key_first, key_rest = combine(negatives_key, U64(0)), combine(negatives_key, U64(1))
@@ -121,14 +123,14 @@ def pass_over(
     gradient = np.empty(n_slots, np.float32)
     of_user = np.empty(dimensions, np.float32)
     change = np.empty(dimensions, np.float32)
-    rate, penalty = np.float32(learning_rate), np.float32(l2)
+    rate = np.float32(learning_rate)
     for z in range(order.shape[0]):
         row = order[z]
         key = combine(key_first, U64(row)) if row < n_first else combine(key_rest, U64(row - n_first))
         items[0] = item[z]
         for s in range(1, n_slots):
             items[s] = catalogue[_below(mix(key + U64(s) * GOLDEN), catalogue.shape[0])]
-        u, h = user[z], head[z]
+        u, h, penalty = user[z], head[kind[z]], l2[kind[z]]
         for d in range(dimensions):
             of_user[d] = user_factors[u, d]
             change[d] = np.float32(0.0)

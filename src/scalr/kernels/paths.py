@@ -180,9 +180,8 @@ def draw_uniform_paths(
             for y in range(at, at + own):
                 count[path[y]] -= 1
             for d in range(draws):
-                r = np.int64(unit(key, U64(d)) * others)
-                r += own * np.int64(r >= at)
-                i = path[r]
+                place = np.int64(unit(key, U64(d)) * others)
+                i = path[place + own * np.int64(place >= at)]
                 item[out + d] = i
                 support[out + d] = count[i]
                 confidence[out + d] = np.float32(count[i] / others)

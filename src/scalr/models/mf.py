@@ -75,10 +75,11 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
     )
     item_bias = np.zeros((2, n_items), np.float32)
     intercept = np.full(2, -np.log(settings.negatives), np.float32)
-    auxiliary = settings.objective == "auxiliary"
-    head = np.where(examples.is_synthetic & auxiliary, SYNTHETIC, REAL).astype(np.uint8)
+    kind = examples.is_synthetic.astype(np.uint8)
+    head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
+    l2 = np.array([settings.l2, settings.synthetic_penalty * settings.l2], np.float32)
     strength = np.float32(settings.popularity_prior or 0.0)
-    item_prior = strength * np.stack([_log_popularity(examples, head == one) for one in (REAL, SYNTHETIC)])
+    item_prior = strength * np.stack([_log_popularity(examples, head[kind] == one) for one in (REAL, SYNTHETIC)])
     order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
     negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
     epoch = 0
@@ -93,14 +94,15 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
             examples.user[order],
             examples.item[order],
             examples.weight[order],
-            head[order],
+            kind[order],
+            head,
             order,
             examples.n_first,
             examples.catalogue,
             settings.negatives,
             _numbered(negatives_key, epoch),
             settings.learning_rate,
-            settings.l2,
+            l2,
         )
         epoch += 1
         yield Factorization(
@@ -117,7 +119,8 @@ def _log_popularity(examples: Examples, rows: npt.NDArray[np.bool_]) -> Singles:
     n_items, n_catalogue = len(examples.item_keys), len(examples.catalogue)
     taken = np.bincount(examples.item[rows], examples.weight[rows], n_items) + SMOOTHING
     average = float(examples.weight[rows].sum(dtype=np.float64)) / n_catalogue + SMOOTHING
-    return np.log(taken / average).astype(np.float32)
+    popularity: Singles = np.log(taken / average).astype(np.float32)
+    return popularity
 
 
 def _stream(seed: int, side: int) -> np.uint64:
