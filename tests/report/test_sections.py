@@ -81,11 +81,20 @@ def test_pair_table_has_a_column_per_domain():
 
 def test_examples_show_titles_or_ids():
     (row,) = sections.example_rows(
-        [{"source_item": 7, "source_title": "Tea &amp; cake", "target_item": 9, "confidence": 0.4, "support": 1200}]
+        [
+            {
+                "source_item": 7,
+                "source_title": "Tea &amp; cake",
+                "target_item": 9,
+                "confidence": 0.4,
+                "support": 1200,
+                "lift": 12.6,
+            }
+        ]
     )
     assert (row["source"], row["source_id"]) == ("Tea & cake", "7")
     assert (row["target"], row["target_id"]) == ("9", "")
-    assert (row["confidence"], row["bar"], row["support"]) == ("40.0 %", 40, "1,200")
+    assert (row["confidence"], row["lift"], row["support"]) == ("40.0 %", "13", "1,200")
 
 
 def test_tables_have_an_arm_per_row_and_a_metric_per_column(study_of):

@@ -98,8 +98,15 @@ def cumulative_shares(events: SyntheticEvents) -> list[float]:
 
 
 def examples(events: SyntheticEvents) -> list[dict[str, Any]]:
-    """Return some of the best-founded events, each of another source item, target item and user."""
-    bound = confidence_lower_bound(events.confidence, events.support)
+    """Return events whose source item says most about the target item, each of other items and another user.
+
+    They are ranked by the lower bound of their confidence over the item's share of all real interactions: how many
+    times likelier the item is than on average, at least.
+    """
+    target, n_items = events.pair.target.positives(), len(events.pair.target.items)
+    pairs = np.unique(target.user.astype(np.int64) * n_items + target.item)
+    share = np.bincount(pairs % n_items, minlength=n_items) / max(len(pairs), 1)
+    bound = confidence_lower_bound(events.confidence, events.support) / np.maximum(share[events.item], 1e-12)
     bound[events.support < EXAMPLE_SUPPORT] = 0.0
     source_item = events.pair.source.item[events.source_row]
     order = np.lexsort((np.arange(len(events)), -bound))
@@ -113,11 +120,14 @@ def examples(events: SyntheticEvents) -> list[dict[str, Any]]:
                 known.add(one)
         if len(taken) == N_EXAMPLES:
             break
-    return _described(events, np.array(taken, np.int64), source_item)
+    return _described(events, np.array(taken, np.int64), source_item, share)
 
 
 def _described(
-    events: SyntheticEvents, places: npt.NDArray[np.int64], source_item: npt.NDArray[np.int32]
+    events: SyntheticEvents,
+    places: npt.NDArray[np.int64],
+    source_item: npt.NDArray[np.int32],
+    share: npt.NDArray[np.float64],
 ) -> list[dict[str, Any]]:
     pair = events.pair
     source, target = source_item[places], events.item[places]
@@ -135,6 +145,7 @@ def _described(
             "target_title": titles[1][x],
             "confidence": float(events.confidence[place]),
             "support": int(events.support[place]),
+            "lift": float(events.confidence[place] / share[target[x]]),
         }
         for x, place in enumerate(places)
     ]

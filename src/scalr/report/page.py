@@ -34,8 +34,8 @@ class ReportData:
         alignment: Per marginal `by`, `edges`, shares `real`, `before` and `after`, `total_variation_before` and
             `..._after`, `wasserstein_before` and `..._after`.
         study: Content of `study.json` or `evaluation.json`.
-        examples: `user`, `source_item`, `source_title`, `source_domain`, `target_item`, `target_title`, `confidence`
-            and `support` of each.
+        examples: `user`, `source_item`, `source_title`, `source_domain`, `target_item`, `target_title`, `confidence`,
+            `support` and `lift` (confidence over the item's share of all real pairs) of each.
         settings: Settings of the run, nested as they are.
         environment: Versions, cores and the like.
     """

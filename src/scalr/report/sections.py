@@ -282,7 +282,8 @@ def example_rows(examples: Sequence[Json] | None) -> list[dict[str, Any]]:
             title, identity = html.unescape(_text(example.get(f"{role}_title"))), _text(example.get(f"{role}_item"))
             row[role], row[f"{role}_id"] = title or identity or "–", identity if title else ""
         row["confidence"] = "" if confidence is None else percent(confidence, digits=1)
-        row["bar"] = 0 if confidence is None else round(100 * min(max(confidence, 0.0), 1.0))
+        lift = number(example.get("lift"))
+        row["lift"] = "" if lift is None else f"{lift:,.0f}" if lift >= 10 else f"{lift:.1f}"
         row["support"] = "" if support is None else count(support)
         found.append(row)
     return found
