@@ -125,6 +125,11 @@ class EventLog:
         return None if self.time is None or not len(self.time) else int(self.time.max())
 
 
+def has_events(log: EventLog) -> npt.NDArray[np.bool_]:
+    """Say for each user of the vocabulary, shape (n_users,), whether it has an event in the log."""
+    return np.bincount(log.user, minlength=len(log.users)) > 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemTable:
     """What is known about items, joined to the vocabularies of a pair.
@@ -168,4 +173,5 @@ class Pair:
     @property
     def overlap_users(self) -> Codes:
         """Codes of users with at least one positive event in both domains, ascending."""
-        return np.intersect1d(self.source.positives().user, self.target.positives().user).astype(np.int32)
+        both = has_events(self.source.positives()) & has_events(self.target.positives())
+        return np.flatnonzero(both).astype(np.int32)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import SplitSettings
-from scalr.domain import Codes, EventLog, Pair, Times
+from scalr.domain import Codes, EventLog, Pair, Times, has_events
 from scalr.errors import ConfigError, LeakError, SchemaError
 from scalr.synthetic import catalogue_of
 from scalr.times import format_time, parse_instant
@@ -41,9 +41,8 @@ class Fold:
 
     def is_cold(self, user: Codes) -> Mask:
         """Say for each user, shape (n,), whether it has no target event that may be fitted."""
-        warm = np.zeros(len(self.pair.target.users), np.bool_)
-        warm[self.pair.target.positives().user] = True
-        return ~warm[user]
+        cold: Mask = ~has_events(self.pair.target.positives())[user]
+        return cold
 
     def guard(self, fitted_until: int | None, what: str) -> None:
         """Refuse what saw an event of the judged period.
@@ -171,7 +170,7 @@ def _fold(name: str, pair: Pair, period: Int64, place: int, until: int | None, h
     new = np.setdiff1d(judged, pairs_of(period < place), assume_unique=True)
     user, item = (new // n_items).astype(np.int32), (new % n_items).astype(np.int32)
     in_catalogue = np.isin(item, catalogue_of(visible))
-    known_user = np.isin(user, np.concatenate([np.unique(source.user), np.unique(visible.user)]))
+    known_user = (has_events(source) | has_events(visible))[user]
     keep = in_catalogue & known_user
     left_out = {
         "pairs_seen_before": len(judged) - len(new),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scalr.domain import EventLog, Pair, Vocabulary
+from scalr.domain import Codes, EventLog, Pair, Vocabulary, has_events
 from scalr.times import format_time
 
 FEW_OVERLAP_USERS = 100
@@ -85,8 +85,8 @@ def summarise(pair: Pair) -> PairSummary:
         overlap_users=overlap,
         overlap_share_of_target=overlap / max(_n_distinct(target.positives().user), 1),
         overlap_share_of_source=overlap / max(_n_distinct(source.positives().user), 1),
-        target_users_without_source=len(np.setdiff1d(target.user, source.user)),
-        warnings=tuple(dict.fromkeys((*pair.warnings, *weak_points(pair)))),
+        target_users_without_source=len(_only_in(target, source)),
+        warnings=pair.warnings,
     )
 
 
@@ -157,9 +157,14 @@ def count_lookalikes(source: EventLog, target: EventLog) -> int:
     """
     if pa.types.is_integer(target.users.ids.type):
         return 0
-    alone = np.setdiff1d(target.user, source.user)
+    alone = _only_in(target, source)
     theirs = _normal_ids(source.users, np.unique(source.user))
     return int(pc.sum(pc.is_in(_normal_ids(target.users, alone), value_set=theirs)).as_py() or 0)
+
+
+def _only_in(log: EventLog, other: EventLog) -> Codes:
+    """Return the users of `log` without an event in `other`, ascending."""
+    return np.flatnonzero(has_events(log) & ~has_events(other)).astype(np.int32)
 
 
 def _normal_ids(users: Vocabulary, codes: npt.NDArray[np.int32]) -> pa.Array:
