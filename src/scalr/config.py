@@ -261,5 +261,11 @@ class RunSettings(Steps):
     """Column names in the source logs, where they differ."""
     target_columns: ColumnSettings | None = None
     """Column names in the target log, where they differ."""
+    time_unit: Literal["s", "ms", "us", "ns", "order"] | None = None
+    """Unit of integer times; null guesses it from their size."""
+    ids: Literal["auto", "string"] = "auto"
+    """`string` reads all ids as text, to join logs whose ids differ in type."""
+    drop_nulls: bool = False
+    """Drop (and count) events with a null user, item or time."""
     layout: Literal["target", "compact"] = "target"
     """Columns of the output: those of the target log, or integer codes."""

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from scalr.config import ColumnSettings, RunSettings
+from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
 from scalr.errors import ConfigError, OutputError
 from scalr.summary import summarise
@@ -131,7 +131,7 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
         *(f"# Note: {warning}" for warning in pair.warnings),
         "",
     ]
-    first = ["source", "target", "items", "columns"]
+    first = [name for name in RunSettings.model_fields if name not in Steps.model_fields]
     names = first + [name for name in RunSettings.model_fields if name not in first]
     for name in names:
         lines += _setting(settings, name, 0)

@@ -17,8 +17,7 @@ from scalr.progress import Board, SilentBoard
 from scalr.reading import Source, read_pair
 from scalr.receipt import Receipt, Stopwatch
 from scalr.refine import refine
-from scalr.report import write_report
-from scalr.report.contents import generation_contents, study_contents
+from scalr.report import contents_of, write_report
 from scalr.sample import sample
 from scalr.schema import Columns
 from scalr.study import Study, study
@@ -130,7 +129,8 @@ def write_generation(
         emitted = emit.write_events(generation.events, folder, generation.generation_id, layout, written)
         board.stage("writing the report")
         facts = _facts("generate", generation.steps, generation.pair, inputs) | generation.facts()
-        write_report(folder / "report.html", generation_contents(generation.events, generation.receipts, facts))
+        shown = contents_of(generation.events, receipts=generation.receipts, settings=facts["settings"])
+        write_report(folder / "report.html", shown)
         return output.write_manifest(folder, (*generation.receipts, emitted), facts)
 
 
@@ -160,7 +160,7 @@ def write_study(
         output.write_json(folder / "study.json", content)
         facts = _facts("study", steps, pair, inputs) | _study_facts(done)
         board.stage("writing the report")
-        write_report(folder / "report.html", study_contents(done, content, facts, notes))
+        write_report(folder / "report.html", contents_of(done, settings=facts["settings"], notes=notes))
         output.write_manifest(folder, (reading, *receipts), facts)
     return content
 
@@ -201,10 +201,15 @@ def run(
         output.write_json(folder / "evaluation.json", content)
         facts = _facts("run", settings, pair, {}) | generation.facts()
         board.stage("writing the report")
-        contents = study_contents(
-            done, content, facts, notes, title=title, whole=generation.events, receipts=generation.receipts
+        shown = contents_of(
+            done,
+            whole=generation.events,
+            receipts=generation.receipts,
+            settings=facts["settings"],
+            title=title,
+            notes=notes,
         )
-        write_report(folder / "report.html", contents)
+        write_report(folder / "report.html", shown)
         manifest = output.write_manifest(folder, (*generation.receipts, emitted, *receipts[-1:]), facts)
     return {**manifest, "evaluation": content}
 
@@ -222,6 +227,9 @@ def read_settings(settings: RunSettings) -> Pair:
         columns=columns(settings.columns) or Columns(),
         source_columns=columns(settings.source_columns),
         target_columns=columns(settings.target_columns),
+        time_unit=settings.time_unit,
+        ids=settings.ids,
+        drop_nulls=settings.drop_nulls,
     )
 
 

@@ -52,6 +52,7 @@ class Study:
     Attributes:
         results: One per seed and arm, by seed, arms in the order asked for.
         popularity_priors: One per seed, chosen by `real_only` on the validation fold unless the settings name one.
+        pair: The whole logs.
         fold: The first seed's test fold.
         synthetic: The first seed's synthetic events in the test fold: arms `scalr` and, where asked for, `top1`.
         steps: The settings.
@@ -59,6 +60,7 @@ class Study:
 
     results: tuple[ArmResult, ...]
     popularity_priors: tuple[float | None, ...]
+    pair: Pair
     fold: Fold
     synthetic: Mapping[str, SyntheticEvents]
     steps: Steps
@@ -145,7 +147,7 @@ def study(
         first = first or (fold, synthetic)
         results.extend(done)
     assert first is not None  # seeds >= 1
-    return Study(tuple(results), tuple(priors), first[0], first[1], steps)
+    return Study(tuple(results), tuple(priors), pair, first[0], first[1], steps)
 
 
 def _train_and_judge(

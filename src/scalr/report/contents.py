@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow as pa
 from scalr.output import environment
 from scalr.receipt import Receipt
 from scalr.refine import confidence_lower_bound
-from scalr.report.page import ReportData
+from scalr.report.page import ReportData, write_page
 from scalr.study import Study
 from scalr.summary import summarise
 from scalr.synthetic import SyntheticEvents, catalogue_of
@@ -22,55 +23,49 @@ EXAMPLE_SUPPORT = 5  # least users behind an example, so that a page shows no si
 CURVE_POINTS = 50
 
 
-def generation_contents(
-    events: SyntheticEvents, receipts: Sequence[Receipt], facts: Mapping[str, Any], title: str | None = None
-) -> ReportData:
-    """Return the contents for synthetic events alone, without a study."""
-    return _contents(events, receipts, facts, {"sample": events}, title)
-
-
-def study_contents(
-    done: Study,
-    content: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    notes: Sequence[str] = (),
-    *,
-    title: str | None = None,
-    whole: SyntheticEvents | None = None,
-    receipts: Sequence[Receipt] = (),
-) -> ReportData:
-    """Return the contents for a study.
+def write_report(path: str | Path, shown: ReportData | Study | SyntheticEvents) -> None:
+    """Write one HTML page that needs no network and no scripts, replacing a file of that name.
 
     Args:
-        done: The study.
-        content: Its `study.json`.
-        facts: What the manifest says.
-        notes: Sentences to read before any number.
-        title: What the run is about.
-        whole: Synthetic events of the whole logs, where a run made them; else the study's first ones are shown.
-        receipts: Those of `whole`.
+        path: The page to write, in an existing folder.
+        shown: A study, synthetic events alone, or contents that were put together by `contents_of`.
+
+    Raises:
+        OutputError: If the folder of `path` does not exist.
     """
-    studied = done.synthetic["scalr"]
-    shown = studied if whole is None else whole
-    covered = {"sample": studied} | ({"top1": done.synthetic["top1"]} if "top1" in done.synthetic else {})
-    return _contents(shown, receipts or shown.receipts, facts, covered, title, notes, content)
+    write_page(path, shown if isinstance(shown, ReportData) else contents_of(shown))
 
 
-def _contents(
-    events: SyntheticEvents,
-    receipts: Sequence[Receipt],
-    facts: Mapping[str, Any],
-    covered: Mapping[str, SyntheticEvents],
-    title: str | None,
+def contents_of(
+    shown: Study | SyntheticEvents,
+    *,
+    whole: SyntheticEvents | None = None,
+    receipts: Sequence[Receipt] = (),
+    settings: Mapping[str, Any] | None = None,
+    title: str | None = None,
     notes: Sequence[str] = (),
-    study: Mapping[str, Any] | None = None,
 ) -> ReportData:
-    pair = events.pair
-    domains = " and ".join(pair.source.items.domains)
-    stages = {receipt.stage: receipt.to_json() for receipt in receipts}
+    """Return what a report of a study, or of synthetic events alone, shows.
+
+    Args:
+        shown: The study or the events.
+        whole: Synthetic events of the whole logs, where a run made them beside its study; else the study's first seed
+            stands for them.
+        receipts: Stages to show; those of the synthetic events if there are none.
+        settings: Settings to show.
+        title: What the run is about.
+        notes: Sentences to read before any number.
+    """
+    if isinstance(shown, Study):
+        pair, events = shown.pair, whole or shown.synthetic["scalr"]
+        covered = {{"scalr": "sample"}.get(name, name): one for name, one in shown.synthetic.items()}
+        settings = settings or shown.steps.model_dump(mode="json")
+    else:
+        pair, events, covered = shown.pair, shown, {"sample": shown}
+    stages = {receipt.stage: receipt.to_json() for receipt in receipts or events.receipts}
     return ReportData(
-        title=title or f"{domains} → {pair.target.name}",
-        subtitle=f"scalr {facts['command']}, seed {facts['seed']}",
+        title=title or f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
+        subtitle=f"Seed {events.seed}",
         notes=notes,
         warnings=pair.warnings,
         pair=summarise(pair).to_json(),
@@ -78,9 +73,9 @@ def _contents(
         coverage={name: one.item_coverage() for name, one in covered.items()},
         curves={name: cumulative_shares(one) for name, one in covered.items()},
         alignment=stages.get("align", {}).get("marginals", ()),
-        study=study,
+        study=shown.to_json() if isinstance(shown, Study) else None,
         examples=examples(events),
-        settings=facts["settings"],
+        settings=settings or {},
         environment=environment(),
     )
 

@@ -55,7 +55,7 @@ class ReportData:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_report(path: str | Path, data: ReportData) -> None:
+def write_page(path: str | Path, data: ReportData) -> None:
     """Write the report to `path`, replacing a file of that name.
 
     Sections appear where `data` has something to show. Charts need the extra `report`; without it the page has tables.
