@@ -43,7 +43,6 @@ ORDER = (
     "models",
     "train",
     "evaluate",
-    "comparisons",
     "study",
     "emit",
     "output",
