@@ -66,7 +66,7 @@ def test_downsampling_is_by_bucket_and_not_by_place(events):
 
 def test_buckets_hold_about_equally_many_real_events(events):
     shares = marginal(events, "time", 10)
-    assert shares.shares(shares.real) == pytest.approx([0.1] * 10, abs=0.01)
+    assert shares.real_shares() == pytest.approx([0.1] * 10, abs=0.01)
 
 
 def test_item_value_is_the_median_of_its_events(events):

@@ -17,14 +17,15 @@ def config(tmp_path):
         files[name] = tmp_path / f"{name}.parquet"
         pq.write_table(table, files[name])
     file = tmp_path / "scalr.yaml"
-    write_config(file, read_pair(files["source"], files["target"]), {**files, "items": None})
+    write_config(file, read_pair(files["source"], files["target"]), {**files, "items": None, "columns": {}})
     return file
 
 
 def test_a_written_configuration_reads_back_as_the_defaults(config):
     settings = read_config(config, [])
     assert settings.source == str(config.parent / "source.parquet")
-    assert settings.columns.user == "user"
+    assert settings.columns.user is None
+    assert "# Columns found in the target log: user user, item item, time time" in config.read_text()
     written = settings.model_dump(exclude={"source", "target", "items", "columns"})
     default = RunSettings(source="s", target="t").model_dump(exclude={"source", "target", "items", "columns"})
     assert written == default

@@ -22,6 +22,7 @@ class Table:
 
     probabilities: np.ndarray
     fitted_until: int | None = None
+    fitted_on: int | None = None
 
     def score(self, user, item):
         return self.probabilities[user, item]
@@ -55,7 +56,7 @@ def test_ranking_agrees_with_sorting_every_user(fold):
     warm = set(target.user.tolist())
     recalls, ndcgs, listed = ({segment: [] for segment in SEGMENTS} for _ in range(3))
     for user in np.unique(fold.user):
-        allowed = catalogue - set(target.item[target.user == user].tolist())
+        allowed = catalogue - set(fold.seen.item[fold.seen.user == user].tolist())
         best = sorted(allowed, key=lambda i: (-np.float32(model.probabilities[user, i]), i))[:top]
         wanted = set(fold.item[fold.user == user].tolist())
         gain = sum(1 / np.log2(place + 2) for place, item in enumerate(best) if item in wanted)
@@ -108,7 +109,8 @@ def test_a_model_that_knows_the_judged_pairs_is_perfect(fold):
 
 def test_equal_scores_are_ranked_by_item_code(fold):
     flat = Table(np.full((len(fold.pair.target.users), len(fold.pair.target.items)), 0.2))
-    cold = replace(fold, user=(user := fold.user[fold.is_cold(fold.user)]), item=fold.item[: len(user)])
+    user = fold.user[fold.is_cold(fold.user)]
+    cold = replace(fold, user=user, item=fold.item[: len(user)], seen=fold.pair.target)  # nothing to leave out
     metrics = evaluate(flat, cold, EvaluateSettings(top=5)).segments
     assert metrics["cold"]["item_coverage@5"] == 5 / len(catalogue_of(fold.pair.target))
     assert metrics["all"]["normalized_entropy"] == pytest.approx(1.0, rel=1e-12)

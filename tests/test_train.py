@@ -145,7 +145,8 @@ def test_what_saw_the_judged_period_is_refused(split):
     leaking = synthetic_for(fold, fitted_until=fold.until)
     with pytest.raises(LeakError, match="the translation of the synthetic events saw"):
         train(fold, leaking, SETTINGS, epochs=1)
-    later = replace(synthetic_for(split.test), fitted_until=fold.until - 1)  # drawn for events of the judged period
+    source_only = replace(split.test.pair, target=fold.pair.target)  # drawn for source events of the judged period
+    later = replace(synthetic_for(split.test), pair=source_only, fitted_until=fold.until - 1)
     with pytest.raises(LeakError, match="the synthetic events saw"):
         train(fold, later, SETTINGS, epochs=1)
     with pytest.raises(LeakError, match="the target log saw"):

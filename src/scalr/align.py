@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from scalr import rng
 from scalr.config import AlignSettings
 from scalr.domain import EventLog, ItemTable
+from scalr.errors import SchemaError
 from scalr.metrics.fidelity import total_variation, wasserstein
 from scalr.receipt import Stopwatch
 from scalr.synthetic import SyntheticEvents
@@ -29,21 +31,27 @@ class Marginal:
         edges: Shape (n_buckets + 1,), ascending; a bucket holds its left edge, the last one both.
         real: Shape (n_real,), the quantity of each real event.
         synthetic: Shape (n,), the quantity of each synthetic event.
+        weight: Shape (n,), the weight of each synthetic event, by which it counts.
     """
 
     by: str
     edges: Floats
     real: Floats
     synthetic: Floats
+    weight: Floats
 
     def bucket(self, quantity: Floats) -> Int64:
         """Return the bucket of each quantity; what lies outside goes to the first or last bucket."""
         return np.searchsorted(self.edges[1:-1], quantity, side="right").astype(np.int64)
 
-    def shares(self, quantity: Floats) -> Floats:
-        """Return the share of each bucket, shape (n_buckets,), which sums to 1."""
-        n_buckets = len(self.edges) - 1
-        return np.bincount(self.bucket(quantity), minlength=n_buckets) / max(len(quantity), 1)
+    def real_shares(self) -> Floats:
+        """Return the share of real events in each bucket, shape (n_buckets,), which sums to 1."""
+        return np.bincount(self.bucket(self.real), minlength=len(self.edges) - 1) / len(self.real)
+
+    def synthetic_shares(self) -> Floats:
+        """Return the share of the synthetic weight in each bucket, shape (n_buckets,); zeros where there is none."""
+        mass = np.bincount(self.bucket(self.synthetic), self.weight, minlength=len(self.edges) - 1)
+        return mass / (self.weight.sum() or 1.0)
 
 
 def align(events: SyntheticEvents, settings: AlignSettings) -> SyntheticEvents:
@@ -51,7 +59,8 @@ def align(events: SyntheticEvents, settings: AlignSettings) -> SyntheticEvents:
 
     With shares r of the real and s of the synthetic events, a bucket keeps min(1, c · r / s) of its events. The
     scale c is the largest one that aligns exactly, or, where that would keep less than `keep_share`, the one that
-    keeps `keep_share`. Several marginals are fitted together by raking.
+    keeps `keep_share`. Shares are of weight, which is what training sees. Several marginals are fitted together by
+    raking.
 
     Values are values of *items* (median of the item's real events, else the item table's `value`), on both sides.
     """
@@ -86,7 +95,8 @@ def marginal(events: SyntheticEvents, by: str, n_buckets: int) -> Marginal | Non
     edges = np.unique(np.quantile(real[known], np.linspace(0, 1, n_buckets + 1)))
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
-    return Marginal(by, edges, real[known], np.where(np.isfinite(synthetic), synthetic, edges[0]))
+    synthetic = np.where(np.isfinite(synthetic), synthetic, edges[0])
+    return Marginal(by, edges, real[known], synthetic, events.weight.astype(np.float64))
 
 
 def item_popularity(target: EventLog) -> Floats:
@@ -108,8 +118,14 @@ def item_values(target: EventLog, items: ItemTable | None) -> Floats | None:
         medians[has] = (ordered[low] + ordered[high]) / 2
         return medians
     if items is not None and "value" in items.target.column_names:
-        column = items.target.column("value").combine_chunks()
-        return np.asarray(column.cast("float64").fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)
+        column = items.target.column("value")
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise SchemaError(
+                f"column 'value' of the item table has type {column.type}",
+                expected="numbers",
+                fix="cast it, or leave it out of the item table",
+            )
+        return np.asarray(column.cast("float64").fill_null(np.nan).to_numpy(), np.float64)
     return None
 
 
@@ -117,8 +133,9 @@ def _keep_chance(marginals: list[Marginal], keep_share: float) -> Floats:
     """Return the chance of each synthetic event to stay, shape (n,)."""
     shape = tuple(len(m.edges) - 1 for m in marginals)
     cell = np.ravel_multi_index([m.bucket(m.synthetic) for m in marginals], shape)
-    mass = np.bincount(cell, minlength=int(np.prod(shape))).reshape(shape) / len(cell)
-    real = [m.shares(m.real) for m in marginals]
+    weight = marginals[0].weight
+    mass = (np.bincount(cell, weight, minlength=int(np.prod(shape))) / (weight.sum() or 1.0)).reshape(shape)
+    real = [m.real_shares() for m in marginals]
     ratio = np.ones(shape)
     for _ in range(RAKING_ROUNDS if len(marginals) > 1 else 1):
         for axis, wanted in enumerate(real):
@@ -152,12 +169,12 @@ def _scale(ratio: Floats, mass: Floats, keep_share: float) -> float:
 
 def _distances(before: Marginal, after: Marginal | None) -> dict[str, Any]:
     """Return the buckets' shares and both distances, before and after; None where no event is there to compare."""
-    sides = {"before": before.synthetic, "after": before.synthetic if after is None else after.synthetic}
-    real = before.shares(before.real)
+    real = before.real_shares()
     facts: dict[str, Any] = {"by": before.by, "edges": before.edges.tolist(), "real": real.tolist()}
-    for name, synthetic in sides.items():
-        shares, some = before.shares(synthetic), len(synthetic) > 0
+    for name, one in (("before", before), ("after", after or before)):
+        shares, some = one.synthetic_shares(), one.weight.sum() > 0
         facts[name] = shares.tolist()
         facts[f"total_variation_{name}"] = total_variation(real, shares) if some else None
-        facts[f"wasserstein_{name}"] = wasserstein(before.real, synthetic) if some else None
+        distance = wasserstein(one.real, one.synthetic, synthetic_weight=one.weight) if some else None
+        facts[f"wasserstein_{name}"] = distance
     return facts

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import typing
 from typing import Annotated, Any, Literal, Self, get_args
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from scalr.errors import ConfigError, nearest_name
 
@@ -85,6 +86,13 @@ def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
     return list(cls.model_fields)
 
 
+def _instant_text(value: Any) -> Any:
+    """Return dates and numbers, which YAML reads as such, as the text they were."""
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class SplitSettings(Settings):
     """How the logs are cut for evaluation."""
 
@@ -94,7 +102,7 @@ class SplitSettings(Settings):
     """Share of target events, the last ones, that test."""
     validation_share: OpenShare = 0.1
     """Share of target events, those just before the test events, that choose settings."""
-    test_from: str | None = None
+    test_from: Annotated[str | None, BeforeValidator(_instant_text)] = None
     """First instant of the test period (ISO date, or a number in the time column's unit), instead of `test_share`."""
     hide_overlap: Share = 0.0
     """Share of the overlap users whose target history is hidden, to have cold users whose truth is known."""
@@ -118,8 +126,9 @@ class SampleSettings(Settings):
     """Draws for every source event."""
     strategy: Literal["sample", "topk"] = "sample"
     """`sample` draws from the distribution; `topk` takes its most probable items."""
-    temperature: Positive = 1.0
-    """Draw in proportion to count ** (1 / temperature): below 1 sharper, above 1 flatter."""
+    temperature: Annotated[float, Field(ge=0.05, allow_inf_nan=False)] = 1.0
+    """Draw in proportion to count ** (1 / temperature): below 1 sharper, above 1 flatter. For the sharpest limit take
+    the strategy `topk`."""
     min_support: Count = 1
     """Only pairs of items with at least this many distinct other users behind them are drawn."""
 
@@ -266,6 +275,6 @@ class RunSettings(Steps):
     ids: Literal["auto", "string"] = "auto"
     """`string` reads all ids as text, to join logs whose ids differ in type."""
     drop_nulls: bool = False
-    """Drop (and count) events with a null user, item or time."""
+    """Drop (and count) events with a null in any column that is read."""
     layout: Literal["target", "compact"] = "target"
     """Columns of the output: those of the target log, or integer codes."""

@@ -104,8 +104,8 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
 
     Args:
         file: The new file.
-        pair: The logs, for the column names that were found and a summary on top.
-        inputs: "source", "target" and "items" as the user named them.
+        pair: The logs, for a summary on top with the column names that were found.
+        inputs: "source", "target", "items" and "columns" as the user named them.
     """
     folder = file.resolve().parent
 
@@ -114,13 +114,13 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
             return {name: relative(one) for name, one in value.items()}
         return value if value is None else os.path.relpath(value, folder)
 
-    columns = ColumnSettings(**{role: name or "" for role, name in pair.target.columns.roles()})
     settings = RunSettings(
         source=relative(inputs["source"]),
         target=relative(inputs["target"]),
         items=relative(inputs["items"]),
-        columns=columns,
+        columns=ColumnSettings(**inputs["columns"]),
     )
+    found = pair.target.columns.roles()
     lines = ["# Settings of `scalr run`. Paths are relative to this file.", "#"]
     lines += [
         f"# {domain['name']}: {domain['users']:,} users, {domain['items']:,} items, {domain['events']:,} events"
@@ -128,6 +128,7 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
     ]
     lines += [
         f"# {len(pair.overlap_users):,} users are in both.",
+        "# Columns found in the target log: " + ", ".join(f"{role} {name}" for role, name in found if name),
         *(f"# Note: {warning}" for warning in pair.warnings),
         "",
     ]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from scalr.kernels.hashing import combine_keys
 from scalr.kernels.keys import event_keys
 from scalr.schema import Columns
 
@@ -118,7 +119,16 @@ class EventLog:
     def keys(self) -> Keys:
         """Return a stable 64-bit key per event, shape (n,): of user, item, time and the number among equal events."""
         time = np.empty(0, np.int64) if self.time is None else self.time
-        return event_keys(self.user, self.item, time, self.users.keys, self.items.keys)
+        positive = np.ones(len(self), np.bool_) if self.label is None else self.label == 1
+        return event_keys(self.user, self.item, time, positive, self.users.keys, self.items.keys)
+
+    def digest(self) -> int:
+        """Return a number that changes with any event, whatever the order of the rows."""
+        rows = self.keys()
+        for column in (self.value, self.weight):
+            if column is not None:
+                rows = combine_keys(rows, column.astype(np.float64).view(np.uint64))
+        return int(np.sum(rows, dtype=np.uint64))
 
     def last_time(self) -> int | None:
         """Return the latest time, or None without time or events."""

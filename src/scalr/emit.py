@@ -27,29 +27,56 @@ TableBuilder = Callable[[SyntheticEvents], pa.Table]
 
 
 def check_columns(pair: Pair) -> None:
-    """Refuse a target log whose own columns have names that synthetic events need.
+    """Refuse a target log whose columns synthetic events could not have.
 
     Raises:
-        SchemaError: If a column that plays no role is called like one of `SYNTHETIC_COLUMNS`.
+        SchemaError: If a column that plays no role is called like one of `SYNTHETIC_COLUMNS`, or the item table has
+            a column of the same name that does not fit its type.
     """
     roles = {name for _, name in pair.target.columns.roles() if name}
-    names = set() if pair.target.schema is None else set(pair.target.schema.names)
-    for name in SYNTHETIC_COLUMNS:
-        if name in names and not (name in ("is_synthetic", "weight") or (name in roles)):
+    for field in pair.target.schema or ():
+        if field.name in roles:
+            continue
+        if field.name in SYNTHETIC_COLUMNS and field.name not in ("is_synthetic", "weight"):
             raise SchemaError(
-                f"the target log has a column '{name}', which synthetic events need for themselves",
+                f"the target log has a column '{field.name}', which synthetic events need for themselves",
                 expected=f"no column called {', '.join(SYNTHETIC_COLUMNS)}",
-                fix=f"rename '{name}' in the target log, or write with --layout compact",
+                fix=f"rename '{field.name}' in the target log, or write with --layout compact",
             )
+        if pair.items is None or field.name not in pair.items.target.column_names:
+            continue
+        column = pair.items.target.column(field.name)
+        try:
+            to_type(_chunkless(column), field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise SchemaError(
+                f"column '{field.name}' is {field.type} in the target log, but {column.type} in the item table",
+                expected="one type for both",
+                fix=f"cast or rename '{field.name}' in the item table",
+            ) from error
+
+
+def to_type(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return a column in the user's type; dictionaries and decimals need a step between.
+
+    Raises:
+        pyarrow.ArrowInvalid: If a value does not fit.
+    """
+    if values.type == kind:
+        return values
+    if pa.types.is_dictionary(kind):
+        return to_type(values, kind.value_type).dictionary_encode().cast(kind)
+    if pa.types.is_decimal(kind):
+        return values.cast(pa.string()).cast(kind)
+    return values.cast(kind)
 
 
 def generation_id(pair: Pair, settings_digest: str, seed: int) -> str:
     """Return 16 hexadecimal digits that name one generation: the same for the same events, settings and seed.
 
-    The events enter as the sums of their keys, so neither row order nor file format matters.
+    The events enter as sums of hashes, so neither row order nor file format matters.
     """
-    sums = [int(np.sum(log.keys(), dtype=np.uint64)) for log in (pair.source, pair.target)]
-    text = f"{settings_digest}/{seed}/{sums[0]}/{sums[1]}"
+    text = f"{settings_digest}/{seed}/{pair.source.digest()}/{pair.target.digest()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -108,6 +135,7 @@ def _builder(pair: Pair, generation: str, layout: str) -> TableBuilder:
 
 def _target_table(pair: Pair, generation: str) -> TableBuilder:
     """Return a function from events to a table in the target's columns."""
+    check_columns(pair)
     target = pair.target
     roles = {name: role for role, name in target.columns.roles() if name}
     schema = target.schema if target.schema is not None else pa.schema([])
@@ -122,17 +150,17 @@ def _target_table(pair: Pair, generation: str) -> TableBuilder:
         if role == "item":
             return _ids(target.items, events.item, field.type)
         if role == "time" and target.time_unit is not None and pair.source.time is not None:
-            return from_microseconds(pair.source.time[events.source_row], target.time_unit)
+            return to_type(from_microseconds(pair.source.time[events.source_row], target.time_unit), field.type)
         if role == "label":
-            return pa.array(np.ones(n, np.int8)).cast(field.type)
+            return to_type(pa.array(np.ones(n, np.int8)), field.type)
         if role == "weight":
-            return pa.array(events.weight).cast(field.type)
+            return to_type(pa.array(events.weight), field.type)
         if role == "value" and values is not None:
             value = np.round(values[events.item], 6)
             whole = pa.types.is_integer(field.type)
             return pa.array(np.round(value) if whole else value, mask=~np.isfinite(value)).cast(field.type, safe=False)
         if role is None and pair.items is not None and field.name in pair.items.target.column_names:
-            return _chunkless(pair.items.target.column(field.name).take(pa.array(events.item))).cast(field.type)
+            return to_type(_chunkless(pair.items.target.column(field.name).take(pa.array(events.item))), field.type)
         return pa.nulls(n, field.type)
 
     def table(events: SyntheticEvents) -> pa.Table:
@@ -192,7 +220,7 @@ def _write_dictionaries(pair: Pair, folder: Path) -> None:
 
 
 def _ids(words: Vocabulary, codes: Any, kind: pa.DataType) -> pa.Array:
-    return words.ids.take(pa.array(codes)).cast(kind)
+    return to_type(words.ids.take(pa.array(codes)), kind)
 
 
 def _chunkless(column: pa.ChunkedArray) -> pa.Array:

@@ -93,7 +93,8 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
     """Compute predictive and ranking metrics on a fold's judged pairs, for all users, warm and cold ones.
 
     Predictive metrics use each judged pair with uniform negatives from the catalogue, the same for every model of a
-    seed. Ranking metrics rank the whole catalogue without the user's own visible items and average over users. A user
+    seed. Ranking metrics rank the whole catalogue without what the user had before the period (hidden or
+    not, since only new pairs are judged) and average over users. A user
     is cold without a target event that may be fitted.
 
     Args:
@@ -103,11 +104,12 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
         seed: Chooses the negatives.
 
     Raises:
-        LeakError: If the model saw the judged period.
+        LeakError: If the model saw the judged period, or was trained on other target events than the fold's.
         SchemaError: If the fold judges no pair, or the model's probabilities are not numbers.
     """
     settings = settings or EvaluateSettings()
     fold.guard(model.fitted_until, "the model")
+    fold.guard_log(model.fitted_on, "the model")
     if not len(fold.user):
         raise SchemaError(
             f"the {fold.name} fold judges no pair",
@@ -158,8 +160,7 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
 
 def _top_lists(model: Model, fold: Fold, users: Codes, top: int) -> Iterator[Codes]:
     """Yield the best new items of blocks of users, shape (users of the block, top); -1 for empty places."""
-    target = fold.pair.target.positives()
-    catalogue = catalogue_of(target)
+    catalogue, target = catalogue_of(fold.pair.target), fold.seen
     order = np.argsort(target.user, kind="stable")
     seen = target.item[order]
     start = np.concatenate([[0], np.cumsum(np.bincount(target.user, minlength=len(target.users)))])

@@ -40,7 +40,7 @@ def check_free(path: Path) -> None:
     parent = path.resolve().parent
     while not parent.exists():
         parent = parent.parent
-    if not parent.is_dir() or not _writable(path if path.exists() else parent):
+    if not parent.is_dir() or not _writable(parent):
         raise OutputError(
             f"output folder '{path}' cannot be written: no permission in '{parent}'",
             expected="a folder you may write to",

@@ -29,6 +29,7 @@ class Fold:
         until: First instant of the judged period; None for a random split.
         user: Shape (n,), users of the judged pairs.
         item: Shape (n,), items of the judged pairs; each (user, item) is new to the user and stands once.
+        seen: Every target event before the period, hidden users' too: not for fitting, but their pairs are not new.
         left_out: Pairs of the period that are not judged, by reason.
     """
 
@@ -37,6 +38,7 @@ class Fold:
     until: int | None
     user: Codes
     item: Codes
+    seen: EventLog
     left_out: Mapping[str, int]
 
     def is_cold(self, user: Codes) -> Mask:
@@ -56,6 +58,23 @@ class Fold:
                 f"{what} saw an event of {format_time(fitted_until, unit)}, inside the {self.name} period",
                 expected=f"only events before {format_time(self.until, unit)}",
                 fix="fit on the logs of the fold (`fold.pair`), not on the whole pair",
+            )
+
+    def guard_log(self, fitted_on: int | None, what: str) -> None:
+        """Refuse what was fitted on other target events than this fold shows, hidden or later ones for instance.
+
+        Args:
+            fitted_on: Digest of the target log it was fitted on; None where nobody knows.
+            what: What was fitted.
+
+        Raises:
+            LeakError: If the digest is not that of the fold's target log.
+        """
+        if fitted_on is not None and fitted_on != self.pair.target.digest():
+            raise LeakError(
+                f"{what} was fitted on other target events than those of the {self.name} fold",
+                expected="exactly the visible events of the fold, no hidden or later ones",
+                fix="fit on the logs of the fold (`fold.pair`)",
             )
 
 
@@ -134,8 +153,7 @@ def _instants(pair: Pair, settings: SplitSettings) -> tuple[int, int]:
     else:
         test_cut = parse_instant(settings.test_from, pair.target.time_unit)
     before = int(np.searchsorted(ordered, test_cut))
-    share = settings.validation_share / (1 - settings.test_share)
-    validation_cut = int(ordered[min(int(before * (1 - share)), n - 1)])
+    validation_cut = int(ordered[max(before - round(n * settings.validation_share), 0)])
     return min(validation_cut, test_cut), test_cut
 
 
@@ -159,7 +177,8 @@ def _fold(name: str, pair: Pair, period: Int64, place: int, until: int | None, h
     target, n_items = pair.target, len(pair.target.items)
     is_hidden = np.zeros(len(target.users), np.bool_)
     is_hidden[hidden] = True
-    visible = target.take((period < place) & ~is_hidden[target.user])
+    before = target.take(period < place)
+    visible = before.take(~is_hidden[before.user])
     source = pair.source if until is None or pair.source.time is None else pair.source.take(pair.source.time < until)
 
     def pairs_of(mask: Mask) -> Int64:
@@ -177,4 +196,4 @@ def _fold(name: str, pair: Pair, period: Int64, place: int, until: int | None, h
         "items_without_visible_events": int((~in_catalogue).sum()),
         "users_without_visible_events": int((in_catalogue & ~known_user).sum()),
     }
-    return Fold(name, replace(pair, source=source, target=visible), until, user[keep], item[keep], left_out)
+    return Fold(name, replace(pair, source=source, target=visible), until, user[keep], item[keep], before, left_out)

@@ -15,11 +15,11 @@ from scalr.config import Arm, Steps
 from scalr.domain import Pair
 from scalr.evaluate import Evaluation, evaluate
 from scalr.metrics.comparison import compare_arms
-from scalr.refine import refine
+from scalr.refine import drop_real, refine
 from scalr.sample import sample
 from scalr.split import Fold, split
 from scalr.synthetic import SyntheticEvents
-from scalr.train import ExtraReal, choose_popularity_prior, train
+from scalr.train import ExtraReal, choose_popularity_prior, synthetic_weights, train
 from scalr.translators import fit
 
 STUDY_SCHEMA = "scalr.study/1"
@@ -115,8 +115,9 @@ def study(
     sample and refine before that period, train with early stopping on it; fit, sample and refine anew before the test
     period, train for the chosen number of passes, and judge once.
 
-    Arms: `real_only`; `oversampled_real` (as many repeats of real events as there are synthetic ones, with their
-    weight); `random_items`, `popular_items`, `shuffled_users` (the synthetic events with item or user exchanged);
+    Arms: `real_only`; `oversampled_real` (as many repeats of real events as there are synthetic ones, of the same
+    total weight); `random_items`, `popular_items`, `shuffled_users` (the synthetic events with item or user
+    exchanged, those that became real pairs dropped as well);
     `top1` (each source event's most probable item, at the total weight of `scalr`); `scalr`.
 
     Args:
@@ -192,11 +193,12 @@ def _arm_events(
         return None, None
     if arm == "oversampled_real":
         user, item = controls.oversampled_real(fold.pair.target, len(scalr), seed)
-        weight = np.full(len(user), steps.train.synthetic_weight, np.float32)
+        total = synthetic_weights(scalr, fold.pair.target, steps.train).sum()
+        weight = np.full(len(user), total / max(len(user), 1), np.float32)
         return None, ExtraReal(user, item, weight)
     if arm in synthetic:
         return synthetic[arm], None
-    return getattr(controls, arm)(scalr, seed), None
+    return drop_real(getattr(controls, arm)(scalr, seed)), None
 
 
 def _metrics(evaluations: list[Evaluation], segment: str) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ import datetime as dt
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from scalr.domain import Times, TimeUnit
 from scalr.errors import ConfigError
@@ -38,17 +39,23 @@ def to_microseconds(values: Times, unit: TimeUnit) -> Times:
 
 
 def from_microseconds(values: Times, unit: TimeUnit) -> pa.Array:
-    """Return microseconds (or a plain order), shape (n,), as a column of the user's type."""
-    if unit.kind == "order":
-        return pa.array(values).cast(unit.type, safe=False)
-    if unit.kind == "integer":
-        numbers = values * 1000 if unit.unit == "ns" else values // _PER_UNIT[unit.unit]
-        return pa.array(numbers).cast(unit.type, safe=False)
+    """Return microseconds (or a plain order), shape (n,), as the user writes them.
+
+    Text comes back as ISO in UTC; types that need a further cast (dictionaries, decimals) as what they are made of.
+    """
+    kind = unit.type.value_type if pa.types.is_dictionary(unit.type) else unit.type
+    if unit.kind in ("order", "integer"):
+        if unit.kind == "integer":
+            values = values * 1000 if unit.unit == "ns" else values // _PER_UNIT[unit.unit]
+        plain = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        return pa.array(values).cast(kind, safe=False) if plain else pa.array(values)
     if unit.kind == "date":
         days: npt.NDArray[np.int32] = (values // MICROSECONDS_PER_DAY).astype(np.int32)
-        return pa.array(days, pa.int32()).cast(pa.date32()).cast(unit.type)
-    zone = unit.type.tz if pa.types.is_timestamp(unit.type) else None
-    return pa.array(values, pa.int64()).cast(pa.timestamp("us", tz=zone)).cast(unit.type, safe=False)
+        return pa.array(days, pa.int32()).cast(pa.date32()).cast(kind)
+    if pa.types.is_timestamp(kind):
+        return pa.array(values, pa.int64()).cast(pa.timestamp("us", tz=kind.tz)).cast(kind, safe=False)
+    seconds = pa.array(values // 1_000_000, pa.int64()).cast(pa.timestamp("s"))
+    return pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_time(value: int, unit: TimeUnit | None) -> str:
@@ -72,7 +79,7 @@ def parse_instant(text: str, unit: TimeUnit | None) -> int:
         number = int(text)
     except ValueError:
         number = None
-    if number is not None and unit is not None and unit.kind in ("order", "integer"):
+    if number is not None and abs(number) < 2**53 and unit is not None and unit.kind in ("order", "integer"):
         return int(to_microseconds(np.array([number], np.int64), unit)[0])
     try:
         moment = dt.datetime.fromisoformat(text)

@@ -170,6 +170,7 @@ def examples_of(
         user_keys=target.users.keys,
         item_keys=target.items.keys,
         fitted_until=fitted_until,
+        fitted_on=target.digest(),
     )
 
 
@@ -280,6 +281,7 @@ def _refuse_other_logs(fold: Fold, synthetic: SyntheticEvents) -> None:
                 expected="synthetic events of the logs that are trained on",
                 fix="fit and sample on the logs of this fold (`fold.pair`)",
             )
+    fold.guard_log(theirs.digest() if theirs is not ours else None, "the translation of the synthetic events")
 
 
 def _same_ids(own: Vocabulary, other: Vocabulary) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
+import scalr
 from scalr.report import verdict
 from scalr.report.comparisons import calibration_shift, find, judge, read_changes, seeds_of
 
@@ -257,3 +260,18 @@ def test_finds_the_first_of_equal_names():
     changes = read_changes(study(row(change=-0.01), row(change=-0.02)))
     assert find(changes, "scalr").change == -0.01
     assert find(changes, "nobody") is None
+
+
+def test_a_study_without_synthetic_events_judges_nothing():
+    found = verdict(study(row(), synthetic_events={"real_only": [0, 0], "scalr": [0, 0]}))
+    assert found.tone == "none"
+    assert "No synthetic event was made" in found.headline
+
+
+def test_advice_names_options_that_exist():
+    package = Path(scalr.__file__).parent
+    advice = (package / "report" / "verdict.py").read_text()
+    options = "".join((package / "cli" / name).read_text() for name in ("study.py", "options.py"))
+    named = set(re.findall(r"`(--[a-z-]+)", advice))
+    assert named
+    assert [option for option in named if f'"{option}"' not in options] == []

@@ -69,7 +69,9 @@ IdsOption = Annotated[
 ]
 DropNullsOption = Annotated[
     bool,
-    typer.Option("--drop-nulls", help="Drop (and count) events with a null user, item or time.", rich_help_panel=LOGS),
+    typer.Option(
+        "--drop-nulls", help="Drop (and count) events with a null in a column that is read.", rich_help_panel=LOGS
+    ),
 ]
 TranslatorOption = Annotated[
     str,

@@ -20,7 +20,7 @@ _NULL_KEY = np.uint64(0x9E6C63D0876A9A47)  # stands for a null in digests; any o
 
 
 def typed_keys(ids: pa.Array) -> npt.NDArray[np.uint64]:
-    """Hash ids, int64 or text and without nulls, to 64-bit keys; the integer 7 and the text "7" differ."""
+    """Hash ids, int64 or text and without nulls, to 64-bit keys; the integer 7 and the text "7" have the same."""
     if pa.types.is_integer(ids.type):
         return hashing.integer_keys(ids.cast(pa.int64()).to_numpy(zero_copy_only=False))
     return hashing.string_keys(*_text_layout(ids))

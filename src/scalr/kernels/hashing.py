@@ -13,8 +13,10 @@ from numba import njit
 
 U64 = np.uint64
 GOLDEN = U64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of SplitMix64
-_INTEGER_TAG = U64(0xA0761D6478BD642F)  # keeps the key of the integer 7 apart from that of the string "7"
+_INTEGER_TAG = U64(0xA0761D6478BD642F)  # these two keep keys of integers apart from keys of other strings
 _STRING_TAG = U64(0xE7037ED1A0B428DB)
+_MOST_DIGITS = 19  # of a 64-bit integer
+_INT64_MAX = U64(0x7FFFFFFFFFFFFFFF)
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53
 
 
@@ -38,18 +40,43 @@ def unit(key: Any, counter: Any) -> Any:
     return np.float64(np.int64(mix(key + (U64(counter) + U64(1)) * GOLDEN) >> U64(11))) * _TO_UNIT
 
 
+@njit(inline="always")
+def _integer_key(value: Any) -> Any:
+    return mix(value + _INTEGER_TAG)
+
+
 @njit(cache=True)
 def integer_keys(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Hash integers to 64-bit keys; different integers have different keys."""
     keys = np.empty(values.shape[0], np.uint64)
     for x in range(values.shape[0]):
-        keys[x] = mix(U64(values[x]) + _INTEGER_TAG)
+        keys[x] = _integer_key(U64(values[x]))
     return keys
+
+
+@njit(cache=True)
+def _as_integer(data: npt.NDArray[np.uint8], start: int, end: int) -> tuple[bool, np.uint64]:
+    """Say whether bytes [start, end) are an integer as it is printed, without leading zeros, and which one."""
+    negative = end > start and data[start] == 45  # "-"
+    first = start + 1 if negative else start
+    digits = end - first
+    value = U64(0)
+    if digits < 1 or digits > _MOST_DIGITS or (data[first] == 48 and (digits > 1 or negative)):
+        return False, value
+    for y in range(first, end):
+        if data[y] < 48 or data[y] > 57:
+            return False, value
+        value = value * U64(10) + U64(data[y] - 48)
+    if value > (_INT64_MAX + U64(1) if negative else _INT64_MAX):
+        return False, value
+    return True, (~value + U64(1) if negative else value)
 
 
 @njit(cache=True)
 def string_keys(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Hash UTF-8 strings, laid out one after another in `data`, to 64-bit keys.
+
+    The text of an integer has the key of the integer, since a file format may tell one from the other or not.
 
     Args:
         data: All bytes.
@@ -59,6 +86,10 @@ def string_keys(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> 
     keys = np.empty(n, np.uint64)
     for x in range(n):
         start, end = offsets[x], offsets[x + 1]
+        is_integer, value = _as_integer(data, start, end)
+        if is_integer:
+            keys[x] = _integer_key(value)
+            continue
         key = _STRING_TAG ^ U64(end - start)
         word, shift = U64(0), U64(0)
         for y in range(start, end):

@@ -33,6 +33,7 @@ class Factorization:
         item_bias: Shape (n_items,), of the real head.
         intercept: That of the real head.
         fitted_until: Latest time of any event behind it; None without time.
+        fitted_on: Digest of the target log it was trained on.
     """
 
     user_factors: Singles
@@ -40,6 +41,7 @@ class Factorization:
     item_bias: Singles
     intercept: np.float32
     fitted_until: int | None
+    fitted_on: int
 
     def score(self, user: Codes, item: Codes) -> Floats:
         """Return P(label = 1) for each (user, item), shape (n,)."""
@@ -111,6 +113,7 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
             item_prior[REAL] + item_bias[REAL],
             intercept[REAL],
             examples.fitted_until,
+            examples.fitted_on,
         )
 
 

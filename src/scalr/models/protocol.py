@@ -28,6 +28,7 @@ class Examples:
         user_keys: Keys by user code; first parameters are hashes of them.
         item_keys: Keys by item code, likewise.
         fitted_until: Latest time of any event behind the rows; None without time.
+        fitted_on: Digest of the target log that was visible (`EventLog.digest`).
     """
 
     user: Codes
@@ -39,6 +40,7 @@ class Examples:
     user_keys: Keys
     item_keys: Keys
     fitted_until: int | None
+    fitted_on: int
 
     def __len__(self) -> int:
         return len(self.user)
@@ -50,6 +52,10 @@ class Model(Protocol):
     @property
     def fitted_until(self) -> int | None:
         """Return the latest time of any event it saw; None without time."""
+
+    @property
+    def fitted_on(self) -> int | None:
+        """Return the digest of the target log it was trained on (`EventLog.digest`); None where nobody knows."""
 
     def score(self, user: Codes, item: Codes) -> npt.NDArray[np.float64]:
         """Return P(label = 1) for each (user, item), shape (n,), where one label in `negatives` + 1 is 1."""

@@ -115,6 +115,14 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
                 "Run `scalr study` on the same files before using them: it trains with and without them and compares.",
             ),
         )
+    made = (study.get("synthetic_events") or {}).get(ARM)
+    if made and not any(made):
+        return Verdict(
+            "No synthetic event was made, so there is nothing to judge",
+            "none",
+            findings=("Every draw was dropped, or no source item has other users with target events.",),
+            next_steps=("Lower `--min-support`, widen the window, or use logs that share more users.",),
+        )
     changes = read_changes(study)
     main = find(changes, ARM)
     if main is None:
@@ -305,11 +313,13 @@ def _next_steps(
     steps = {
         "helped": ["Train your own model on real + weighted synthetic events, then confirm with an online experiment."],
         "caution": _caution_steps(rivals),
-        "no_gain": ["Leave synthetic events out, or try another translator (`--translator auto`)."],
+        "no_gain": [
+            "Leave synthetic events out, or try fewer draws or a lower temperature (`--draws`, `--temperature`)."
+        ],
         "unclear": ["Run more seeds or use a longer test period; until then, leave synthetic events out."],
         "harmed": [
-            "Do not train on these synthetic events. Try another translator (`--translator auto`), a lower weight, "
-            "or the auxiliary objective."
+            "Do not train on these synthetic events. Try a lower weight (`--synthetic-weight`), fewer draws, or the "
+            "auxiliary objective."
         ],
         "none": [],
     }[tone]
