@@ -3,10 +3,12 @@ import pytest
 import yaml
 from tests.worlds import small_tables
 
+from scalr.cli.jobs import LogOptions
 from scalr.config import RunSettings
 from scalr.configfile import check_new, read_config, write_config
 from scalr.errors import ConfigError, OutputError
 from scalr.reading import read_pair
+from scalr.schema import Columns
 
 
 @pytest.fixture
@@ -17,7 +19,8 @@ def config(tmp_path):
         files[name] = tmp_path / f"{name}.parquet"
         pq.write_table(table, files[name])
     file = tmp_path / "scalr.yaml"
-    write_config(file, read_pair(files["source"], files["target"]), {**files, "items": None, "columns": {}})
+    logs = LogOptions([str(files["source"])], str(files["target"]), None, Columns(), None, None, None, "auto", False)
+    write_config(file, read_pair(files["source"], files["target"]), logs.settings())
     return file
 
 
@@ -52,6 +55,11 @@ def test_changes_from_the_command_line_win(config):
     assert settings.sample.draws_per_event == 8
     assert settings.refine.align is None
     assert settings.train.shrinkage == 2.5
+
+
+@pytest.mark.parametrize("instant", ["2020-11-15", "1605000000", "'2020-11-15'"])
+def test_instants_may_be_written_as_yaml_reads_them(config, instant):
+    assert read_config(config, [f"split.test_from={instant}"]).split.test_from == instant.strip("'")
 
 
 def test_paths_are_relative_to_the_file(config, tmp_path, monkeypatch):

@@ -150,3 +150,42 @@ def test_generation_id_does_not_depend_on_row_order_but_on_seed_and_events():
     assert generate(source.take(order), target).generation_id == name
     assert generate(source, target, steps=Steps(seed=1)).generation_id != name
     assert generate(source.slice(1), target).generation_id != name
+
+
+def test_generation_id_changes_with_labels_values_and_weights():
+    source, target = small_tables()
+    random = np.random.default_rng(5)
+    names = {generate(source, target).generation_id}
+    for name, values in (("label", random.integers(0, 2, len(target))), ("value", random.random(len(target)))):
+        names.add(generate(source, target.append_column(name, pa.array(values))).generation_id)
+        names.add(generate(source, target.append_column(name, pa.array(1 - values))).generation_id)
+    assert len(names) == 5
+
+
+def test_dictionary_and_text_columns_come_back_in_their_type():
+    source, target = small_tables()
+    times = pa.compute.strftime(target["time"].cast(pa.timestamp("s")), format="%Y-%m-%dT%H:%M:%SZ")
+    coded = target.set_column(1, "item", target["item"].combine_chunks().dictionary_encode())
+    coded = coded.set_column(2, "time", times)
+    made, plain = generate(source, coded).table(), generate(source, target).table()
+    assert made.schema.field("item").type == coded.schema.field("item").type
+    assert made["item"].to_pylist() == plain["item"].to_pylist()
+    assert made["time"].to_pylist()[0].endswith("Z")
+    assert set(made["time"].to_pylist()) <= set(
+        pa.compute.strftime(source["time"].cast(pa.timestamp("s")), format="%Y-%m-%dT%H:%M:%SZ").to_pylist()
+    )
+
+
+def test_item_columns_that_do_not_fit_are_refused_before_any_work():
+    source, target = small_tables()
+    coded = target.append_column("category", pa.array(np.zeros(len(target), np.int64)))
+    items = pa.table({"item": list(range(100, 112)), "category": [f"c{i}" for i in range(12)]})
+    with pytest.raises(SchemaError, match="column 'category' is int64 in the target log, but string"):
+        emit.check_columns(read_pair(source, coded, items=items))
+
+
+def test_text_values_in_the_item_table_are_refused():
+    source, target = small_tables()
+    items = pa.table({"item": list(range(100, 112)), "value": [f"v{i}" for i in range(12)]})
+    with pytest.raises(SchemaError, match="'value' of the item table has type string"):
+        generate(source, target, items=items)

@@ -76,7 +76,9 @@ def test_an_unwritable_folder_is_refused(tmp_path, monkeypatch):
 def test_the_manifest_names_every_file_and_a_change_is_found(tmp_path):
     (tmp_path / "synthetic").mkdir()
     (tmp_path / "synthetic" / "part.txt").write_text("abc")
-    manifest = write_manifest(tmp_path, [Receipt("read", 2, 3, 0.5, 0.25, {"more": 1})], {"seed": 4})
+    manifest = write_manifest(
+        tmp_path, [Receipt("read", 2, 3, 0.5, 0.25, {"more": 1})], {"command": "run", "seed": 4, "synthetic_events": 0}
+    )
     assert read_manifest(tmp_path) == json.loads(json.dumps(manifest))
     assert manifest["stages"]["read"] == {
         "rows_in": 2,
@@ -93,7 +95,7 @@ def test_the_manifest_names_every_file_and_a_change_is_found(tmp_path):
     assert check_outputs(tmp_path, manifest) == ["synthetic/part.txt"]
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"schema": "other/9"}'])
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"schema": "other/9"}', '{"schema": "scalr.manifest/1"}'])
 def test_folders_without_a_manifest_of_ours_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)

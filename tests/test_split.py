@@ -114,3 +114,23 @@ def test_labels_of_zero_stay_in_the_logs_but_are_not_judged():
     positive = pair.target.positives()
     judged = set(zip(fold.user.tolist(), fold.item.tolist(), strict=True))
     assert judged <= set(zip(positive.user.tolist(), positive.item.tolist(), strict=True))
+
+
+def test_the_guard_refuses_what_was_fitted_on_other_target_events():
+    """Hidden or held-out events leak without being later than the cut; the digest tells."""
+    pair = small_pair()
+    random, hidden = split(pair, SplitSettings(by="random")).test, split(pair, HALF_HIDDEN).test
+    for fold in (random, hidden):
+        fold.guard_log(fold.pair.target.digest(), "a model")
+        fold.guard_log(None, "a model of unknown origin")
+        with pytest.raises(LeakError, match="a translation was fitted on other target events"):
+            fold.guard_log(pair.target.digest(), "a translation")
+    shown = split(pair, SplitSettings()).test
+    with pytest.raises(LeakError):
+        hidden.guard_log(shown.pair.target.digest(), "a model that saw hidden users")
+
+
+def test_seen_holds_hidden_events_too():
+    pair = small_pair()
+    fold = split(pair, HALF_HIDDEN).test
+    assert len(fold.seen) == (pair.target.time < fold.until).sum() > len(fold.pair.target)

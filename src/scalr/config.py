@@ -17,7 +17,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
 class Settings(BaseModel):
@@ -49,7 +50,7 @@ class Settings(BaseModel):
 
 def _config_error(cls: type[BaseModel], error: pydantic.ValidationError, where: str) -> ConfigError:
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+    path = _setting_path(cls, first["loc"])
     name, source = ".".join(path), f" of {where}" if where else ""
     if first["type"] == "extra_forbidden":
         known = _names_at(cls, path[:-1])
@@ -67,9 +68,24 @@ def _config_error(cls: type[BaseModel], error: pydantic.ValidationError, where: 
         )
     return ConfigError(
         f"setting '{name}'{source} is {first['input']!r}",
-        expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, "),
+        expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, ").replace("tuple", "list"),
         fix=f"set '{name}' to such a value",
     )
+
+
+def _setting_path(cls: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the names of a place; list positions, and what pydantic adds below a plain setting, are left out."""
+    path: list[str] = []
+    for part in location:
+        if isinstance(part, str):
+            path.append(part)
+            if part in _names_at(cls, path[:-1]) and not _is_section(cls, path):
+                break
+    return path
+
+
+def _is_section(cls: type[BaseModel], path: list[str]) -> bool:
+    return _names_at(cls, path) != _names_at(cls, path[:-1])
 
 
 def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
@@ -96,6 +112,12 @@ def _instant_text(value: Any) -> Any:
 class SplitSettings(Settings):
     """How the logs are cut for evaluation."""
 
+    @pydantic.model_validator(mode="after")
+    def _leave_something_to_fit(self) -> Self:
+        if self.test_share + self.validation_share >= 1:
+            raise ValueError("test_share and validation_share that sum to less than 1")
+        return self
+
     by: Literal["time", "random"] = "time"
     """`time` cuts all logs at one instant; `random` holds out pairs where a log has no time."""
     test_share: OpenShare = 0.2
@@ -115,7 +137,7 @@ class TranslateSettings(Settings):
     """Name of the translator."""
     history_cap: Count | None = None
     """At most this many target items of one user testify (the latest ones); None for all."""
-    window_days: Positive | None = None
+    window_days: Annotated[float, Field(gt=0.0, le=100_000.0, allow_inf_nan=False)] | None = None
     """Only target events within this many days after the source event testify; None for all, before or after."""
 
 
@@ -220,7 +242,7 @@ class StudySettings(Settings):
 class Steps(Settings):
     """Settings of every step between the logs and the evidence."""
 
-    seed: int = 0
+    seed: Seed = 0
     """First seed; the same seed gives the same events."""
     split: SplitSettings = SplitSettings()
     """How the logs are cut for evaluation."""

@@ -105,7 +105,7 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
     Args:
         file: The new file.
         pair: The logs, for a summary on top with the column names that were found.
-        inputs: "source", "target", "items" and "columns" as the user named them.
+        inputs: How the user had the logs read, by the names of the settings.
     """
     folder = file.resolve().parent
 
@@ -118,7 +118,12 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
         source=relative(inputs["source"]),
         target=relative(inputs["target"]),
         items=relative(inputs["items"]),
-        columns=ColumnSettings(**inputs["columns"]),
+        columns=_columns(inputs["columns"]) or ColumnSettings(),
+        source_columns=_columns(inputs["source_columns"]),
+        target_columns=_columns(inputs["target_columns"]),
+        time_unit=inputs["time_unit"],
+        ids=inputs["ids"],
+        drop_nulls=inputs["drop_nulls"],
     )
     found = pair.target.columns.roles()
     lines = ["# Settings of `scalr run`. Paths are relative to this file.", "#"]
@@ -137,6 +142,10 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
     for name in names:
         lines += _setting(settings, name, 0)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _columns(names: Mapping[str, str | None] | None) -> ColumnSettings | None:
+    return None if names is None else ColumnSettings(**names)
 
 
 def _setting(settings: BaseModel, name: str, depth: int) -> Iterator[str]:

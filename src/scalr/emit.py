@@ -95,7 +95,8 @@ def write_events(
     """Write `synthetic/part-*.parquet` (and for `compact` the dictionaries) into `folder`.
 
     Layout `target` has every column of the target log, in its names and types: user, item and time filled, the label
-    1, the value that of the item, columns of the item table joined, all others null; then `SYNTHETIC_COLUMNS`.
+    1, the value that of the item, columns of the item table joined, all others null; then `SYNTHETIC_COLUMNS`. Only a
+    weight column of integers becomes one of floats where the source's weights are fractions.
     Layout `compact` has integer codes, with `dictionaries/*.parquet` to look them up.
 
     Args:
@@ -142,6 +143,8 @@ def _target_table(pair: Pair, generation: str) -> TableBuilder:
     values = item_values(target.positives(), pair.items)
     source_domains = pa.array(pair.source.items.domains)
     source_keys = _source_events(pair)
+    weight = pair.source.weight
+    whole_weights = weight is None or not pa.types.is_integer(_weight_type(pair)) or not np.any(weight % 1)
 
     def column(events: SyntheticEvents, field: pa.Field) -> pa.Array:
         role, n = roles.get(field.name), len(events)
@@ -154,7 +157,7 @@ def _target_table(pair: Pair, generation: str) -> TableBuilder:
         if role == "label":
             return to_type(pa.array(np.ones(n, np.int8)), field.type)
         if role == "weight":
-            return to_type(pa.array(events.weight), field.type)
+            return to_type(pa.array(events.weight), field.type if whole_weights else pa.float64())
         if role == "value" and values is not None:
             value = np.round(values[events.item], 6)
             whole = pa.types.is_integer(field.type)
@@ -183,6 +186,12 @@ def _target_table(pair: Pair, generation: str) -> TableBuilder:
         return pa.table(columns)
 
     return table
+
+
+def _weight_type(pair: Pair) -> pa.DataType:
+    """Return the type of the target's weight column; that of synthetic weights where it has none."""
+    name, schema = pair.target.columns.weight, pair.target.schema
+    return schema.field(name).type if name and schema is not None and name in schema.names else pa.float32()
 
 
 def _compact_table(pair: Pair) -> TableBuilder:

@@ -147,6 +147,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             expected=f"schema '{MANIFEST_SCHEMA}'",
             fix="use the version of scalr that wrote the folder",
         )
+    if missing := [
+        name for name in ("command", "seed", "stages", "outputs", "synthetic_events") if name not in manifest
+    ]:
+        raise InputError(
+            f"'{file}' has no '{missing[0]}'", expected="a manifest as scalr wrote it", fix="make the folder again"
+        )
     return manifest
 
 

@@ -223,6 +223,12 @@ def read_weights(column: Column) -> npt.NDArray[np.float32]:
     numbers = _numbers(column) + 0.0
     limit = float(np.finfo(np.float32).max)
     _refuse(column, numbers, ~(np.abs(numbers) <= limit) | (numbers < 0), "finite weights, at least 0")
+    if len(numbers) and not numbers.any():
+        raise SchemaError(
+            f"column '{column.name}' of {column.table} holds nothing but zeros",
+            expected="at least one weight above 0",
+            fix="check the column, or leave it out with --weight ''",
+        )
     return numbers.astype(np.float32)
 
 

@@ -180,6 +180,12 @@ def _fold(name: str, pair: Pair, period: Int64, place: int, until: int | None, h
     before = target.take(period < place)
     visible = before.take(~is_hidden[before.user])
     source = pair.source if until is None or pair.source.time is None else pair.source.take(pair.source.time < until)
+    if not len(source):
+        raise ConfigError(
+            f"no source event is before the {name} period, which begins {format_time(until or 0, target.time_unit)}",
+            expected="source events before the periods that are judged",
+            fix="check the time columns and their units, or use --split random",
+        )
 
     def pairs_of(mask: Mask) -> Int64:
         return np.unique(target.user[mask].astype(np.int64) * n_items + target.item[mask])

@@ -96,6 +96,7 @@ def weak_points(pair: Pair) -> tuple[str, ...]:
     n_events = len(pair.target.positives())
     if n_events < FEW_TARGET_EVENTS:
         found.append(f"The target has only {n_events:,} events: too few to measure small effects.")
+    found += _time_warnings(pair)
     if pair.target.time is None:
         found.append("The logs have no time: nothing can be split by time, and the order of events is not used.")
     return tuple(found)
@@ -132,6 +133,22 @@ def _item_warnings(pair: Pair) -> list[str]:
         leak = f"for {100 * share:.0f} % of their target events the user has the same item in the source"
         return [f"{said}, and {leak}: the answer may leak, so remove these items from one domain."]
     return [f"{said}: if they are the same things, remove them from one domain; if not, rename them."]
+
+
+def _time_warnings(pair: Pair) -> list[str]:
+    """Warn of logs that share no time: a wrong unit, or files of different years."""
+    spans = []
+    for log in (pair.source, pair.target):
+        if log.time is None or not len(log):
+            return []
+        spans.append((int(log.time.min()), int(log.time.max())))
+    if spans[0][0] <= spans[1][1] and spans[1][0] <= spans[0][1]:
+        return []
+    source, target = (
+        " to ".join(format_time(end, log.time_unit) for end in span)
+        for span, log in zip(spans, (pair.source, pair.target), strict=True)
+    )
+    return [f"The logs share no time: the source runs from {source}, the target from {target}. Is a time unit wrong?"]
 
 
 def _user_warnings(pair: Pair) -> list[str]:

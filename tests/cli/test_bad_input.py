@@ -132,3 +132,88 @@ def test_sources_without_names_of_their_own(scalr, logs, tmp_path):
 def test_inspect_wants_a_folder_or_logs(scalr, tmp_path):
     refused(scalr("inspect"), "neither")
     refused(scalr("inspect", tmp_path), "manifest")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--seed", "-1"], "seed"),
+        (["--seed", str(2**63)], "seed"),
+        (["--draws", str(10**11)], "draws_per_event"),
+        (["--min-support", str(10**20)], "min_support"),
+        (["--window-days", "1e300"], "window_days"),
+        (["--source-columns", "user"], "'user'"),
+        (["--target-columns", "usr=user"], "'usr'"),
+        (["--out", "x" * 300], "too long"),
+    ],
+)
+def test_values_out_of_range(scalr, logs, tmp_path, arguments, word):
+    refused(scalr("generate", *logs, "--out", tmp_path / "run", *arguments), word)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_the_system_refuses_is_three_lines(scalr, logs, tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied", "secret.parquet")
+
+    monkeypatch.setattr("scalr.reading.open_table", denied)
+    refused(scalr("generate", *logs, "--out", tmp_path / "run"), "'secret.parquet' cannot be used: permission denied")
+
+
+def test_too_little_memory_is_three_lines(scalr, logs, tmp_path, monkeypatch):
+    def starved(*_, **__):
+        raise MemoryError("Unable to allocate 6 TiB")
+
+    monkeypatch.setattr("scalr.pipeline.sample", starved)
+    refused(scalr("generate", *logs, "--out", tmp_path / "run"), "not enough memory")
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_all_zero(scalr, logs, tmp_path, world):
+    pq.write_table(column("weight", lambda n: [0.0] * n)(world.source), tmp_path / "source.parquet")
+    refused(scalr("generate", *logs, "--out", tmp_path / "run"), "nothing but zeros")
+
+
+def test_logs_that_share_no_time(scalr, logs, tmp_path, world):
+    early = column("time", lambda n: np.arange(n) + 500_000_000)(world.target)
+    pq.write_table(early, tmp_path / "target.parquet")
+    assert "share no time" in scalr("generate", *logs, "--out", tmp_path / "run")[2]
+    refused(scalr("study", *logs, "--out", tmp_path / "study", "--seeds", 1), "no source event is before")
+
+
+def test_shares_that_leave_nothing_to_fit(scalr, logs, tmp_path):
+    refused(scalr("study", *logs, "--out", tmp_path / "run", "--test-share", 0.95), "split")
+
+
+def test_a_folder_of_which_a_part_cannot_be_read(scalr, logs, tmp_path, monkeypatch):
+    def walk(folder, onerror):
+        onerror(PermissionError(13, "Permission denied", str(tmp_path / "logs" / "locked")))
+        return []
+
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr("scalr.engines.files.os.walk", walk)
+    refused(scalr("generate", "--source", tmp_path / "logs", *logs[2:], "--out", tmp_path / "run"), "locked")
+
+
+def test_an_interrupted_command_says_so_and_leaves_nothing(scalr, logs, tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scalr.emit.write_events", interrupt)
+    before = tree(tmp_path)
+    code, out, err = scalr("generate", *logs, "--out", tmp_path / "run")
+    assert (code, out) == (130, "")
+    assert err.strip() == "interrupted; nothing was written"
+    assert tree(tmp_path) == before
+
+
+def test_columns_may_differ_by_log(scalr, logs, tmp_path, world):
+    pq.write_table(world.source.rename_columns(["member", "sku", "at"]), tmp_path / "source.parquet")
+    names = ["--source-columns", "user=member,item=sku,time=at"]
+    assert scalr("generate", *logs, *names, "--out", tmp_path / "run", "--quiet")[0] == 0
+
+
+def test_no_command_prints_the_help(scalr):
+    code, out, err = scalr()
+    assert (code, err) == (0, "")
+    assert "generate" in out

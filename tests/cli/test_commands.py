@@ -61,6 +61,32 @@ def test_the_same_events_for_threads_row_order_and_format(scalr, logs, tmp_path,
     assert tables[0].equals(tables[2])
 
 
+def test_text_ids_that_look_like_numbers_draw_the_same_from_any_format(scalr, tmp_path, world):
+    texts = {name: getattr(world, name) for name in ("source", "target")}
+    for name, table in texts.items():
+        for place, column in enumerate(("user", "item")):
+            table = table.set_column(place, column, table[column].cast(pa.string()))
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+        pa.csv.write_csv(table, tmp_path / f"{name}.csv")
+    for ending in ("parquet", "csv"):
+        logs = ["--source", tmp_path / f"source.{ending}", "--target", tmp_path / f"target.{ending}"]
+        assert scalr("generate", *logs, "--out", tmp_path / ending, "--quiet")[0] == 0
+    text, number = synthetic(tmp_path / "parquet"), synthetic(tmp_path / "csv")
+    assert text["user"].cast(pa.int64()).equals(number["user"])
+    assert text["item"].cast(pa.int64()).equals(number["item"])
+
+
+def test_init_leaves_every_log_its_own_columns(scalr, logs, tmp_path, world):
+    labelled = world.source.append_column("label", pa.array(np.arange(len(world.source)) % 2))
+    pq.write_table(
+        labelled.rename_columns(["household_id", "product_id", "time", "label"]), tmp_path / "source.parquet"
+    )
+    assert scalr("init", tmp_path / "scalr.yaml", *logs)[0] == 0
+    assert scalr("run", tmp_path / "scalr.yaml", "--out", tmp_path / "run", *QUICK, "--quiet")[0] == 0
+    assert scalr("generate", *logs, "--out", tmp_path / "same", "--quiet")[0] == 0
+    assert synthetic(tmp_path / "run").equals(synthetic(tmp_path / "same"))
+
+
 def test_no_synthetic_pair_is_real(scalr, logs, tmp_path, world):
     scalr("generate", *logs, "--out", tmp_path / "run", "--quiet")
     events = synthetic(tmp_path / "run")
@@ -104,9 +130,10 @@ def test_init_then_run_then_inspect(scalr, logs, tmp_path):
     assert code == 0
     assert "all 3 files are as they were written" in printed
     (out / "report.html").write_text("changed")
-    code, printed, _ = scalr("inspect", out)
-    assert code == 1
-    assert "changed since: report.html" in printed
+    code, printed, error = scalr("inspect", out)
+    assert code == 2
+    assert "files are as they were written" not in printed
+    assert "not as they were written: report.html" in error
 
 
 def test_inspect_shows_logs(scalr, logs):

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 from tests.worlds import CountTable, small_pair, small_tables
@@ -92,17 +93,13 @@ def test_topk_takes_the_highest_counts_without_the_own_user_and_ties_by_item(dra
 def test_a_source_item_of_one_user_draws_nothing():
     """Leave-one-out: nobody else testifies, so the user's own target items must not come back."""
     source, target = small_tables()
-    lonely = {"user": [1, 1], "item": [999, 999], "time": [1_600_000_000, 1_600_000_001]}
-    pair = read_pair(lonely_first(source, lonely), target)
+    lonely = pa.table(
+        {"user": [1, 1], "item": [999, 999], "time": [1_600_000_000, 1_600_000_001]}, schema=source.schema
+    )
+    pair = read_pair(pa.concat_tables([lonely, source]), target)
     events = sample(fit_cooccurrence(pair, TranslateSettings()), SampleSettings(), seed=0)
-    drawn_from = pair.source.items.ids.take(pair.source.item[events.source_row]).to_pylist()
+    drawn_from = pair.source.items.ids.take(pa.array(pair.source.item[events.source_row])).to_pylist()
     assert 999 not in drawn_from
-
-
-def lonely_first(table, rows):
-    import pyarrow as pa
-
-    return pa.concat_tables([pa.table(rows, schema=table.schema), table])
 
 
 def test_history_cap_keeps_the_latest_items_of_each_user_in_both_domains():
@@ -138,22 +135,47 @@ def test_a_window_needs_times():
 
 
 def test_label_zero_neither_testifies_nor_draws():
-    source, target = small_tables()
-    import pyarrow as pa
-
     random = np.random.default_rng(9)
-    labelled = [table.append_column("label", pa.array(random.integers(0, 2, len(table)))) for table in (source, target)]
+    labelled = [table.append_column("label", pa.array(random.integers(0, 2, len(table)))) for table in small_tables()]
     positive = [table.filter(pa.compute.equal(table["label"], 1)).drop_columns(["label"]) for table in labelled]
-    with_zeros, without = read_pair(*labelled), read_pair(*positive)
-    one, other = (
-        sample(fit_cooccurrence(p, TranslateSettings()), SampleSettings(), seed=1) for p in (with_zeros, without)
+    found = []
+    for logs in (labelled, positive):
+        events = sample(fit_cooccurrence(read_pair(*logs), TranslateSettings()), seed=1)
+        target = events.pair.target
+        found.append(
+            (
+                target.users.ids.take(pa.array(events.user)).to_pylist(),
+                target.items.ids.take(pa.array(events.item)).to_pylist(),
+                events.support.tolist(),
+            )
+        )
+    assert found[0] == found[1]
+    assert found[0][0]
+
+
+def test_the_lowest_temperature_draws_the_highest_counts():
+    """The mean support against its expectation under the law, within 5 standard errors."""
+    settings = SampleSettings(draws_per_event=20, temperature=0.05)
+    events, table = drawn(settings, None)
+    source, mean, variance = events.pair.source, [], []
+    for u, j in zip(source.user, source.item, strict=True):
+        law, counts = table.law(u, j, settings.temperature), table.counts(u, j)
+        mean.append(law @ counts)
+        variance.append(law @ counts**2 - mean[-1] ** 2)
+    error = np.sqrt(np.mean(variance) / len(events))
+    assert events.support.mean() == pytest.approx(np.mean(mean), abs=5 * error)
+
+
+def test_negatives_of_the_source_change_no_draw():
+    """Copies of source events with label 0 must not shift the keys of the positives."""
+    source, target = small_tables()
+    zeros = source.take(np.random.default_rng(1).integers(0, len(source), 200))
+    labelled = pa.concat_tables(
+        [
+            table.append_column("label", pa.array(np.full(len(table), label)))
+            for table, label in ((source, 1), (zeros, 0))
+        ]
     )
-    for events in (one, other):
-        assert len(events) > 0
-    ids = lambda e: (  # noqa: E731
-        e.pair.target.users.ids.take(e.user).to_pylist(),
-        e.pair.target.items.ids.take(e.item).to_pylist(),
-        e.support.tolist(),
-    )
-    assert ids(one)[0] == ids(other)[0]
-    assert ids(one)[1:] == ids(other)[1:]
+    one, other = (sample(fit_cooccurrence(read_pair(log, target), TranslateSettings())) for log in (source, labelled))
+    np.testing.assert_array_equal(one.item, other.item)
+    np.testing.assert_array_equal(one.user, other.user)

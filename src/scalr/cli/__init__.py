@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated
@@ -11,12 +13,13 @@ import typer
 
 import scalr
 from scalr.cli import demo, doctor, generate, init, inspect, run, study
-from scalr.errors import ConfigError, ScalrError
+from scalr.errors import ConfigError, InputError, ScalrError
+
+INTERRUPTED = 130  # exit code, by custom 128 + the number of the signal
 
 app = typer.Typer(
     name="scalr",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode="rich",
     help=(
         "Turn users' events of source domains into synthetic events of a sparse target domain, "
@@ -35,13 +38,15 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> ConfigError:
@@ -55,17 +60,44 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> Confi
     )
 
 
+def _system_error(error: OSError) -> InputError:
+    """Return what the system refused (permissions, names too long, a full disk) as an error of ours."""
+    where = f"'{error.filename}' cannot be used" if error.filename else "the system refused"
+    return InputError(
+        f"{where}: {(error.strerror or str(error)).lower()}",
+        expected="paths that you may read and write, and room on the disk",
+        fix="check the path, its permissions and the free space",
+    )
+
+
+def _memory_error(error: MemoryError) -> InputError:
+    return InputError(
+        f"not enough memory: {str(error) or 'an array could not be made'}",
+        expected="synthetic events and logs that fit in memory",
+        fix="lower --draws, or use fewer source events",
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 2 the input is wrong, 130 interrupted, 1 a fault of ours."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave as clean as after Ctrl-C
     try:
         code = app(args=arguments, standalone_mode=False)
     except ScalrError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(_system_error(error), file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(_memory_error(error), file=sys.stderr)
+        return 2
     except typer.TyperException as error:
         print(_usage_error(error, sys.argv[1:] if arguments is None else arguments), file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         print("interrupted; nothing was written", file=sys.stderr)
-        return 130
     return code if isinstance(code, int) else 0

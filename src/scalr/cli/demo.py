@@ -17,7 +17,9 @@ EXAMPLE = "Example: scalr demo --out demo"
 
 def command(
     out: o.OutOption = Path("scalr-demo"),
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Repetitions.", rich_help_panel=o.STEPS)] = 5,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, help="Repetitions.", rich_help_panel=o.STEPS)
+    ] = 5,
     threads: o.ThreadsOption = None,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,

@@ -8,7 +8,8 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import StepOptions, read
+from scalr.cli.jobs import LogOptions, StepOptions
+from scalr.schema import Columns
 
 EXAMPLE = "Example: scalr generate --source feed.parquet --target ads.parquet --out synthetic --draws 4"
 
@@ -24,6 +25,8 @@ def command(
     label: o.LabelOption = None,
     value: o.ValueOption = None,
     weight: o.WeightOption = None,
+    source_columns: o.SourceColumnsOption = None,
+    target_columns: o.TargetColumnsOption = None,
     time_unit: o.TimeUnitOption = None,
     ids: o.IdsOption = "auto",
     drop_nulls: o.DropNullsOption = False,
@@ -51,16 +54,19 @@ def command(
     from scalr.summary import summarise
 
     output.check_free(out)
+    columns = Columns(user, item, time, label, value, weight)
+    logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
     steps = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, duplicates, align
     ).steps()
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        columns = o.columns(user, item, time, label, value, weight)
-        pair, receipt, inputs = read(terminal, source, target, items, columns, time_unit, ids, drop_nulls)
+        pair, receipt = logs.read(terminal)
         if layout == "target":
             emit.check_columns(pair)
         generation = pipeline.generate_from(pair, steps, receipt, threads=threads, board=terminal)
-        manifest = pipeline.write_generation(generation, out, layout=layout, inputs=inputs, board=terminal)
+        manifest = pipeline.write_generation(generation, out, layout=layout, inputs=logs.settings(), board=terminal)
+    if not manifest["synthetic_events"]:
+        terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")
     terminal.result(manifest)
     terminal.show(
         pair_table(summarise(pair).to_json()),

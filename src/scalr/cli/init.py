@@ -9,7 +9,8 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import read
+from scalr.cli.jobs import LogOptions
+from scalr.schema import Columns
 
 EXAMPLE = "Example: scalr init scalr.yaml --source feed.parquet --target ads.parquet && scalr run scalr.yaml --out run1"
 
@@ -25,6 +26,11 @@ def command(
     label: o.LabelOption = None,
     value: o.ValueOption = None,
     weight: o.WeightOption = None,
+    source_columns: o.SourceColumnsOption = None,
+    target_columns: o.TargetColumnsOption = None,
+    time_unit: o.TimeUnitOption = None,
+    ids: o.IdsOption = "auto",
+    drop_nulls: o.DropNullsOption = False,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -34,10 +40,11 @@ def command(
     from scalr.summary import summarise
 
     check_new(config)
+    columns = Columns(user, item, time, label, value, weight)
+    logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        columns = o.columns(user, item, time, label, value, weight)
-        pair, _, inputs = read(terminal, source, target, items, columns, None, "auto", False)
-        write_config(config, pair, inputs)
+        pair, _ = logs.read(terminal)
+        write_config(config, pair, logs.settings())
     summary = summarise(pair).to_json()
     terminal.result({"config": str(config), "pair": summary})
     terminal.show(pair_table(summary), f"\nWrote {config}. Next: scalr run {config} --out DIR")

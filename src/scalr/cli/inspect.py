@@ -9,6 +9,9 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
+from scalr.cli.jobs import LogOptions
+from scalr.errors import ConfigError, InputError
+from scalr.schema import Columns
 
 EXAMPLE = "Examples: scalr inspect run1 | scalr inspect --source feed.parquet --target ads.parquet"
 
@@ -37,12 +40,15 @@ def command(
     label: o.LabelOption = None,
     value: o.ValueOption = None,
     weight: o.WeightOption = None,
+    source_columns: o.SourceColumnsOption = None,
+    target_columns: o.TargetColumnsOption = None,
+    time_unit: o.TimeUnitOption = None,
+    ids: o.IdsOption = "auto",
+    drop_nulls: o.DropNullsOption = False,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
     """Show a run's stages and check that its files are as they were written; or show what is in logs."""
-    from scalr.errors import ConfigError
-
     if (folder is None) == (source is None or target is None):
         raise ConfigError(
             "inspect got neither a run's folder nor a source and a target log"
@@ -51,11 +57,15 @@ def command(
             expected="one finished folder, or --source and --target",
             fix="scalr inspect DIR, or scalr inspect --source S --target T",
         )
+    terminal = Terminal(quiet=quiet, as_json=as_json)
     if folder is not None:
-        _inspect_run(folder, Terminal(quiet=quiet, as_json=as_json))
-    else:
-        columns = o.columns(user, item, time, label, value, weight)
-        _inspect_logs(source or [], target or "", items, columns, Terminal(quiet=quiet, as_json=as_json))
+        _inspect_run(folder, terminal)
+        return
+    columns = Columns(user, item, time, label, value, weight)
+    logs = LogOptions(
+        source or [], target or "", items, columns, source_columns, target_columns, time_unit, ids, drop_nulls
+    )
+    _inspect_logs(logs, terminal)
 
 
 def _inspect_run(folder: Path, terminal: Terminal) -> None:
@@ -71,25 +81,24 @@ def _inspect_run(folder: Path, terminal: Terminal) -> None:
         f"{manifest['command']} of scalr {manifest['version']}, seed {manifest['seed']}, made {manifest['created_at']}"
     ]
     lines.append(reach(manifest))
-    files = len(manifest["outputs"])
-    lines.append(
-        f"all {files} files are as they were written" if not changed else f"changed since: {', '.join(changed)}"
-    )
+    if not changed:
+        lines.append(f"all {len(manifest['outputs'])} files are as they were written")
     terminal.show(stages_table(manifest["stages"]), "", *lines)
     if changed:
-        raise typer.Exit(1)
+        raise InputError(
+            f"files in '{folder}' are not as they were written: {', '.join(changed)}",
+            expected="the files whose digests are in manifest.json",
+            fix="make the folder again, or do not trust these files",
+        )
 
 
-def _inspect_logs(source: list[str], target: str, items: str | None, columns: object, terminal: Terminal) -> None:
-    from scalr.cli.jobs import read
+def _inspect_logs(logs: LogOptions, terminal: Terminal) -> None:
     from scalr.cli.summaries import pair_table
-    from scalr.schema import Columns
     from scalr.summary import summarise
 
-    assert isinstance(columns, Columns)
     with terminal:
-        pair, _, _ = read(terminal, source, target, items, columns, None, "auto", False)
-    summary = summarise(pair)
-    terminal.result(summary.to_json())
+        pair, _ = logs.read(terminal)
+    summary = summarise(pair).to_json()
+    terminal.result(summary)
     found = ", ".join(f"{role} = {name}" for role, name in pair.target.columns.roles() if name)
-    terminal.show(pair_table(summary.to_json()), f"\ncolumns of the target log: {found}")
+    terminal.show(pair_table(summary), f"\ncolumns of the target log: {found}")

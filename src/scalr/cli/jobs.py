@@ -61,38 +61,59 @@ class StepOptions:
         return Steps.parse(values, "the command line")
 
 
-def read(
-    terminal: Terminal,
-    source: list[str],
-    target: str,
-    items: str | None,
-    columns: Columns,
-    time_unit: o.TimeUnitName | None,
-    ids: o.IdKind,
-    drop_nulls: bool,
-) -> tuple[Pair, Receipt, dict[str, Any]]:
-    """Read the logs, show what is weak in them, and return them with the receipt and the settings of reading."""
-    from scalr.reading import read_pair
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """Options of reading, as the command line gives them."""
 
-    named = o.sources(source)
-    terminal.stage("reading logs")
-    with Stopwatch() as watch:
-        pair = read_pair(
-            named, target, items=items, columns=columns, time_unit=time_unit, ids=ids, drop_nulls=drop_nulls
-        )
-    for warning in pair.warnings:
-        terminal.note(f"! {warning}")
-    rows = len(pair.source) + len(pair.target)
-    settings = {
-        "source": named,
-        "target": target,
-        "items": items,
-        "columns": dict(columns.roles()),
-        "time_unit": time_unit,
-        "ids": ids,
-        "drop_nulls": drop_nulls,
-    }
-    return pair, watch.receipt("read", rows, rows), settings
+    source: list[str]
+    target: str
+    items: str | None
+    columns: Columns
+    source_columns: str | None
+    target_columns: str | None
+    time_unit: o.TimeUnitName | None
+    ids: o.IdKind
+    drop_nulls: bool
+
+    def read(self, terminal: Terminal) -> tuple[Pair, Receipt]:
+        """Read the logs, show what is weak in them, and return them with the receipt of reading."""
+        from scalr.reading import read_pair
+
+        arguments: dict[str, Any] = {
+            "items": self.items,
+            "columns": self.columns,
+            "source_columns": o.columns(self.source_columns),
+            "target_columns": o.columns(self.target_columns),
+            "time_unit": self.time_unit,
+            "ids": self.ids,
+            "drop_nulls": self.drop_nulls,
+        }
+        named = o.sources(self.source)
+        terminal.stage("reading logs")
+        with Stopwatch() as watch:
+            pair = read_pair(named, self.target, **arguments)
+        for warning in pair.warnings:
+            terminal.note(f"! {warning}")
+        rows = len(pair.source) + len(pair.target)
+        return pair, watch.receipt("read", rows, rows)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options by the names that a configuration has for them."""
+
+        def plain(columns: Columns | None) -> dict[str, str | None] | None:
+            return None if columns is None else dict(columns.roles())
+
+        return {
+            "source": o.sources(self.source),
+            "target": self.target,
+            "items": self.items,
+            "columns": plain(self.columns),
+            "source_columns": plain(o.columns(self.source_columns)),
+            "target_columns": plain(o.columns(self.target_columns)),
+            "time_unit": self.time_unit,
+            "ids": self.ids,
+            "drop_nulls": self.drop_nulls,
+        }
 
 
 def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> None:

@@ -30,7 +30,13 @@ ItemsOption = Annotated[
     typer.Option("--items", metavar="FILE", help="Item table: titles, values, further columns.", rich_help_panel=LOGS),
 ]
 UserOption = Annotated[
-    str | None, typer.Option("--user", metavar="COL", help="Column of user ids.", rich_help_panel=LOGS)
+    str | None,
+    typer.Option(
+        "--user",
+        metavar="COL",
+        help="Column of user ids; common names are found.",
+        rich_help_panel=LOGS,
+    ),
 ]
 ItemOption = Annotated[
     str | None, typer.Option("--item", metavar="COL", help="Column of item ids.", rich_help_panel=LOGS)
@@ -73,12 +79,27 @@ DropNullsOption = Annotated[
         "--drop-nulls", help="Drop (and count) events with a null in a column that is read.", rich_help_panel=LOGS
     ),
 ]
+SourceColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source-columns",
+        metavar="ROLE=COL,...",
+        help="Names that differ in the source logs, such as user=member,item=sku.",
+        rich_help_panel=LOGS,
+    ),
+]
+TargetColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target-columns", metavar="ROLE=COL,...", help="Names that differ in the target log.", rich_help_panel=LOGS
+    ),
+]
 TranslatorOption = Annotated[
     str,
     typer.Option(
         "--translator",
         metavar="NAME",
-        help="How P(target item | user, source item) is estimated.",
+        help="How P(target item | user, source item) is estimated: cooccurrence.",
         rich_help_panel=STEPS,
     ),
 ]
@@ -183,11 +204,24 @@ def _name(value: str) -> tuple[str | None, str]:
     return (name, files) if found and name and not set(name) & set("/\\.*") else (None, value)
 
 
-def columns(
-    user: str | None, item: str | None, time: str | None, label: str | None, value: str | None, weight: str | None
-) -> Columns:
-    """Return the column names of all logs."""
-    return Columns(user=user, item=item, time=time, label=label, value=value, weight=weight)
+def columns(text: str | None) -> Columns | None:
+    """Return column names given as role=name, separated by commas.
+
+    Raises:
+        ConfigError: If a part is not of that form, or no role has that name.
+    """
+    if text is None:
+        return None
+    roles = [role for role, _ in Columns().roles()]
+    parts = [part.partition("=") for part in text.split(",")]
+    for role, found, _ in parts:
+        if not found or role.strip() not in roles:
+            raise ConfigError(
+                f"columns '{text}' cannot be read at '{role}'",
+                expected=f"role=name, separated by commas, roles being {', '.join(roles)}",
+                fix="--source-columns user=member,item=sku",
+            )
+    return Columns(**{role.strip(): name.strip() for role, _, name in parts})
 
 
 def alignment(text: str) -> dict[str, list[str]] | None:

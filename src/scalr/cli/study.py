@@ -8,7 +8,8 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import StepOptions, read, show_evidence
+from scalr.cli.jobs import LogOptions, StepOptions, show_evidence
+from scalr.schema import Columns
 
 EXAMPLE = "Example: scalr study --source feed.parquet --target ads.parquet --hide-overlap 0.5 --seeds 5 --out evidence"
 
@@ -24,6 +25,8 @@ def command(
     label: o.LabelOption = None,
     value: o.ValueOption = None,
     weight: o.WeightOption = None,
+    source_columns: o.SourceColumnsOption = None,
+    target_columns: o.TargetColumnsOption = None,
     time_unit: o.TimeUnitOption = None,
     ids: o.IdsOption = "auto",
     drop_nulls: o.DropNullsOption = False,
@@ -88,6 +91,8 @@ def command(
     from scalr.summary import summarise
 
     output.check_free(out)
+    columns = Columns(user, item, time, label, value, weight)
+    logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
     chosen = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, duplicates, align
     )
@@ -102,10 +107,9 @@ def command(
         study={"seeds": seeds} | ({} if arms is None else {"arms": [arm.strip() for arm in arms.split(",")]}),
     )
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        columns = o.columns(user, item, time, label, value, weight)
-        pair, receipt, inputs = read(terminal, source, target, items, columns, time_unit, ids, drop_nulls)
+        pair, receipt = logs.read(terminal)
         content = pipeline.write_study(
-            pair, steps, out, inputs=inputs, reading=receipt, threads=threads, board=terminal
+            pair, steps, out, inputs=logs.settings(), reading=receipt, threads=threads, board=terminal
         )
     terminal.result(content)
     terminal.show(pair_table(summarise(pair).to_json()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -26,11 +27,12 @@ def find_files(given: str) -> tuple[tuple[Path, ...], str]:
         InputError: If there is none, or the formats are unknown or mixed.
     """
     path = Path(given)
+    if not given:
+        raise InputError("a log is named '' (nothing)", expected=EXPECTED_FILES, fix="name the file")
     if path.is_file():
         found = [path]
     elif path.is_dir():
-        found = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(file.relative_to(path))]
-        found = [file for file in found if _format(file)]
+        found = [file for file in _files_below(path) if _format(file) and not _is_hidden(file.relative_to(path))]
     elif glob.has_magic(given):
         found = sorted(Path(match) for match in glob.glob(given, recursive=True) if Path(match).is_file())
     else:
@@ -57,6 +59,25 @@ def find_files(given: str) -> tuple[tuple[Path, ...], str]:
             fix="name them with a glob, such as 'folder/*.parquet'",
         )
     return tuple(found), formats[found[0]]
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return all files below a folder, sorted; a part that cannot be read is an error, not an omission."""
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error, str(folder)) from error
+
+    walk = os.walk(folder, onerror=refuse)
+    return sorted(file for below, _, names in walk for name in names if (file := Path(below) / name).is_file())
+
+
+def unreadable(error: OSError, given: str) -> InputError:
+    """Return the error for a path that the system does not let us use."""
+    return InputError(
+        f"'{error.filename or given}' cannot be used: {(error.strerror or str(error)).lower()}",
+        expected="a path that you may read or write",
+        fix="check the path and its permissions",
+    )
 
 
 def _is_hidden(relative: Path) -> bool:

@@ -1,0 +1,7 @@
+"""Run the command as `python -m scalr`."""
+
+import sys
+
+from scalr.cli import main
+
+sys.exit(main())
