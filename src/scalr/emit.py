@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from scalr.align import item_values
 from scalr.domain import Pair, Vocabulary
-from scalr.errors import SchemaError
+from scalr.errors import ConfigError, SchemaError
 from scalr.receipt import Receipt, Stopwatch
 from scalr.schema import SYNTHETIC_COLUMNS
 from scalr.synthetic import SyntheticEvents
@@ -131,6 +131,8 @@ def write_events(
 
 
 def _builder(pair: Pair, generation: str, layout: str) -> TableBuilder:
+    if layout not in ("target", "compact"):
+        raise ConfigError(f"layout is '{layout}'", expected="'target' or 'compact'", fix="choose one of these")
     return _target_table(pair, generation) if layout == "target" else _compact_table(pair)
 
 

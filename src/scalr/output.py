@@ -148,7 +148,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             fix="use the version of scalr that wrote the folder",
         )
     if missing := [
-        name for name in ("command", "seed", "stages", "outputs", "synthetic_events") if name not in manifest
+        name
+        for name in ("command", "seed", "stages", "outputs", "synthetic_events", "item_coverage")
+        if name not in manifest
     ]:
         raise InputError(
             f"'{file}' has no '{missing[0]}'", expected="a manifest as scalr wrote it", fix="make the folder again"

@@ -103,7 +103,6 @@ def generate_from(
 ) -> Generation:
     """Fit, sample and refine on whole logs that were read already."""
     board = board or SilentBoard()
-    threads = threads or os.cpu_count() or 1
     board.stage("fitting the translation")
     translation = fit(pair, settings=steps.translate)
     drawn = board.stage("drawing synthetic events", len(pair.source.positives()))

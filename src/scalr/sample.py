@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.config import SampleSettings
+from scalr.errors import ConfigError
 from scalr.receipt import Stopwatch
 from scalr.synthetic import SyntheticEvents
 from scalr.translators.protocol import Translation
@@ -39,8 +40,13 @@ def sample(
         threads: Threads to draw with; as many as there are cores if None.
         chunk_rows: About how many draws a thread holds at a time.
         progress: Called with the number of source events done since the last call.
+
+    Raises:
+        ConfigError: If `threads` is below 1.
     """
     settings = settings or SampleSettings()
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads}", expected="at least 1, or None for all cores", fix="leave it out")
     chunks = []
     with Stopwatch() as watch:
         for chunk in translation.draw(
