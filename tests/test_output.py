@@ -77,7 +77,9 @@ def test_the_manifest_names_every_file_and_a_change_is_found(tmp_path):
     (tmp_path / "synthetic").mkdir()
     (tmp_path / "synthetic" / "part.txt").write_text("abc")
     manifest = write_manifest(
-        tmp_path, [Receipt("read", 2, 3, 0.5, 0.25, {"more": 1})], {"command": "run", "seed": 4, "synthetic_events": 0}
+        tmp_path,
+        [Receipt("read", 2, 3, 0.5, 0.25, {"more": 1})],
+        {"command": "run", "seed": 4, "synthetic_events": 0, "item_coverage": 0.0},
     )
     assert read_manifest(tmp_path) == json.loads(json.dumps(manifest))
     assert manifest["stages"]["read"] == {

@@ -19,6 +19,7 @@ from scalr.errors import InputError, OutputError
 from scalr.receipt import Receipt, peak_rss_bytes
 
 MANIFEST_SCHEMA = "scalr.manifest/1"
+NEEDED = ("command", "seed", "stages", "outputs", "synthetic_events", "item_coverage", "version", "created_at")
 
 
 def check_free(path: Path) -> None:
@@ -147,11 +148,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             expected=f"schema '{MANIFEST_SCHEMA}'",
             fix="use the version of scalr that wrote the folder",
         )
-    if missing := [
-        name
-        for name in ("command", "seed", "stages", "outputs", "synthetic_events", "item_coverage")
-        if name not in manifest
-    ]:
+    if missing := [name for name in NEEDED if name not in manifest]:
         raise InputError(
             f"'{file}' has no '{missing[0]}'", expected="a manifest as scalr wrote it", fix="make the folder again"
         )
