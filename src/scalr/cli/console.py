@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -43,9 +43,8 @@ class Terminal:
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/green]"),
             TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
+            BarColumn(bar_width=20),
+            TaskProgressColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._err,
@@ -74,7 +73,7 @@ class Terminal:
     def stage(self, name: str, total: int | None = None, unit: str = "events") -> Advance:
         """Begin a stage; see `scalr.progress.Board`."""
         self._end_stage()
-        task = self._progress.add_task(name, total=total, unit=unit if total is not None else "")
+        task = self._progress.add_task(name, total=total)
         self._current = task, name, time.perf_counter()
         return lambda done: self._progress.advance(task, done)
 

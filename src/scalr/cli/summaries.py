@@ -13,20 +13,18 @@ from scalr.receipt import Receipt
 
 
 def pair_table(summary: Mapping[str, Any]) -> Table:
-    """Return users, items, events and times of every domain."""
-    made = table("Logs", "domain", "users", "items", "events", "pairs", "density", "time")
-    for domain in summary["domains"]:
-        density = domain["density"]
-        span = domain.get("time_range")
-        made.add_row(
-            escape(str(domain["name"])),
-            number(domain["users"]),
-            number(domain["items"]),
-            number(domain["events"]),
-            number(domain["interactions"]),
-            "–" if density is None else f"{100 * density:.3f} %",
-            "–" if not span else " to ".join(span),
-        )
+    """Return users, items, events and times, a column per domain."""
+    domains = summary["domains"]
+    made = table("Logs", "", *(escape(str(domain["name"])) for domain in domains))
+    for name in ("users", "items", "events"):
+        made.add_row(name, *(number(domain[name]) for domain in domains))
+    made.add_row("distinct pairs", *(number(domain["interactions"]) for domain in domains))
+    densities = (domain["density"] for domain in domains)
+    made.add_row("density", *("–" if density is None else f"{100 * density:.3f} %" for density in densities))
+    spans = [domain.get("time_range") or ("–", "") for domain in domains]
+    made.add_row("first event", *(span[0] for span in spans))
+    made.add_row("last event", *(span[1] for span in spans))
+    made.add_row("users in both", *("" for _ in domains[1:]), number(summary["overlap_users"]))
     return made
 
 
@@ -42,30 +40,32 @@ def stages_table(stages: Mapping[str, Mapping[str, Any]] | Iterable[Receipt]) ->
 
 
 def arms_table(study: Mapping[str, Any]) -> Table:
-    """Return the metrics of every arm (mean over seeds) beside its relative change of normalized entropy."""
-    names = list(next(iter(study["arms"].values())))
-    ranking = [name for name in names if name.startswith(("recall", "ndcg"))]
-    made = table("Arms, all test users", "arm", "NE", "change", "95 % interval", "calibration", "AUC", *ranking)
+    """Return the main metrics of every arm (mean over seeds) and its change of normalized entropy with its interval."""
+    ranking = next((name for name in next(iter(study["arms"].values())) if name.startswith("ndcg")), None)
+    made = table("Arms, all test users", "arm", "NE", "NE change [95 %]", "calibr.", "AUC", ranking or "")
     changes = {
         c["arm"]: c
         for c in study["comparisons"]
         if c["baseline"] == "real_only" and c["segment"] == "all" and c["metric"] == "normalized_entropy"
     }
     for arm, metrics in study["arms"].items():
-        change = changes.get(arm)
-        low, high = (change["interval"] or (None, None)) if change else (None, None)
-        interval = f"{percent(low)} to {percent(high)}" if low is not None else "–"
-        means = {name: metrics[name]["mean"] for name in names}
         made.add_row(
             f"[bold]{arm}[/bold]" if arm == "scalr" else arm,
-            number(means["normalized_entropy"]),
-            percent(change["relative_change"]) if change else "–",
-            interval,
-            number(means["calibration_ratio"], 3),
-            number(means["auc"]),
-            *(number(means[name]) for name in ranking),
+            number(metrics["normalized_entropy"]["mean"]),
+            _change(changes.get(arm)),
+            number(metrics["calibration_ratio"]["mean"], 3),
+            number(metrics["auc"]["mean"]),
+            number(metrics[ranking]["mean"]) if ranking else "",
         )
     return made
+
+
+def _change(change: Mapping[str, Any] | None) -> str:
+    if change is None:
+        return "–"
+    low, high = change["interval"] or (None, None)
+    interval = "" if low is None else f" [{percent(low)[:-2]}, {percent(high)[:-2]}]"
+    return percent(change["relative_change"]) + escape(interval)
 
 
 def reach(manifest: Mapping[str, Any]) -> str:
