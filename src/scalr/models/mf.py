@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scalr import rng
 from scalr.config import TrainSettings
 from scalr.domain import Codes, Floats
+from scalr.errors import ConfigError
 from scalr.kernels import factorization
 from scalr.kernels.hashing import combine_keys
 from scalr.models.protocol import Examples
@@ -21,6 +22,8 @@ FIRST_SPREAD = (
 )
 SMOOTHING = 0.5  # events added to every item, so that the log of its popularity is finite
 REAL, SYNTHETIC = 0, 1  # heads
+LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
+MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,11 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
         examples: Rows to learn from.
         settings: Objective, dimensions, learning rate, penalty and negatives.
         seed: Any integer.
+
+    Raises:
+        ConfigError: If weights are so large that they cannot be taken in steps that converge.
     """
+    examples = in_steps(examples)
     n_items = len(examples.item_keys)
     user_factors, item_factors = (
         factorization.first_factors(keys, settings.dimensions, _stream(seed, side), FIRST_SPREAD)
@@ -115,6 +122,34 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
             examples.fitted_until,
             examples.fitted_on,
         )
+
+
+def in_steps(examples: Examples) -> Examples:
+    """Return the same rows with those above `LARGEST_STEP` in several parts of equal weight.
+
+    One step with a weight of hundreds, as merged duplicates may have, would overshoot and diverge.
+
+    Raises:
+        ConfigError: If the rows would become more than `MOST_PARTS` times as many.
+    """
+    parts = np.maximum(np.ceil(examples.weight / LARGEST_STEP), 1.0)
+    if parts.sum() > MOST_PARTS * max(len(examples), 1000):
+        raise ConfigError(
+            f"event weights are as large as {examples.weight.max():g}, {examples.weight.mean():g} on average",
+            expected=f"weights around 1; model 'mf' takes at most {MOST_PARTS * LARGEST_STEP:g} on average",
+            fix="divide the weights by their mean, or lower synthetic_weight",
+        )
+    if parts.max(initial=1.0) == 1.0:
+        return examples
+    times = parts.astype(np.int64)
+    return replace(
+        examples,
+        user=np.repeat(examples.user, times),
+        item=np.repeat(examples.item, times),
+        weight=np.repeat((examples.weight / parts).astype(np.float32), times),
+        is_synthetic=np.repeat(examples.is_synthetic, times),
+        n_first=int(times[: examples.n_first].sum()),
+    )
 
 
 def _log_popularity(examples: Examples, rows: npt.NDArray[np.bool_]) -> Singles:
