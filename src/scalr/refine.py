@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scalr import rng
 from scalr.align import align
 from scalr.config import RefineSettings
+from scalr.kernels.lookup import stand_in_log
 from scalr.receipt import Stopwatch
 from scalr.synthetic import SyntheticEvents
 
@@ -44,11 +45,10 @@ def refine(events: SyntheticEvents, settings: RefineSettings | None = None) -> S
 def drop_real(events: SyntheticEvents) -> SyntheticEvents:
     """Drop events whose (user, item) stands in the real target log, whatever its label."""
     with Stopwatch() as watch:
-        target, n_items = events.pair.target, len(events.pair.target.items)
-        real = np.unique(target.user.astype(np.int64) * n_items + target.item)
-        drawn = _interactions(events)
-        place = np.minimum(np.searchsorted(real, drawn), max(len(real) - 1, 0))
-        left = events.take(real[place] != drawn if len(real) else np.ones(len(drawn), np.bool_))
+        target = events.pair.target
+        start = np.zeros(len(target.users) + 1, np.int64)
+        np.cumsum(np.bincount(target.user, minlength=len(target.users)), out=start[1:])
+        left = events.take(~stand_in_log(events.user, events.item, start, target.item))
     return left.with_receipt(watch.receipt("drop_real", len(events), len(left)))
 
 

@@ -98,16 +98,20 @@ def examples(events: SyntheticEvents) -> list[dict[str, Any]]:
     They are ranked by the lower bound of their confidence over the item's share of all real interactions: how many
     times likelier the item is than on average, at least.
     """
-    target, n_items = events.pair.target.positives(), len(events.pair.target.items)
-    pairs = np.unique(target.user.astype(np.int64) * n_items + target.item)
-    share = np.bincount(pairs % n_items, minlength=n_items) / max(len(pairs), 1)
+    target = events.pair.target.positives()
+    new = np.ones(len(target), np.bool_)
+    new[1:] = (target.user[1:] != target.user[:-1]) | (target.item[1:] != target.item[:-1])
+    share = np.bincount(target.item[new], minlength=len(target.items)) / max(int(new.sum()), 1)
     bound = confidence_lower_bound(events.confidence, events.support) / np.maximum(share[events.item], 1e-12)
     bound[events.support < EXAMPLE_SUPPORT] = 0.0
     source_item = events.pair.source.item[events.source_row]
-    order = np.lexsort((np.arange(len(events)), -bound))
+    tried = min(200 * N_EXAMPLES, len(events))
+    least = np.partition(bound, len(bound) - tried)[len(bound) - tried] if tried else 0.0
+    best = np.flatnonzero(bound >= least)
+    order = best[np.lexsort((best, -bound[best]))]
     taken: list[int] = []
     seen: tuple[set[int], set[int], set[int]] = (set(), set(), set())
-    for place in order[: 200 * N_EXAMPLES]:
+    for place in order[:tried]:
         ids = int(source_item[place]), int(events.item[place]), int(events.user[place])
         if bound[place] > 0 and not any(one in known for one, known in zip(ids, seen, strict=True)):
             taken.append(int(place))
