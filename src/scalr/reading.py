@@ -126,6 +126,7 @@ def read_pair(
     goal = read(target, "target", "target", target_columns)
     _check_named(general, [*logs, goal])
     _check_together([*logs, goal])
+    _check_files([*logs, goal])
 
     users, user_codes = encode([log.user for log in (*logs, goal)])
     source_items, source_codes = encode([log.item for log in logs], tuple(sources))
@@ -148,6 +149,19 @@ def read_pair(
         )
         pair = replace(pair, items=table, inputs=(*pair.inputs, entry), warnings=(*pair.warnings, *warnings))
     return replace(pair, warnings=(*pair.warnings, *weak_points(pair)))
+
+
+def _check_files(logs: list[_Log]) -> None:
+    """Refuse a file under two names: it would explain itself, or count twice."""
+    seen: dict[Path, str] = {}
+    for log in logs:
+        for file in log.entry["files"]:
+            if (earlier := seen.setdefault(Path(file).resolve(), log.name)) != log.name:
+                raise SchemaError(
+                    f"'{log.name}' and '{earlier}' are the same file: {file}",
+                    expected="logs of different domains",
+                    fix="name each log's own file",
+                )
 
 
 def find_columns(table: Tabular, general: Columns, special: Columns, *, is_target: bool = True) -> Columns:

@@ -217,3 +217,9 @@ def test_no_command_prints_the_help(scalr):
     code, out, err = scalr()
     assert (code, err) == (0, "")
     assert "generate" in out
+
+
+def test_the_same_file_as_two_logs(scalr, logs, tmp_path):
+    refused(scalr("generate", "--source", logs[1], "--target", logs[1], "--out", tmp_path / "run"), "same file")
+    twice = ["--source", f"a={logs[1]}", "--source", f"b={logs[1]}", *logs[2:]]
+    refused(scalr("generate", *twice, "--out", tmp_path / "run"), "'b' and 'a' are the same file")
