@@ -112,6 +112,12 @@ class EventLog:
             weight=chosen(self.weight),
         )
 
+    def starts_interaction(self) -> npt.NDArray[np.bool_]:
+        """Say for each event, shape (n,), whether it is the first of its (user, item)."""
+        new = np.ones(len(self), np.bool_)
+        new[1:] = (self.user[1:] != self.user[:-1]) | (self.item[1:] != self.item[:-1])
+        return new
+
     def positives(self) -> EventLog:
         """Return the events with label 1; the log itself where it has no labels."""
         return self if self.label is None else self.take(self.label == 1)

@@ -52,6 +52,17 @@ class MissingExtraError(ScalrError, ImportError):
     """An optional part of scalr is not installed."""
 
 
+def system_error(error: OSError, given: str = "") -> InputError:
+    """Return what the system refused (permissions, a name too long, a full disk) as an error of ours."""
+    path = error.filename or given
+    where = f"'{path}' cannot be used" if path else "the system refused"
+    return InputError(
+        f"{where}: {(error.strerror or str(error)).lower()}",
+        expected="paths that you may read and write, and room on the disk",
+        fix="check the path, its permissions and the free space",
+    )
+
+
 def require_extra(module: str, extra: str) -> ModuleType:
     """Import `module`, or raise an error that names the extra which brings it.
 

@@ -192,7 +192,7 @@ def _normal_ids(users: Vocabulary, codes: npt.NDArray[np.int32]) -> pa.Array:
 
 def _summarise_domain(log: EventLog, name: str, role: str) -> DomainSummary:
     real = log.positives()
-    interactions = _n_pairs(real)
+    interactions = int(np.count_nonzero(real.starts_interaction()))
     users, items = _n_distinct(log.user), _n_distinct(log.item)
     span = None
     if log.time is not None and len(log):
@@ -214,12 +214,6 @@ def _summarise_domain(log: EventLog, name: str, role: str) -> DomainSummary:
 def _pairs(user: npt.NDArray[Any], item: npt.NDArray[Any], n_items: int) -> npt.NDArray[np.int64]:
     joined: npt.NDArray[np.int64] = user.astype(np.int64) * n_items + item
     return joined
-
-
-def _n_pairs(log: EventLog) -> int:
-    """Count distinct (user, item); rows stand in the order of both."""
-    is_new = (log.user[1:] != log.user[:-1]) | (log.item[1:] != log.item[:-1])
-    return int(np.count_nonzero(is_new)) + min(len(log), 1)
 
 
 def _n_distinct(codes: npt.NDArray[np.int32]) -> int:

@@ -87,6 +87,13 @@ def test_init_leaves_every_log_its_own_columns(scalr, logs, tmp_path, world):
     assert synthetic(tmp_path / "run").equals(synthetic(tmp_path / "same"))
 
 
+def test_no_events_at_all_are_told(scalr, logs, tmp_path):
+    code, out, err = scalr("generate", *logs, "--out", tmp_path / "run", "--min-support", 1000)
+    assert code == 0
+    assert "0 synthetic events" in out
+    assert "No synthetic event was made" in err
+
+
 def test_no_synthetic_pair_is_real(scalr, logs, tmp_path, world):
     scalr("generate", *logs, "--out", tmp_path / "run", "--quiet")
     events = synthetic(tmp_path / "run")

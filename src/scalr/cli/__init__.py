@@ -13,7 +13,7 @@ import typer
 
 import scalr
 from scalr.cli import demo, doctor, generate, init, inspect, run, study
-from scalr.errors import ConfigError, InputError, ScalrError
+from scalr.errors import ConfigError, InputError, ScalrError, system_error
 
 INTERRUPTED = 130  # exit code, by custom 128 + the number of the signal
 
@@ -60,16 +60,6 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> Confi
     )
 
 
-def _system_error(error: OSError) -> InputError:
-    """Return what the system refused (permissions, names too long, a full disk) as an error of ours."""
-    where = f"'{error.filename}' cannot be used" if error.filename else "the system refused"
-    return InputError(
-        f"{where}: {(error.strerror or str(error)).lower()}",
-        expected="paths that you may read and write, and room on the disk",
-        fix="check the path, its permissions and the free space",
-    )
-
-
 def _memory_error(error: MemoryError) -> InputError:
     return InputError(
         f"not enough memory: {str(error) or 'an array could not be made'}",
@@ -88,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(_system_error(error), file=sys.stderr)
+        print(system_error(error), file=sys.stderr)
         return 2
     except MemoryError as error:
         print(_memory_error(error), file=sys.stderr)

@@ -65,8 +65,8 @@ def command(
             emit.check_columns(pair)
         generation = pipeline.generate_from(pair, steps, receipt, threads=threads, board=terminal)
         manifest = pipeline.write_generation(generation, out, layout=layout, inputs=logs.settings(), board=terminal)
-    if not manifest["synthetic_events"]:
-        terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")
+        if not manifest["synthetic_events"]:
+            terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")
     terminal.result(manifest)
     terminal.show(
         pair_table(summarise(pair).to_json()),

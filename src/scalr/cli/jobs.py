@@ -79,19 +79,20 @@ class LogOptions:
         """Read the logs, show what is weak in them, and return them with the receipt of reading."""
         from scalr.reading import read_pair
 
-        arguments: dict[str, Any] = {
-            "items": self.items,
-            "columns": self.columns,
-            "source_columns": o.columns(self.source_columns),
-            "target_columns": o.columns(self.target_columns),
-            "time_unit": self.time_unit,
-            "ids": self.ids,
-            "drop_nulls": self.drop_nulls,
-        }
         named = o.sources(self.source)
         terminal.stage("reading logs")
         with Stopwatch() as watch:
-            pair = read_pair(named, self.target, **arguments)
+            pair = read_pair(
+                named,
+                self.target,
+                items=self.items,
+                columns=self.columns,
+                source_columns=o.columns(self.source_columns),
+                target_columns=o.columns(self.target_columns),
+                time_unit=self.time_unit,
+                ids=self.ids,
+                drop_nulls=self.drop_nulls,
+            )
         for warning in pair.warnings:
             terminal.note(f"! {warning}")
         rows = len(pair.source) + len(pair.target)

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from scalr.errors import InputError, SchemaError
+from scalr.errors import InputError, SchemaError, system_error
 
 FORMATS = {".parquet": "Parquet", ".pq": "Parquet", ".csv": "CSV", ".jsonl": "JSON", ".ndjson": "JSON", ".json": "JSON"}
 EXPECTED_FILES = "a Parquet, CSV (also .gz) or JSON lines file, a glob, or a folder of one of them"
@@ -65,19 +65,10 @@ def _files_below(folder: Path) -> list[Path]:
     """Return all files below a folder, sorted; a part that cannot be read is an error, not an omission."""
 
     def refuse(error: OSError) -> None:
-        raise unreadable(error, str(folder)) from error
+        raise system_error(error, str(folder)) from error
 
     walk = os.walk(folder, onerror=refuse)
     return sorted(file for below, _, names in walk for name in names if (file := Path(below) / name).is_file())
-
-
-def unreadable(error: OSError, given: str) -> InputError:
-    """Return the error for a path that the system does not let us use."""
-    return InputError(
-        f"'{error.filename or given}' cannot be used: {(error.strerror or str(error)).lower()}",
-        expected="a path that you may read or write",
-        fix="check the path and its permissions",
-    )
 
 
 def _is_hidden(relative: Path) -> bool:

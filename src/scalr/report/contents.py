@@ -99,9 +99,8 @@ def examples(events: SyntheticEvents) -> list[dict[str, Any]]:
     times likelier the item is than on average, at least.
     """
     target = events.pair.target.positives()
-    new = np.ones(len(target), np.bool_)
-    new[1:] = (target.user[1:] != target.user[:-1]) | (target.item[1:] != target.item[:-1])
-    share = np.bincount(target.item[new], minlength=len(target.items)) / max(int(new.sum()), 1)
+    item = target.item[target.starts_interaction()]
+    share = np.bincount(item, minlength=len(target.items)) / max(len(item), 1)
     bound = confidence_lower_bound(events.confidence, events.support) / np.maximum(share[events.item], 1e-12)
     bound[events.support < EXAMPLE_SUPPORT] = 0.0
     source_item = events.pair.source.item[events.source_row]

@@ -153,7 +153,7 @@ def _source_events(pair: Pair, cap: int | None) -> SourceEvents:
 
 def _target_histories(log: EventLog, cap: int | None, *, timed: bool) -> TargetHistories:
     log = log.take(_latest_items(log, cap))
-    new = _starts_interaction(log)
+    new = log.starts_interaction()
     start = np.zeros(len(log.users) + 1, np.int64)
     np.cumsum(np.bincount(log.user[new], minlength=len(log.users)), out=start[1:])
     time_start, time = np.zeros(1, np.int64), _NO_TIMES
@@ -162,18 +162,11 @@ def _target_histories(log: EventLog, cap: int | None, *, timed: bool) -> TargetH
     return TargetHistories(start, log.item[new], time_start, time)
 
 
-def _starts_interaction(log: EventLog) -> Mask:
-    """Say for each event, in canonical order, whether it is the first of its (user, item)."""
-    new = np.ones(len(log), np.bool_)
-    new[1:] = (log.user[1:] != log.user[:-1]) | (log.item[1:] != log.item[:-1])
-    return new
-
-
 def _latest_items(log: EventLog, cap: int | None) -> Mask:
     """Say for each event whether its item is among its user's `cap` latest (ties, or no time: by item key)."""
     if cap is None:
         return np.ones(len(log), np.bool_)
-    new = _starts_interaction(log)
+    new = log.starts_interaction()
     first = np.flatnonzero(new)
     last = np.append(first[1:], len(log)) - 1
     time = np.zeros(len(first), np.int64) if log.time is None else log.time[last]
