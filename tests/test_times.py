@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from scalr.domain import TimeUnit
 from scalr.errors import ConfigError, SchemaError
-from scalr.roles import plain_column, read_times
+from scalr.roles.column import plain_column
+from scalr.roles.times import read_times
 from scalr.times import format_time, from_microseconds, parse_instant, to_microseconds, unit_of_integers
 
 NOON = 1_600_000_000  # 2020-09-13 12:26:40 UTC

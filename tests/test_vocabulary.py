@@ -1,5 +1,7 @@
 """Codes come from ids alone, and equal hashes never merge two ids."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -7,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalr.domain import Vocabulary
 from scalr.engines.hashes import typed_keys
 from scalr.kernels.hashing import combine_keys
-from scalr.vocabulary import IdColumn, encode
+from scalr.vocabulary import IdCoder, IdColumn, unify
 
 
 def column(values: list[int] | list[str], type_: pa.DataType | None = None) -> IdColumn:
@@ -18,6 +21,12 @@ def column(values: list[int] | list[str], type_: pa.DataType | None = None) -> I
             [pa.array(values, type_ or (pa.int64() if not values or isinstance(values[0], int) else pa.large_string()))]
         )
     )
+
+
+def encode(columns: list[IdColumn], *arguments: Any, **options: Any) -> tuple[Vocabulary, list[npt.NDArray[np.int32]]]:
+    """The vocabulary, and the code of every row."""
+    vocabulary, codes = unify([one.distinct for one in columns], *arguments, **options)
+    return vocabulary, [code[one.place] for code, one in zip(codes, columns, strict=True)]
 
 
 def two_bits(ids: pa.Array) -> npt.NDArray[np.uint64]:
@@ -95,3 +104,27 @@ def test_keys_do_not_depend_on_slices_or_the_kind_of_text(type_: pa.DataType) ->
 def test_no_ids() -> None:
     vocabulary, (codes,) = encode([column([])])
     assert len(vocabulary) == len(codes) == 0
+
+
+@given(IDS, st.integers(1, 5))
+def test_a_coder_gives_codes_by_first_occurrence_in_any_batches_even_if_all_keys_are_equal(
+    ids: list[int] | list[str], size: int
+) -> None:
+    array = column(ids).distinct.take(pa.array(column(ids).place))
+    first: dict[int | str, int] = {}
+    wanted = [first.setdefault(one, len(first)) for one in ids]
+    for hash_ids in (typed_keys, two_bits, lambda some: np.zeros(len(some), np.uint64)):
+        coder = IdCoder(is_text=pa.types.is_large_string(array.type), hash_ids=hash_ids)
+        found = [code for start in range(0, len(array), size) for code in coder.add(array.slice(start, size)).tolist()]
+        assert found == wanted
+        assert coder.distinct().to_pylist() == list(first)
+        assert len(coder) == len(first)
+
+
+def test_a_coder_grows() -> None:
+    """More ids than a table begins with, in texts that share most bytes."""
+    ids = [f"a long common beginning {number}" for number in range(20_000)]
+    coder = IdCoder(is_text=True)
+    codes = [coder.add(pa.array(ids, pa.large_string())), coder.add(pa.array(ids[::-1], pa.string()))]
+    assert codes[0].tolist() == list(range(20_000)) == codes[1].tolist()[::-1]
+    assert coder.distinct().to_pylist() == ids

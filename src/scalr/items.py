@@ -15,7 +15,8 @@ from scalr.domain import ItemTable, Vocabulary
 from scalr.engines.hashes import files_digest, table_digest
 from scalr.engines.local import distinct_rows, open_table, read_columns
 from scalr.errors import SchemaError, nearest_name
-from scalr.roles import Column, check_id_type, nulls_in, plain_column, read_ids
+from scalr.roles.column import Column, Misfits, nulls_in, plain_column
+from scalr.roles.ids import check_id_type, read_ids
 from scalr.schema import COMMON_NAMES
 
 _DOMAIN = "domain"
@@ -59,7 +60,9 @@ def read_items(
     check_id_type(column)
     if (missing := column.missing()).any():
         if not drop_nulls:
-            raise nulls_in(column, missing, "an id in every row")
+            misfits = Misfits()
+            misfits.add(column, missing)
+            raise nulls_in(column.title, misfits, "an id in every row")
         warnings.append(f"{missing.sum():,} rows of {opened.name} had no item id and were dropped.")
         rows = rows.filter(pa.array(~missing))
         column = replace(column, values=column.values.filter(pa.array(~missing)))

@@ -1,64 +1,54 @@
-"""Read one target log and one or more source logs into a pair."""
+"""Read one target log and one or more source logs into a pair, a batch at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scalr.domain import Codes, EventLog, Floats, Pair, Times, TimeUnit, Vocabulary
-from scalr.engines.hashes import files_digest, table_digest
-from scalr.engines.local import Tabular, open_table, read_columns
+from scalr.columns import OPTIONAL, find_columns
+from scalr.domain import Pair
+from scalr.engines.local import Tabular, count_rows, open_table
 from scalr.errors import SchemaError, nearest_name
+from scalr.intake import FileIntake, MemoryIntake, Read, source_log, source_log_on_disk, target_log
 from scalr.items import read_items
-from scalr.roles import (
-    Column,
-    check_id_type,
-    count_true,
-    nulls_in,
-    plain_column,
-    read_ids,
-    read_labels,
-    read_times,
-    read_values,
-    read_weights,
-)
-from scalr.schema import COMMON_NAMES, Columns
-from scalr.summary import weak_points
-from scalr.vocabulary import IdColumn, encode
+from scalr.scan import ScannedLog, scan
+from scalr.schema import Columns
+from scalr.store import StoredPair
+from scalr.summary import overlap_users, weak_points
+from scalr.vocabulary import unify
 
 Source = str | Path | Any
 """A path, glob or folder (Parquet, CSV, JSON lines), or a frame (pandas, Polars, PyArrow, DuckDB relation)."""
 
-_OPTIONAL = ("label", "value", "weight")
-_IS_SYNTHETIC = "is_synthetic"
+_BYTES_PER_EVENT = 32  # that reading and ordering take at their peak, where a log has user, item and time only
+_BESIDE = 350 << 20  # bytes for the program, the ids, the target log and buffers
+_BYTES_PER_TEXT_EVENT = 16  # a row of CSV or JSON takes at least so much of its file
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Log:
-    """One log as read: arrays of shape (n,) in the order of its rows."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What reading may use.
 
-    name: str
-    table: Tabular
-    columns: Columns
-    user: IdColumn
-    item: IdColumn
-    time: Times | None
-    time_unit: TimeUnit | None
-    label: npt.NDArray[np.int8] | None
-    value: Floats | None
-    weight: npt.NDArray[np.float32] | None
-    entry: Mapping[str, Any]
-    dropped: int
+    Attributes:
+        folder: A folder for events that do not fit in memory; None to hold them whatever it takes.
+        memory_limit: Bytes that the process may take.
+        threads: Threads to sort with.
+    """
 
-    def __len__(self) -> int:
-        return len(self.user.place)
+    folder: Path | None = None
+    memory_limit: int | None = None
+    threads: int = 1
+
+    def holds(self, tables: list[Tabular]) -> bool:
+        """Say whether the events of source logs fit in memory beside everything else."""
+        if self.folder is None or self.memory_limit is None:
+            return True
+        return sum(_rows_of(table) for table in tables) * _BYTES_PER_EVENT < self.memory_limit - _BESIDE
 
 
 def read_pair(
@@ -96,6 +86,40 @@ def read_pair(
         InputError: If files are missing or of an unknown format.
         SchemaError: If columns are missing or hold what they must not.
     """
+    return read_logs(
+        source,
+        target,
+        items=items,
+        columns=columns,
+        source_columns=source_columns,
+        target_columns=target_columns,
+        time_unit=time_unit,
+        ids=ids,
+        drop_nulls=drop_nulls,
+    ).load()
+
+
+def read_logs(
+    source: Source | Mapping[str, Source],
+    target: Source,
+    *,
+    items: Source | None = None,
+    columns: Columns | None = None,
+    source_columns: Columns | Mapping[str, Columns] | None = None,
+    target_columns: Columns | None = None,
+    time_unit: Literal["s", "ms", "us", "ns", "order"] | None = None,
+    ids: Literal["auto", "string"] = "auto",
+    drop_nulls: bool = False,
+    room: Room | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> StoredPair:
+    """Read logs like `read_pair`, but leave the source packed, in memory or in files of `room.folder`.
+
+    Args:
+        source: See `read_pair`, as for all that is not named here.
+        room: Memory, threads, and a place for what does not fit; all in memory if None.
+        progress: Called with the number of rows read since the last call.
+    """
     sources = dict(sorted(source.items())) if isinstance(source, Mapping) else {"source": source}
     if not sources or "target" in sources or not all(sources):
         found = ", ".join(repr(name) for name in sources) or "no source"
@@ -117,41 +141,80 @@ def read_pair(
             fix="correct the name",
         )
 
-    def read(given: Any, name: str, role: str, special: Columns | None) -> _Log:
-        table = open_table(given, name)
-        found = find_columns(table, general, special or Columns(), is_target=role == "target")
-        return _read_log(table, name, role, found, time_unit, as_text=ids == "string", drop_nulls=drop_nulls)
+    room = room or Room()
+    as_text = ids == "string"
+    tables = {name: open_table(given, name) for name, given in sources.items()}
+    goal_table = open_table(target, "target")
+    in_memory = room.holds(list(tables.values()))
 
-    logs = [read(given, name, "source", named.get(name)) for name, given in sources.items()]
-    goal = read(target, "target", "target", target_columns)
+    def read(table: Tabular, name: str, role: str, special: Columns | None) -> ScannedLog:
+        found = find_columns(table, general, special or Columns(), is_target=role == "target")
+        return scan(
+            table, name, role, found, _intake(table, name, room, in_memory=in_memory or role == "target"),
+            time_unit=time_unit, as_text=as_text, drop_nulls=drop_nulls, progress=progress,
+        )  # fmt: skip
+
+    logs = [read(table, name, "source", named.get(name)) for name, table in tables.items()]
+    goal = read(goal_table, "target", "target", target_columns)
     _check_named(general, [*logs, goal])
     _check_together([*logs, goal])
     _check_files([*logs, goal])
 
-    users, user_codes = encode([log.user for log in (*logs, goal)])
-    source_items, source_codes = encode([log.item for log in logs], tuple(sources))
-    target_items, target_codes = encode([goal.item])
-    source_log = _events(logs, users, user_codes[:-1], source_items, source_codes)
-    target_log = _events([goal], users, user_codes[-1:], target_items, target_codes)
+    users, user_codes = unify([log.users for log in (*logs, goal)])
+    source_items, source_codes = unify([log.items for log in logs], tuple(sources))
+    target_items, target_codes = unify([goal.items])
+    examples = f"source users are such as {_an_id(logs[0].users)}, target users such as {_an_id(goal.users)}"
+    names = [name for name in dict.fromkeys((goal.columns.item, *(log.columns.item for log in logs))) if name]
+    reads = [
+        Read(log.intake, user, item, log.time_unit)
+        for log, user, item in zip(logs, user_codes[:-1], source_codes, strict=True)
+    ]
+    target_events = target_log(
+        Read(goal.intake, user_codes[-1], target_codes[0], goal.time_unit), users, target_items,
+        name="target", columns=goal.columns, schema=goal.schema(),
+    )  # fmt: skip
     entries = tuple(log.entry for log in (*logs, goal))
-    pair = Pair(source_log, target_log, inputs=entries, warnings=_dropped([*logs, goal]))
-    if not len(pair.overlap_users):
-        found = f"source users are such as {_an_id(logs[0].user)}, target users such as {_an_id(goal.user)}"
+    warnings = _dropped([*logs, goal])
+    facts = {
+        "name": "source" if len(logs) > 1 else logs[0].name,
+        "columns": logs[0].columns,
+        "schema": logs[0].schema() if len(logs) == 1 else None,
+    }
+    del logs, goal, user_codes, source_codes, target_codes
+    if in_memory:
+        source_events = source_log(reads, users, source_items, threads=room.threads, **facts)
+    else:
+        assert room.folder is not None
+        source_events = source_log_on_disk(reads, users, source_items, room.folder, **facts)
+    pair = StoredPair(source_events, target_events, source_events.tally(), inputs=entries, warnings=warnings)
+    if not len(overlap_users(pair.tally, target_events)):
         raise SchemaError(
-            f"no user has positive events in both domains ({found})",
+            f"no user has positive events in both domains ({examples})",
             expected="users that are active in the source and in the target",
             fix="use the same user ids in all logs, and check the columns with --user",
         )
     if items is not None:
-        names = [name for name in dict.fromkeys((goal.columns.item, *(log.columns.item for log in logs))) if name]
-        table, entry, warnings = read_items(
-            items, target_items, source_items, names, as_text=ids == "string", drop_nulls=drop_nulls
+        table, entry, more = read_items(
+            items, target_items, source_items, names, as_text=as_text, drop_nulls=drop_nulls
         )
-        pair = replace(pair, items=table, inputs=(*pair.inputs, entry), warnings=(*pair.warnings, *warnings))
+        pair = replace(pair, items=table, inputs=(*pair.inputs, entry), warnings=(*pair.warnings, *more))
     return replace(pair, warnings=(*pair.warnings, *weak_points(pair)))
 
 
-def _check_files(logs: list[_Log]) -> None:
+def _intake(table: Tabular, name: str, room: Room, *, in_memory: bool) -> MemoryIntake | FileIntake:
+    if in_memory:
+        return MemoryIntake(count_rows(table))
+    assert room.folder is not None
+    return FileIntake(room.folder / f"as-read-{name}")
+
+
+def _rows_of(table: Tabular) -> int:
+    """Return how many rows there are, or at most are."""
+    known = count_rows(table)
+    return sum(file.stat().st_size for file in table.files) // _BYTES_PER_TEXT_EVENT if known is None else known
+
+
+def _check_files(logs: list[ScannedLog]) -> None:
     """Refuse a file under two names: it would explain itself, or count twice."""
     seen: dict[Path, str] = {}
     for log in logs:
@@ -164,119 +227,10 @@ def _check_files(logs: list[_Log]) -> None:
                 )
 
 
-def find_columns(table: Tabular, general: Columns, special: Columns, *, is_target: bool = True) -> Columns:
-    """Find the columns of a log: the special name, else the general one, else a common one; "" for none.
-
-    Raises:
-        SchemaError: If a named column, or the user or item column, is missing.
-    """
-    names = table.schema.names
-    lower = {name.lower(): name for name in reversed(names)}
-    found: dict[str, str] = {}
-    for (role, wanted), (_, special_name) in zip(general.roles(), special.roles(), strict=True):
-        name = wanted if special_name is None else special_name
-        is_lenient = role in _OPTIONAL and special_name is None
-        if name is None:
-            found[role] = next((lower[common] for common in COMMON_NAMES[role] if common in lower), "")
-        else:
-            found[role] = name if name in names else ""
-            if name and name not in names and not is_lenient:
-                near = nearest_name(name, names)
-                raise SchemaError(
-                    f"{table.name} has no column '{name}' (it has {', '.join(names)})",
-                    expected=f"the {role} column",
-                    fix=f"did you mean '{near}'?" if near else f"name the right column with --{role}",
-                )
-        if not found[role] and role in ("user", "item"):
-            raise SchemaError(
-                f"{table.name} has no {role} column (it has {', '.join(names)})",
-                expected=f"a column such as {', '.join(COMMON_NAMES[role][:2])}",
-                fix=f"name it with --{role} COL",
-            )
-    used = [name for name in found.values() if name]
-    if repeated := next((name for name in used if used.count(name) > 1), None):
-        roles = [role for role, name in found.items() if name == repeated]
-        raise SchemaError(
-            f"column '{repeated}' of {table.name} is used as {' and '.join(roles)}",
-            expected="one column per role",
-            fix="name other columns",
-        )
-    return Columns(**found)
-
-
-def _read_log(
-    table: Tabular, name: str, role: str, columns: Columns, time_unit: str | None, *, as_text: bool, drop_nulls: bool
-) -> _Log:
-    chosen = {part: column for part, column in columns.roles() if column}
-    flag = next((column for column in table.schema.names if column.lower() == _IS_SYNTHETIC), None)
-    wanted = list(dict.fromkeys([*chosen.values(), *([flag] if flag else [])]))
-    rows = read_columns(table, wanted, as_text=wanted)
-    if not len(rows):
-        raise SchemaError(
-            f"{table.name} has no rows", expected="at least one event", fix="check the file and its filters"
-        )
-    entry = {
-        "role": role,
-        "name": name,
-        "files": [str(file) for file in table.files],
-        "rows": len(rows),
-        "bytes": sum(file.stat().st_size for file in table.files) if table.files else rows.nbytes,
-        "digest": files_digest(table.files) if table.files else table_digest(rows),
-    }
-    if flag and (n_synthetic := count_true(rows[flag])):
-        raise SchemaError(
-            f"{table.name} has {n_synthetic} synthetic events ('{flag}' is true)",
-            expected="real events only: what is fitted on synthetic events repeats itself",
-            fix=f"filter them out (WHERE NOT {flag})",
-        )
-    n_rows = len(rows)
-    rows = _without_nulls(table, rows.select(list(chosen.values())), chosen, drop_nulls=drop_nulls)
-    column = {part: _column(table, rows, given) for part, given in chosen.items()}
-    time, unit = None, None
-    if "time" in column:
-        type_ = None if table.format == "CSV" else table.schema.field(chosen["time"]).type
-        time, unit = read_times(column["time"], time_unit, type_)
-    return _Log(
-        name=name,
-        table=table,
-        columns=columns,
-        user=read_ids(column["user"], as_text=as_text),
-        item=read_ids(column["item"], as_text=as_text),
-        time=time,
-        time_unit=unit,
-        label=read_labels(column["label"]) if "label" in column else None,
-        value=read_values(column["value"]) if "value" in column else None,
-        weight=read_weights(column["weight"]) if "weight" in column else None,
-        entry=entry,
-        dropped=n_rows - len(rows),
-    )
-
-
-def _column(table: Tabular, rows: pa.Table, name: str) -> Column:
-    return plain_column(name, table.name, rows[name], is_untyped=table.format == "CSV")
-
-
-def _without_nulls(table: Tabular, rows: pa.Table, chosen: Mapping[str, str], *, drop_nulls: bool) -> pa.Table:
-    is_complete = np.ones(len(rows), np.bool_)
-    for role, name in chosen.items():
-        column = _column(table, rows, name)
-        if role in ("user", "item"):
-            check_id_type(column)
-        missing = column.missing()
-        if missing.any() and not drop_nulls:
-            raise nulls_in(column, missing, f"no nulls in the {role} column")
-        is_complete &= ~missing
-    if not is_complete.any():
-        raise SchemaError(
-            f"every row of {table.name} has a null", expected="at least one complete event", fix="check the columns"
-        )
-    return rows if is_complete.all() else rows.filter(pa.array(is_complete))
-
-
-def _check_named(general: Columns, logs: list[_Log]) -> None:
+def _check_named(general: Columns, logs: list[ScannedLog]) -> None:
     """Refuse a label, value or weight column that is named for all logs but is in none."""
     for role, name in general.roles():
-        if role in _OPTIONAL and name and not any(name in log.table.schema.names for log in logs):
+        if role in OPTIONAL and name and not any(name in log.table.schema.names for log in logs):
             names = list(dict.fromkeys(column for log in logs for column in log.table.schema.names))
             near = nearest_name(name, names)
             raise SchemaError(
@@ -286,19 +240,19 @@ def _check_named(general: Columns, logs: list[_Log]) -> None:
             )
 
 
-def _check_together(logs: list[_Log]) -> None:
+def _check_together(logs: list[ScannedLog]) -> None:
     """Refuse logs whose users or times cannot be compared."""
     goal = logs[-1]
     for log in logs[:-1]:
-        if log.user.distinct.type != goal.user.distinct.type:
-            kinds = [f"{_kind(one.user)} in {one.table.name} (such as {_an_id(one.user)})" for one in (log, goal)]
+        if log.users.type != goal.users.type:
+            kinds = [f"{_kind(one.users)} in {one.table.name} (such as {_an_id(one.users)})" for one in (log, goal)]
             raise SchemaError(
                 f"user ids are {kinds[0]} but {kinds[1]}",
                 expected="user ids of one type in all logs",
                 fix="cast one of the columns, or read all ids as text with --ids string",
             )
-        if (log.time is None) != (goal.time is None):
-            with_time, without = (goal, log) if log.time is None else (log, goal)
+        if (log.time_unit is None) != (goal.time_unit is None):
+            with_time, without = (goal, log) if log.time_unit is None else (log, goal)
             raise SchemaError(
                 f"{without.table.name} has no time column, but {with_time.table.name} has '{with_time.columns.time}'",
                 expected="a time column in all logs, or in none",
@@ -313,88 +267,13 @@ def _check_together(logs: list[_Log]) -> None:
             )
 
 
-def _events(
-    logs: list[_Log], users: Vocabulary, user_codes: list[Codes], items: Vocabulary, item_codes: list[Codes]
-) -> EventLog:
-    """Join logs into one in canonical order."""
-    first = logs[0]
-    user, item = np.concatenate(user_codes), np.concatenate(item_codes)
-    times = [log.time for log in logs if log.time is not None]
-    time = np.concatenate(times) if times else None
-    label = _joined([log.label for log in logs], logs, 1)
-    value = _joined([log.value for log in logs], logs, np.nan)
-    weight = _joined([log.weight for log in logs], logs, 1)
-    order = canonical_order(user, item, len(items), [time, label, value, weight])
-
-    def placed(column: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-        return None if column is None else column[order]
-
-    name = "source" if len(logs) > 1 else first.name
-    schema = _schema(first) if len(logs) == 1 else None
-    return EventLog(
-        name=name,
-        users=users,
-        items=items,
-        user=user[order],
-        item=item[order],
-        time=placed(time),
-        label=placed(label),
-        value=placed(value),
-        weight=placed(weight),
-        columns=first.columns,
-        time_unit=first.time_unit,
-        schema=schema,
-    )
-
-
-def _joined(columns: list[Any], logs: list[_Log], neutral: float) -> npt.NDArray[Any] | None:
-    given = [column for column in columns if column is not None]
-    if not given:
-        return None
-    filled = [
-        np.full(len(log), neutral, given[0].dtype) if column is None else column
-        for column, log in zip(columns, logs, strict=True)
-    ]
-    return np.concatenate(filled)
-
-
-def canonical_order(
-    user: Codes, item: Codes, n_items: int, more: list[npt.NDArray[Any] | None]
-) -> npt.NDArray[np.int64]:
-    """Return the rows, shape (n,), ordered by user, item and then the columns of `more`, those that are there."""
-    pair = user.astype(np.int64) * n_items + item
-    order = np.argsort(pair, kind="stable")
-    ties = [column for column in more if column is not None]
-    is_same = pair[order[1:]] == pair[order[:-1]]
-    if not ties or not is_same.any():
-        return order
-    is_tied = np.append(is_same, False) | np.append(False, is_same)  # most pairs stand alone: only the others need more
-    rows = order[is_tied]
-    order[is_tied] = rows[np.lexsort([column[rows] for column in (*reversed(ties), pair)])]
-    return order
-
-
-def _schema(log: _Log) -> pa.Schema:
-    """Return the user's schema; types that CSV cannot say are those that were read."""
-    schema = log.table.schema
-    if log.table.format != "CSV":
-        return schema
-    read = {log.columns.user: log.user.distinct.type, log.columns.item: log.item.distinct.type}
-    if log.time_unit is not None:
-        read[log.columns.time] = log.time_unit.type
-    for name, type_ in read.items():
-        place = schema.get_field_index(name)
-        schema = schema.set(place, pa.field(name, pa.string() if pa.types.is_large_string(type_) else type_))
-    return schema
-
-
-def _dropped(logs: list[_Log]) -> tuple[str, ...]:
+def _dropped(logs: list[ScannedLog]) -> tuple[str, ...]:
     return tuple(f"{log.dropped:,} rows of {log.table.name} had nulls and were dropped." for log in logs if log.dropped)
 
 
-def _kind(ids: IdColumn) -> str:
-    return "integers" if pa.types.is_integer(ids.distinct.type) else "text"
+def _kind(ids: pa.Array) -> str:
+    return "integers" if pa.types.is_integer(ids.type) else "text"
 
 
-def _an_id(ids: IdColumn) -> str:
-    return repr(pc.min(ids.distinct).as_py())
+def _an_id(ids: pa.Array) -> str:
+    return repr(pc.min(ids).as_py())

@@ -10,8 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scalr.domain import Codes, EventLog, Pair, Vocabulary, has_events
+from scalr.domain import Codes, EventLog, Pair, TimeUnit, Vocabulary, has_events
+from scalr.store import StoredPair
+from scalr.tally import DomainCount, SourceTally
 from scalr.times import format_time
+
+Int64 = npt.NDArray[np.int64]
 
 FEW_OVERLAP_USERS = 100
 FEW_OVERLAP_SHARE = 0.05  # of the target users
@@ -73,37 +77,43 @@ class PairSummary:
         return asdict(self)
 
 
-def summarise(pair: Pair) -> PairSummary:
+def overlap_users(tally: SourceTally, target: EventLog) -> Codes:
+    """Return the codes of users with at least one positive event in both domains, ascending."""
+    return np.flatnonzero((tally.positives_of_user > 0) & has_events(target.positives())).astype(np.int32)
+
+
+def summarise(pair: Pair | StoredPair) -> PairSummary:
     """Count what a pair holds, and say where it is weak."""
-    source, target = pair.source, pair.target
-    overlap = len(pair.overlap_users)
+    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    source, tally, target = stored.source, stored.tally, pair.target
     names = source.items.domains if len(source.items.domains) > 1 else (source.name,)
-    domain = source.items.domain[source.item]
-    domains = [_summarise_domain(source.take(domain == place), name, "source") for place, name in enumerate(names)]
+    domains = [_summarise_count(one, name, source.time_unit) for one, name in zip(tally.domains, names, strict=True)]
+    overlap = len(overlap_users(tally, target))
     return PairSummary(
         domains=(*domains, _summarise_domain(target, target.name, "target")),
         overlap_users=overlap,
         overlap_share_of_target=overlap / max(_n_distinct(target.positives().user), 1),
-        overlap_share_of_source=overlap / max(_n_distinct(source.positives().user), 1),
-        target_users_without_source=len(_only_in(target, source)),
+        overlap_share_of_source=overlap / max(int(np.count_nonzero(tally.positives_of_user)), 1),
+        target_users_without_source=len(_without_source(tally, target)),
         warnings=pair.warnings,
     )
 
 
-def weak_points(pair: Pair) -> tuple[str, ...]:
+def weak_points(pair: StoredPair) -> tuple[str, ...]:
     """Say in plain sentences, with numbers, where the logs of a pair are weak."""
-    found = [*_overlap_warnings(pair), *_item_warnings(pair), *_user_warnings(pair)]
+    tally = pair.tally
+    found = [*_overlap_warnings(tally, pair.target), *_item_warnings(pair), *_user_warnings(tally, pair.target)]
     n_events = len(pair.target.positives())
     if n_events < FEW_TARGET_EVENTS:
         found.append(f"The target has only {n_events:,} events: too few to measure small effects.")
-    found += _time_warnings(pair)
+    found += _time_warnings(pair, tally)
     if pair.target.time is None:
         found.append("The logs have no time: nothing can be split by time, and the order of events is not used.")
     return tuple(found)
 
 
-def _overlap_warnings(pair: Pair) -> list[str]:
-    overlap, n_target = len(pair.overlap_users), _n_distinct(pair.target.positives().user)
+def _overlap_warnings(tally: SourceTally, target: EventLog) -> list[str]:
+    overlap, n_target = len(overlap_users(tally, target)), _n_distinct(target.positives().user)
     if overlap < FEW_OVERLAP_USERS:
         return [f"Only {overlap:,} users are active in both domains; fewer than {FEW_OVERLAP_USERS} can teach little."]
     if overlap < FEW_OVERLAP_SHARE * n_target:
@@ -112,20 +122,20 @@ def _overlap_warnings(pair: Pair) -> list[str]:
     return []
 
 
-def _item_warnings(pair: Pair) -> list[str]:
+def _item_warnings(pair: StoredPair) -> list[str]:
     """Warn of item ids that are in both domains: transfer may be no more than looking them up."""
     source, target = pair.source, pair.target
     if source.items.ids.type != target.items.ids.type:
         return []
     place = pc.fill_null(pc.index_in(source.items.ids, value_set=target.items.ids), -1).to_numpy()
-    real_source, real_target = source.positives(), target.positives()
-    same = place[real_source.item]
-    shared = np.intersect1d(same[same >= 0], real_target.item)
+    if not (place >= 0).any():
+        return []
+    n_items, real_target = len(target.items), target.positives()
+    in_source = np.unique(np.concatenate([_same_items(part.positives(), place, n_items) for part in source.parts()]))
+    shared = np.intersect1d(in_source % n_items, real_target.item)
     if not len(shared):
         return []
-    n_items = len(target.items)
     in_target = np.unique(_pairs(real_target.user, real_target.item, n_items)[np.isin(real_target.item, shared)])
-    in_source = _pairs(real_source.user[same >= 0], same[same >= 0], n_items)
     share = float(np.isin(in_target, in_source).mean())
     noun = "item id is" if len(shared) == 1 else "item ids are"
     said = f"{len(shared):,} {noun} in both domains (such as {target.items.ids[int(shared[0])].as_py()!r})"
@@ -135,30 +145,33 @@ def _item_warnings(pair: Pair) -> list[str]:
     return [f"{said}: if they are the same things, remove them from one domain; if not, rename them."]
 
 
-def _time_warnings(pair: Pair) -> list[str]:
+def _same_items(part: EventLog, place: npt.NDArray[Any], n_items: int) -> Int64:
+    """Return (user, target item) of the events whose item id the target has too, one number each."""
+    same = place[part.item]
+    return np.unique(_pairs(part.user[same >= 0], same[same >= 0], n_items))
+
+
+def _time_warnings(pair: StoredPair, tally: SourceTally) -> list[str]:
     """Warn of logs that share no time: a wrong unit, or files of different years."""
-    spans = []
-    for log in (pair.source, pair.target):
-        if log.time is None or not len(log):
-            return []
-        spans.append((int(log.time.min()), int(log.time.max())))
+    target = pair.target
+    if tally.time_range is None or target.time is None or not len(target):
+        return []
+    spans = [tally.time_range, (int(target.time.min()), int(target.time.max()))]
     if spans[0][0] <= spans[1][1] and spans[1][0] <= spans[0][1]:
         return []
-    source, target = (
-        " to ".join(format_time(end, log.time_unit) for end in span)
-        for span, log in zip(spans, (pair.source, pair.target), strict=True)
+    first, second = (
+        " to ".join(format_time(end, unit) for end in span)
+        for span, unit in zip(spans, (pair.source.time_unit, target.time_unit), strict=True)
     )
-    return [f"The logs share no time: the source runs from {source}, the target from {target}. Is a time unit wrong?"]
+    return [f"The logs share no time: the source runs from {first}, the target from {second}. Is a time unit wrong?"]
 
 
-def _user_warnings(pair: Pair) -> list[str]:
-    source, target = pair.source, pair.target
+def _user_warnings(tally: SourceTally, target: EventLog) -> list[str]:
     found = []
-    events = np.bincount(source.user, minlength=len(source.users))
-    single, active = int((events == 1).sum()), int((events > 0).sum())
+    single, active = int((tally.events_of_user == 1).sum()), int((tally.events_of_user > 0).sum())
     if single > active / 2:
         found.append(f"{single:,} of {active:,} source users have a single source event: little is known of them.")
-    if (n_alike := count_lookalikes(source, target)) > 0:
+    if (n_alike := count_lookalikes(tally, target)) > 0:
         noun = "user has" if n_alike == 1 else "users have"
         found.append(
             f"{n_alike:,} target {noun} no source events, but a source id that differs only in case, spaces, leading "
@@ -167,21 +180,21 @@ def _user_warnings(pair: Pair) -> list[str]:
     return found
 
 
-def count_lookalikes(source: EventLog, target: EventLog) -> int:
+def count_lookalikes(tally: SourceTally, target: EventLog) -> int:
     """Count target users without source events whose id looks like that of a source user.
 
     Ids look alike if they are equal without outer spaces, case, leading zeros and a trailing ".0".
     """
-    if pa.types.is_integer(target.users.ids.type):
+    alone = _without_source(tally, target)
+    if pa.types.is_integer(target.users.ids.type) or not len(alone):
         return 0
-    alone = _only_in(target, source)
-    theirs = _normal_ids(source.users, np.unique(source.user))
+    theirs = _normal_ids(target.users, np.flatnonzero(tally.events_of_user).astype(np.int32))
     return int(pc.sum(pc.is_in(_normal_ids(target.users, alone), value_set=theirs)).as_py() or 0)
 
 
-def _only_in(log: EventLog, other: EventLog) -> Codes:
-    """Return the users of `log` without an event in `other`, ascending."""
-    return np.flatnonzero(has_events(log) & ~has_events(other)).astype(np.int32)
+def _without_source(tally: SourceTally, target: EventLog) -> Codes:
+    """Return the users with target events and no source events, ascending."""
+    return np.flatnonzero(has_events(target) & (tally.events_of_user == 0)).astype(np.int32)
 
 
 def _normal_ids(users: Vocabulary, codes: npt.NDArray[np.int32]) -> pa.Array:
@@ -208,6 +221,22 @@ def _summarise_domain(log: EventLog, name: str, role: str) -> DomainSummary:
         density=interactions / (users * items) if len(log) else 0.0,
         positive_share=None if log.label is None else len(real) / max(len(log), 1),
         time_range=span,
+    )
+
+
+def _summarise_count(count: DomainCount, name: str, unit: TimeUnit | None) -> DomainSummary:
+    span = None if count.time_range is None else tuple(format_time(end, unit) for end in count.time_range)
+    return DomainSummary(
+        name=name,
+        role="source",
+        users=count.users,
+        items=count.items,
+        events=count.events,
+        interactions=count.interactions,
+        repeated_share=1 - count.interactions / count.positives if count.positives else 0.0,
+        density=count.interactions / (count.users * count.items) if count.events else 0.0,
+        positive_share=count.positives / max(count.events, 1) if count.has_labels else None,
+        time_range=None if span is None else (span[0], span[1]),
     )
 
 

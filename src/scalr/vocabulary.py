@@ -1,9 +1,10 @@
-"""From ids to codes: distinct ids in an order that depends on nothing but the ids."""
+"""From ids to codes: distinct ids as they come, then an order that depends on nothing but the ids."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,87 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scalr.domain import Codes, Keys, Vocabulary
-from scalr.engines.hashes import typed_keys
+from scalr.engines.hashes import text_layout, typed_keys
+from scalr.kernels import factorise
 from scalr.kernels.hashing import combine_keys
 
 _LARGEST_STRING_ARRAY = 2**31 - 1  # bytes; Arrow's string type counts them in int32
+_LOAD = 2  # slots per id, at least: half of a table is free, so searches stay short
+_FIRST_ROOM = 1 << 12
+
+HashIds = Callable[[pa.Array], Keys]
+
+
+class IdCoder:
+    """Give the ids of a column codes in the order in which they first occur, batch by batch.
+
+    Holds every distinct id once; memory grows in place.
+
+    Args:
+        is_text: The ids are large_string; else int64.
+        hash_ids: Gives ids their keys. Ids with equal keys are told apart all the same.
+    """
+
+    def __init__(self, *, is_text: bool, hash_ids: HashIds = typed_keys) -> None:
+        self._is_text = is_text
+        self._hash_ids = hash_ids
+        self._n = 0
+        self._table = np.zeros(_LOAD * _FIRST_ROOM, np.uint64)
+        self._keys = np.empty(_FIRST_ROOM, np.uint64)
+        self._integers = np.empty(0 if is_text else _FIRST_ROOM, np.int64)
+        self._starts = np.zeros(_FIRST_ROOM + 1 if is_text else 1, np.int64)
+        self._bytes = np.empty(_FIRST_ROOM if is_text else 0, np.uint8)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def add(self, ids: pa.Array) -> Codes:
+        """Return the codes of ids without nulls, shape (n,); ids not seen before get new ones."""
+        codes = np.empty(len(ids), np.int32)
+        keys = self._hash_ids(ids)
+        self._make_room(len(ids))
+        if not self._is_text:
+            values = ids.to_numpy(zero_copy_only=False)
+            self._n = factorise.encode_integers(values, keys, self._table, self._integers, self._keys, self._n, codes)
+            return codes
+        data, offsets = text_layout(ids)
+        needed = int(self._starts[self._n] + offsets[-1] - offsets[0])
+        self._bytes = _grown(self._bytes, needed)
+        self._n = factorise.encode_texts(
+            data, offsets, keys, self._table, self._bytes, self._starts, self._keys, self._n, codes
+        )
+        return codes
+
+    def keys_of(self, codes: Codes) -> Keys:
+        """Return the keys of ids by their codes, shape (n,)."""
+        keys: Keys = self._keys[codes]
+        return keys
+
+    def distinct(self) -> pa.Array:
+        """Return the distinct ids, int64 or large_string, by code; the coder takes no more afterwards."""
+        if not self._is_text:
+            return pa.array(self._integers[: self._n])
+        starts, text = self._starts[: self._n + 1], self._bytes[: int(self._starts[self._n])]
+        return pa.LargeStringArray.from_buffers(self._n, pa.py_buffer(starts), pa.py_buffer(text))
+
+    def _make_room(self, rows: int) -> None:
+        """Make sure that `rows` new ids would fit."""
+        most = self._n + rows
+        self._keys = _grown(self._keys, most)
+        if self._is_text:
+            self._starts = _grown(self._starts, most + 1)
+        else:
+            self._integers = _grown(self._integers, most)
+        if _LOAD * most > len(self._table):
+            self._table = np.zeros(1 << (_LOAD * most - 1).bit_length(), np.uint64)
+            factorise.fill_table(self._table, self._keys, self._n)
+
+
+def _grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """Return the array with room for `size` elements; the system moves its pages rather than copies them."""
+    if size > len(array):
+        array.resize(max(size, len(array) + len(array) // 2), refcheck=False)
+    return array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,60 +110,64 @@ class IdColumn:
     @classmethod
     def of(cls, values: pa.ChunkedArray) -> IdColumn:
         """Find the distinct ids of a column, int64 or large_string, without nulls."""
-        encoded = values.dictionary_encode().combine_chunks()
-        if isinstance(encoded, pa.ChunkedArray):  # what an empty column becomes
-            return cls(pa.array([], values.type), np.zeros(0, np.int32))
-        return cls(encoded.dictionary, encoded.indices.to_numpy())
-
-    def with_texts(self) -> IdColumn:
-        """Return the same ids as text."""
-        return IdColumn(self.distinct.cast(pa.large_string()), self.place)
+        coder = IdCoder(is_text=pa.types.is_large_string(values.type))
+        parts = [coder.add(chunk) for chunk in values.chunks]
+        return cls(coder.distinct(), np.concatenate(parts) if parts else np.zeros(0, np.int32))
 
 
-def encode(
-    columns: Sequence[IdColumn],
-    domains: Sequence[str] = (),
-    hash_ids: Callable[[pa.Array], Keys] = typed_keys,
+def unify(
+    columns: Sequence[pa.Array], domains: Sequence[str] = (), hash_ids: HashIds = typed_keys
 ) -> tuple[Vocabulary, list[Codes]]:
-    """Build the vocabulary of all columns' ids, and each column's codes.
+    """Build the vocabulary of all columns' distinct ids, and the code of each of them.
 
     Two different ids never share a code, even if their 64-bit keys are equal: ids stand in the order of
     (key, id, domain), and equal ids are found by comparing ids, not keys.
 
     Args:
-        columns: Ids of one or more logs. Without `domains` all must be integers or all text.
+        columns: Distinct ids of one or more logs. Without `domains` all must be integers or all text.
         domains: One name per column where equal ids of two columns are different things (items of several source
             domains); ids then become text if the columns differ in type. Empty where equal ids are the same (users).
         hash_ids: Gives ids their keys.
 
     Returns:
-        The vocabulary, and codes of shape (n,) per column.
+        The vocabulary, and per column the codes of its ids.
     """
     if domains:
         keys = np.concatenate(
-            [_in_domain(hash_ids(column.distinct), name) for column, name in zip(columns, domains, strict=True)]
+            [_in_domain(hash_ids(column), name) for column, name in zip(columns, domains, strict=True)]
         )
-        is_mixed = len({column.distinct.type for column in columns}) > 1
-        ids = pa.concat_arrays([(column.with_texts() if is_mixed else column).distinct for column in columns])
-        domain = np.repeat(np.arange(len(columns), dtype=np.int16), [len(column.distinct) for column in columns])
+        is_mixed = len({column.type for column in columns}) > 1
+        ids = pa.concat_arrays([as_texts(column) if is_mixed else column for column in columns])
+        domain = np.repeat(np.arange(len(columns), dtype=np.int16), [len(column) for column in columns])
         merged = np.arange(len(ids), dtype=np.int32)
     else:
-        union = pa.concat_arrays([column.distinct for column in columns]).dictionary_encode()
-        ids, merged = union.dictionary, union.indices.to_numpy()
+        coder = IdCoder(is_text=not pa.types.is_integer(columns[0].type), hash_ids=hash_ids)
+        merged = np.concatenate([coder.add(column) for column in columns])
+        ids = coder.distinct()
         keys = hash_ids(ids)
         domain = np.zeros(len(ids), np.int16)
 
     order = _canonical_order(keys, ids, domain)
     code = np.empty(len(order), np.int32)
     code[order] = np.arange(len(order), dtype=np.int32)
-    ends = np.cumsum([len(column.distinct) for column in columns])
+    ends = np.cumsum([len(column) for column in columns])
     parts = np.split(code[merged], ends[:-1])
     vocabulary = Vocabulary(_plain(ids.take(pa.array(order))), keys[order], domain[order], tuple(domains) or ("",))
-    return vocabulary, [part[column.place] for part, column in zip(parts, columns, strict=True)]
+    return vocabulary, parts
+
+
+def as_texts(ids: pa.Array) -> pa.Array:
+    """Return the same ids as text."""
+    return ids.cast(pa.large_string())
+
+
+def domain_key(name: str) -> np.uint64:
+    """Return what the keys of a source domain's items are combined with."""
+    return np.uint64(typed_keys(pa.array([name]))[0])
 
 
 def _in_domain(keys: Keys, name: str) -> Keys:
-    return combine_keys(keys, np.full(len(keys), typed_keys(pa.array([name]))[0]))
+    return combine_keys(keys, np.full(len(keys), domain_key(name)))
 
 
 def _canonical_order(keys: Keys, ids: pa.Array, domain: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:

@@ -23,7 +23,7 @@ def typed_keys(ids: pa.Array) -> npt.NDArray[np.uint64]:
     """Hash ids, int64 or text and without nulls, to 64-bit keys; the integer 7 and the text "7" have the same."""
     if pa.types.is_integer(ids.type):
         return hashing.integer_keys(ids.cast(pa.int64()).to_numpy(zero_copy_only=False))
-    return hashing.string_keys(*_text_layout(ids))
+    return hashing.string_keys(*text_layout(ids))
 
 
 def files_digest(files: Sequence[Path]) -> str:
@@ -41,14 +41,19 @@ def table_digest(columns: pa.Table) -> str:
     return hashlib.sha256(header + np.sort(rows).astype("<u8").tobytes()).hexdigest()
 
 
-def _text_layout(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return all bytes of the strings, one after another, and where each starts, shape (n + 1,)."""
-    plain = texts.cast(pa.large_string())
+def text_layout(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the bytes of strings, one after another, and where each starts, shape (n + 1,); neither is copied."""
+    plain = texts if pa.types.is_large_string(texts.type) or pa.types.is_string(texts.type) else _large(texts)
     _, offsets, data = plain.buffers()
     if not len(plain):
         return np.zeros(0, np.uint8), np.zeros(1, np.int64)
-    starts = np.frombuffer(offsets, np.int64)[plain.offset : plain.offset + len(plain) + 1]
+    width = np.int64 if pa.types.is_large_string(plain.type) else np.int32
+    starts = np.frombuffer(offsets, width)[plain.offset : plain.offset + len(plain) + 1].astype(np.int64, copy=False)
     return np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8), starts
+
+
+def _large(texts: pa.Array) -> pa.Array:
+    return texts.cast(pa.large_string())
 
 
 def _file_digest(file: Path) -> str:

@@ -1,23 +1,24 @@
-"""Tables on this machine: files through DuckDB, frames through narwhals; Arrow comes out."""
+"""Tables on this machine: Parquet through Arrow, text through DuckDB, frames through narwhals; Arrow comes out."""
 
 from __future__ import annotations
 
 import glob
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scalr.engines.database import run
+from scalr.engines import database
 from scalr.engines.files import EXPECTED_FILES, check_alike, check_names, csv_header, damaged, find_files
 from scalr.errors import InputError, SchemaError
 
+BATCH_ROWS = 1 << 16  # rows read at a time: small enough for a cache, large enough to forget the cost of a call
+_READ_BUFFER = 1 << 20  # bytes of each column chunk read at a time
 _CSV = "delim={delim}, quote='\"', escape='\"', header=true"
 _ISO = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
@@ -83,7 +84,13 @@ def open_table(given: Any, role: str) -> Tabular:
 
 
 def read_columns(table: Tabular, names: Sequence[str], as_text: Collection[str] = ()) -> pa.Table:
-    """Read some columns, in the order of the rows in the (sorted) files.
+    """Read some columns whole; see `read_batches`."""
+    parts = list(read_batches(table, names, as_text))
+    return pa.concat_tables(parts, promote_options="permissive") if parts else _nothing(table, names)
+
+
+def read_batches(table: Tabular, names: Sequence[str], as_text: Collection[str] = ()) -> Iterator[pa.Table]:
+    """Read some columns in parts of at most `BATCH_ROWS` rows, in the order of the rows in the (sorted) files.
 
     Args:
         table: Where to read.
@@ -94,27 +101,59 @@ def read_columns(table: Tabular, names: Sequence[str], as_text: Collection[str] 
         SchemaError: If the files are damaged, or a column mixes types.
     """
     if table.format == "frame":
-        return _read_frame(table, names)
+        whole = _read_frame(table, names)
+        for first in range(0, len(whole), BATCH_ROWS):
+            yield whole.slice(first, BATCH_ROWS)
+    elif table.format == "Parquet":
+        for file in table.files:
+            yield from _read_parquet(file, names)
+    else:
+        yield from _read_text(table, names, as_text)
+
+
+def count_rows(table: Tabular) -> int | None:
+    """Return the number of rows without reading them; None where only reading tells (CSV, JSON, lazy frames)."""
     if table.format == "Parquet":
-        options = "union_by_name=true, hive_partitioning=false"
-        return _run(f"SELECT {_list(names)} FROM read_parquet({_files(table.files)}, {options})", table.name)
+        return sum(int(pq.read_metadata(file).num_rows) for file in table.files)
+    return len(table.frame) if table.format == "frame" and hasattr(table.frame, "__len__") else None
+
+
+def _nothing(table: Tabular, names: Sequence[str]) -> pa.Table:
+    return pa.schema([table.schema.field(name) for name in names]).empty_table()
+
+
+def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Read a file in one thread, without holding its row groups whole."""
+    try:
+        with pq.ParquetFile(file, buffer_size=_READ_BUFFER) as opened:
+            for batch in opened.iter_batches(BATCH_ROWS, columns=list(names), use_threads=False):
+                yield pa.Table.from_batches([batch]).select(list(names))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise damaged(str(file), "Parquet", error) from error
+
+
+def _read_text(table: Tabular, names: Sequence[str], as_text: Collection[str]) -> Iterator[pa.Table]:
     types = dict(zip(table.schema.names, table.sql_types, strict=True))
     wanted = {name: _sql_type(table.format, types[name], name in as_text) for name in types}
     if table.format == "CSV":
         options = (
             f"{_csv_options(table.delimiter)}, columns={_struct(wanted)}, auto_detect=false, hive_partitioning=false"
         )
-        return _run(f"SELECT {_list(names)} FROM read_csv({_files(table.files)}, {options})", table.name)
-    options = f"columns={_struct({name: wanted[name] for name in names})}, hive_partitioning=false"
-    read = _run(f"SELECT {_list(names)} FROM read_json({_files(table.files)}, {options})", table.name)
-    for name in as_text:
-        if types[name] == "JSON" and read[name].null_count < len(read):
-            raise SchemaError(
-                f"column '{name}' of {table.name} mixes types",
-                expected="numbers only, or text only",
-                fix="write all of its values as text, or all as numbers",
-            )
-    return read
+        query = f"SELECT {_list(names)} FROM read_csv({_files(table.files)}, {options})"
+    else:
+        options = f"columns={_struct({name: wanted[name] for name in names})}, hive_partitioning=false"
+        query = f"SELECT {_list(names)} FROM read_json({_files(table.files)}, {options})"
+    with _reading(table.name):
+        for batch in database.stream(query, BATCH_ROWS):
+            read = pa.Table.from_batches([batch])
+            for name in as_text:
+                if table.format == "JSON" and types[name] == "JSON" and read[name].null_count < len(read):
+                    raise SchemaError(
+                        f"column '{name}' of {table.name} mixes types",
+                        expected="numbers only, or text only",
+                        fix="write all of its values as text, or all as numbers",
+                    )
+            yield read
 
 
 def parse_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -129,7 +168,7 @@ def parse_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def distinct_rows(table: pa.Table) -> pa.Table:
     """Return the distinct rows of a table, in any order."""
-    return run("SELECT DISTINCT * FROM given", given=table)
+    return database.run("SELECT DISTINCT * FROM given", given=table)
 
 
 def _open_parquet(name: str, files: tuple[Path, ...]) -> Tabular:
@@ -191,9 +230,11 @@ def _open_frame(frame: Any, name: str) -> Tabular:
     if isinstance(frame, pa.Table):
         check_names(frame.schema.names, name)
         return Tabular(name, "frame", frame.schema.remove_metadata(), frame=frame)
-    if isinstance(frame, duckdb.DuckDBPyRelation):
+    if _is_relation(frame):
         check_names(frame.columns, name)
         return Tabular(name, "frame", frame.limit(0).to_arrow_table().schema, frame=frame)
+    import narwhals as nw
+
     try:
         known = nw.from_native(frame)
         schema = known.collect_schema()
@@ -221,7 +262,15 @@ def _open_frame(frame: Any, name: str) -> Tabular:
     return Tabular(name, "frame", pa.schema(fields), frame=known)
 
 
+def _is_relation(frame: Any) -> bool:
+    """Say whether a frame is DuckDB's, without loading DuckDB where nobody has."""
+    duckdb = sys.modules.get("duckdb")
+    return duckdb is not None and isinstance(frame, duckdb.DuckDBPyRelation)
+
+
 def _frame_field(name: str, dtype: Any) -> pa.Field:
+    import narwhals as nw
+
     try:
         return nw.Schema({name: dtype}).to_arrow().field(0)
     except NotImplementedError:  # columns of Python objects have no type of their own
@@ -232,8 +281,10 @@ def _read_frame(table: Tabular, names: Sequence[str]) -> pa.Table:
     frame = table.frame
     if isinstance(frame, pa.Table):
         return frame.select(list(names))
-    if isinstance(frame, duckdb.DuckDBPyRelation):
+    if _is_relation(frame):
         return frame.project(_list(names)).to_arrow_table()
+    import narwhals as nw
+
     try:
         chosen = frame.select(list(names))
         eager = chosen.collect() if isinstance(chosen, nw.LazyFrame) else chosen
@@ -248,12 +299,14 @@ def _read_frame(table: Tabular, names: Sequence[str]) -> pa.Table:
 
 def _run(query: str, name: str) -> pa.Table:
     with _reading(name):
-        return run(query)
+        return database.run(query)
 
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
     """Turn DuckDB's complaints about files into errors that name the file; faults and lack of memory pass."""
+    import duckdb
+
     try:
         yield
     except (duckdb.OutOfMemoryException, duckdb.InternalError, duckdb.InterruptException):
@@ -263,7 +316,7 @@ def _reading(name: str) -> Iterator[None]:
 
 
 def _parse(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
-    return run(f"SELECT {expression} AS parsed FROM given", given=pa.table({"text": texts}))["parsed"]
+    return database.run(f"SELECT {expression} AS parsed FROM given", given=pa.table({"text": texts}))["parsed"]
 
 
 def _quote(text: str) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from scalr.kernels.memory import load_word
+
 U64 = np.uint64
 GOLDEN = U64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of SplitMix64
 _INTEGER_TAG = U64(0xA0761D6478BD642F)  # these two keep keys of integers apart from keys of other strings
@@ -45,7 +47,7 @@ def _integer_key(value: Any) -> Any:
     return mix(value + _INTEGER_TAG)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def integer_keys(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Hash integers to 64-bit keys; different integers have different keys."""
     keys = np.empty(values.shape[0], np.uint64)
@@ -54,7 +56,7 @@ def integer_keys(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     return keys
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _as_integer(data: npt.NDArray[np.uint8], start: int, end: int) -> tuple[bool, np.uint64]:
     """Say whether bytes [start, end) are an integer as it is printed, without leading zeros, and which one."""
     negative = end > start and data[start] == 45  # "-"
@@ -72,7 +74,7 @@ def _as_integer(data: npt.NDArray[np.uint8], start: int, end: int) -> tuple[bool
     return True, (~value + U64(1) if negative else value)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def string_keys(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Hash UTF-8 strings, laid out one after another in `data`, to 64-bit keys.
 
@@ -91,18 +93,20 @@ def string_keys(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> 
             keys[x] = _integer_key(value)
             continue
         key = _STRING_TAG ^ U64(end - start)
+        y = start
+        while y + 8 <= end:
+            key = mix(key ^ load_word(data, y)) + GOLDEN
+            y += 8
         word, shift = U64(0), U64(0)
-        for y in range(start, end):
+        while y < end:
             word |= U64(data[y]) << shift
             shift += U64(8)
-            if shift == U64(64):
-                key = mix(key ^ word) + GOLDEN
-                word, shift = U64(0), U64(0)
+            y += 1
         keys[x] = mix(key ^ word)
     return keys
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def combine_keys(keys: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Hash two arrays of 64-bit values, shape (n,) each, pair by pair."""
     out = np.empty(keys.shape[0], np.uint64)
@@ -111,7 +115,7 @@ def combine_keys(keys: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def units(keys: npt.NDArray[np.uint64], counter: int) -> npt.NDArray[np.float64]:
     """Return one uniform number in [0, 1) per key."""
     out = np.empty(keys.shape[0], np.float64)
