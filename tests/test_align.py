@@ -65,7 +65,7 @@ def test_downsampling_is_by_bucket_and_not_by_place(events):
 
 
 def test_buckets_hold_about_equally_many_real_events(events):
-    shares = marginal(events, "time", 10)
+    shares = marginal(events.pair, "time", 10)
     assert shares.real_shares() == pytest.approx([0.1] * 10, abs=0.01)
 
 

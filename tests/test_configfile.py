@@ -7,7 +7,7 @@ from scalr.cli.jobs import LogOptions
 from scalr.config import RunSettings
 from scalr.configfile import check_new, read_config, write_config
 from scalr.errors import ConfigError, OutputError
-from scalr.reading import read_pair
+from scalr.reading import read_logs
 from scalr.schema import Columns
 
 
@@ -20,7 +20,7 @@ def config(tmp_path):
         pq.write_table(table, files[name])
     file = tmp_path / "scalr.yaml"
     logs = LogOptions([str(files["source"])], str(files["target"]), None, Columns(), None, None, None, "auto", False)
-    write_config(file, read_pair(files["source"], files["target"]), logs.settings())
+    write_config(file, read_logs(files["source"], files["target"]), logs.settings())
     return file
 
 

@@ -1,8 +1,14 @@
-"""Align synthetic events with the real log: downsample buckets of value, popularity or time until the shares agree."""
+"""Align synthetic events with the real log: downsample buckets of value, popularity or time until the shares agree.
+
+Whether an event stays depends on its bucket and on a hash of the event, so events may come in parts: a first pass adds
+up what lies in every bucket (`Masses`), then `Alignment` knows each event's chance.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,34 +17,34 @@ import pyarrow as pa
 
 from scalr import rng
 from scalr.config import AlignSettings
-from scalr.domain import EventLog, ItemTable
+from scalr.domain import Codes, EventLog, ItemTable, Keys, Pair, Times
 from scalr.errors import SchemaError
 from scalr.metrics.fidelity import total_variation, wasserstein
 from scalr.receipt import Stopwatch
+from scalr.store import StoredPair
 from scalr.synthetic import SyntheticEvents
 
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 RAKING_ROUNDS = 50  # iterative proportional fitting over several marginals; one marginal needs one
+TIME_BINS = 64  # per bucket: how finely the distribution of times is kept for the distance that is reported
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marginal:
-    """One quantity of real and of synthetic events, cut into buckets.
+    """One quantity of the real events, cut into buckets, and what is known of it for synthetic events.
 
     Attributes:
         by: "value", "popularity" or "time".
         edges: Shape (n_buckets + 1,), ascending; a bucket holds its left edge, the last one both.
         real: Shape (n_real,), the quantity of each real event.
-        synthetic: Shape (n,), the quantity of each synthetic event.
-        weight: Shape (n,), the weight of each synthetic event, by which it counts.
+        points: Shape (n_points,), quantities at which synthetic weight is added up: one per target item, or times.
     """
 
     by: str
     edges: Floats
     real: Floats
-    synthetic: Floats
-    weight: Floats
+    points: Floats
 
     def bucket(self, quantity: Floats) -> Int64:
         """Return the bucket of each quantity; what lies outside goes to the first or last bucket."""
@@ -48,55 +54,195 @@ class Marginal:
         """Return the share of real events in each bucket, shape (n_buckets,), which sums to 1."""
         return np.bincount(self.bucket(self.real), minlength=len(self.edges) - 1) / len(self.real)
 
-    def synthetic_shares(self) -> Floats:
-        """Return the share of the synthetic weight in each bucket, shape (n_buckets,); zeros where there is none."""
-        mass = np.bincount(self.bucket(self.synthetic), self.weight, minlength=len(self.edges) - 1)
-        return mass / (self.weight.sum() or 1.0)
+    def shares(self, mass: Floats) -> Floats:
+        """Return the share of each bucket in the weight at `points`, shape (n_buckets,); zeros where there is none."""
+        held = np.bincount(self.bucket(self.points), mass, minlength=len(self.edges) - 1)
+        return held / (mass.sum() or 1.0)
 
 
-def align(events: SyntheticEvents, settings: AlignSettings) -> SyntheticEvents:
-    """Drop events of over-represented buckets at random until the marginals follow the real ones.
+def marginal(pair: Pair | StoredPair, by: str, n_buckets: int) -> Marginal | None:
+    """Return the marginal `by`, or None where the logs do not have the quantity.
+
+    Values are values of *items* (median of the item's real events, else the item table's `value`), on both sides.
+    """
+    target, of_item = pair.target.positives(), np.zeros(0)
+    if by == "time":
+        if target.time is None or pair.source.time is None:
+            return None
+        real = target.time.astype(np.float64)
+    else:
+        known = item_popularity(target) if by == "popularity" else item_values(target, pair.items)
+        if known is None:
+            return None
+        of_item = known
+        real = of_item[target.item]
+    real = real[np.isfinite(real)]
+    if not len(real):
+        return None
+    edges = np.unique(np.quantile(real, np.linspace(0, 1, n_buckets + 1)))
+    if len(edges) == 1:
+        edges = np.repeat(edges, 2)
+    if by == "time":
+        bins = [np.linspace(low, high, TIME_BINS, endpoint=False) for low, high in pairwise(edges)]
+        return Marginal(by, edges, real, np.concatenate([*bins, edges[-1:]]))
+    return Marginal(by, edges, real, np.nan_to_num(of_item, nan=float(edges[0])))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masses:
+    """Synthetic weight, added up: per target item, per time bin, and per cell of all marginals together."""
+
+    item: Floats
+    time: Floats
+    cell: Floats
+
+    def __add__(self, other: Masses) -> Masses:
+        return Masses(self.item + other.item, self.time + other.time, self.cell + other.cell)
+
+
+@dataclass(frozen=True, eq=False)
+class Buckets:
+    """The marginals that events are aligned by, and the cell in which an event lies.
+
+    Attributes:
+        marginals: Those that the logs have.
+        passed_over: Names of those that they do not have.
+        n_items: Target items.
+    """
+
+    marginals: tuple[Marginal, ...]
+    passed_over: tuple[str, ...]
+    n_items: int
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Buckets of each marginal."""
+        return tuple(len(one.edges) - 1 for one in self.marginals)
+
+    @cached_property
+    def _of_item(self) -> Int64:
+        """Each target item's share of the cell number, with time in its first bucket."""
+        places = [np.zeros(self.n_items, np.int64) if m.by == "time" else m.bucket(m.points) for m in self.marginals]
+        return np.ravel_multi_index(places, self.shape).astype(np.int64)
+
+    @cached_property
+    def _time(self) -> tuple[Marginal, int] | None:
+        """The marginal of time, and by how much its buckets are apart in the cell number."""
+        for place, one in enumerate(self.marginals):
+            if one.by == "time":
+                return one, int(np.prod(self.shape[place + 1 :]))
+        return None
+
+    def cell(self, item: Codes, time: Times | None) -> Int64:
+        """Return the cell of each event, shape (n,)."""
+        cell = self._of_item[item]
+        if self._time is not None and time is not None:
+            cell = cell + self._time[0].bucket(time.astype(np.float64)) * self._time[1]
+        return cell
+
+    def masses(self, item: Codes, time: Times | None, weight: npt.NDArray[np.float32]) -> Masses:
+        """Add up the weight of events, shape (n,) each."""
+        heavy = weight.astype(np.float64)
+        by_time: Floats = np.zeros(0)
+        if self._time is not None and time is not None:
+            points = self._time[0].points
+            at = np.clip(np.searchsorted(points, time.astype(np.float64), side="right") - 1, 0, len(points) - 1)
+            by_time = _summed(at, heavy, len(points))
+        by_cell = _summed(self.cell(item, time), heavy, int(np.prod(self.shape)))
+        return Masses(_summed(item, heavy, self.n_items), by_time, by_cell)
+
+    def distances(self, before: Masses, after: Masses) -> list[dict[str, Any]]:
+        """Return per marginal the buckets' shares and both distances; None where no event is there to compare."""
+        found = []
+        for one in self.marginals:
+            facts: dict[str, Any] = {"by": one.by, "edges": one.edges.tolist(), "real": one.real_shares().tolist()}
+            for name, masses in (("before", before), ("after", after)):
+                mass = masses.time if one.by == "time" else masses.item
+                shares, some = one.shares(mass), mass.sum() > 0
+                facts[name] = shares.tolist()
+                real = one.real_shares()
+                facts[f"total_variation_{name}"] = total_variation(real, shares) if some else None
+                distance = wasserstein(one.real, one.points, synthetic_weight=mass) if some else None
+                facts[f"wasserstein_{name}"] = distance
+            found.append(facts)
+        return found
+
+
+def buckets_of(pair: Pair | StoredPair, settings: AlignSettings) -> Buckets:
+    """Return the marginals of the real events."""
+    found = {by: marginal(pair, by, settings.buckets) for by in settings.by}
+    known = tuple(one for one in found.values() if one is not None)
+    return Buckets(known, tuple(by for by, one in found.items() if one is None), len(pair.target.items))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """The chance to stay of an event, by the cell of its bucket.
+
+    Attributes:
+        buckets: How events fall into cells.
+        chance: Shape (n_cells,), in [0, 1].
+        seed: Seed of the draws.
+    """
+
+    buckets: Buckets
+    chance: Floats
+    seed: int
+
+    def keeps(self, item: Codes, time: Times | None, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Say for each event, shape (n,), whether it stays; `keys` are those of `SyntheticEvents.keys`."""
+        number = rng.keyed_units(self.seed, rng.Purpose.ALIGN, keys)
+        kept: npt.NDArray[np.bool_] = number < self.chance[self.buckets.cell(item, time)]
+        return kept
+
+
+def alignment(buckets: Buckets, masses: Masses, keep_share: float, seed: int) -> Alignment:
+    """Decide how many events of each bucket stay.
 
     With shares r of the real and s of the synthetic events, a bucket keeps min(1, c · r / s) of its events. The
     scale c is the largest one that aligns exactly, or, where that would keep less than `keep_share`, the one that
     keeps `keep_share`. Shares are of weight, which is what training sees. Several marginals are fitted together by
     raking.
-
-    Values are values of *items* (median of the item's real events, else the item table's `value`), on both sides.
     """
+    mass = (masses.cell / (masses.cell.sum() or 1.0)).reshape(buckets.shape)
+    ratio = np.ones(buckets.shape)
+    for _ in range(RAKING_ROUNDS if len(buckets.marginals) > 1 else 1):
+        for axis, one in enumerate(buckets.marginals):
+            others = tuple(a for a in range(len(buckets.shape)) if a != axis)
+            wanted, have = one.real_shares(), (mass * ratio).sum(axis=others)
+            factor = np.divide(wanted, have, out=np.zeros_like(wanted), where=have > 0)
+            ratio *= factor.reshape([-1 if a == axis else 1 for a in range(len(buckets.shape))])
+    scale = _scale(ratio.ravel(), mass.ravel(), keep_share)
+    return Alignment(buckets, np.minimum(1.0, scale * ratio).ravel(), seed)
+
+
+def align(events: SyntheticEvents, settings: AlignSettings) -> SyntheticEvents:
+    """Drop events of over-represented buckets at random until the marginals follow the real ones; see `alignment`."""
     with Stopwatch() as watch:
-        marginals = [m for by in settings.by if (m := marginal(events, by, settings.buckets)) is not None]
-        left = events
-        if marginals and len(events):
-            chance = _keep_chance(marginals, settings.keep_share)
-            number = rng.keyed_units(events.seed, rng.Purpose.ALIGN, events.keys())
-            left = events.take(number < chance)
-    distances = [_distances(m, marginal(left, m.by, settings.buckets)) for m in marginals]
-    passed_over = [by for by in settings.by if by not in {m.by for m in marginals}]
-    receipt = watch.receipt("align", len(events), len(left), marginals=distances, passed_over=passed_over)
+        buckets = buckets_of(events.pair, settings)
+        left, distances = events, []
+        if buckets.marginals:
+            before = _masses(buckets, events)
+            if len(events):
+                plan = alignment(buckets, before, settings.keep_share, events.seed)
+                left = events.take(plan.keeps(events.item, _times(events), events.keys()))
+            distances = buckets.distances(before, _masses(buckets, left))
+    receipt = watch.receipt("align", len(events), len(left), marginals=distances, passed_over=list(buckets.passed_over))
     return left.with_receipt(receipt)
 
 
-def marginal(events: SyntheticEvents, by: str, n_buckets: int) -> Marginal | None:
-    """Return the marginal `by`, or None where the logs do not have the quantity."""
-    target = events.pair.target.positives()
-    if by == "time":
-        if target.time is None or events.pair.source.time is None:
-            return None
-        real, synthetic = target.time.astype(np.float64), events.pair.source.time[events.source_row].astype(np.float64)
-    else:
-        items = item_popularity(target) if by == "popularity" else item_values(target, events.pair.items)
-        if items is None:
-            return None
-        real, synthetic = items[target.item], items[events.item]
-    known = np.isfinite(real)
-    if not known.any():
-        return None
-    edges = np.unique(np.quantile(real[known], np.linspace(0, 1, n_buckets + 1)))
-    if len(edges) == 1:
-        edges = np.repeat(edges, 2)
-    synthetic = np.where(np.isfinite(synthetic), synthetic, edges[0])
-    return Marginal(by, edges, real[known], synthetic, events.weight.astype(np.float64))
+def _summed(place: npt.NDArray[Any], weight: Floats, n: int) -> Floats:
+    """Add weights up by place; float64 even where there is nothing to add."""
+    return np.bincount(place, weight, minlength=n).astype(np.float64)
+
+
+def _masses(buckets: Buckets, events: SyntheticEvents) -> Masses:
+    return buckets.masses(events.item, _times(events), events.weight)
+
+
+def _times(events: SyntheticEvents) -> Times | None:
+    time = events.pair.source.time
+    return None if time is None else time[events.source_row]
 
 
 def item_popularity(target: EventLog) -> Floats:
@@ -129,25 +275,6 @@ def item_values(target: EventLog, items: ItemTable | None) -> Floats | None:
     return None
 
 
-def _keep_chance(marginals: list[Marginal], keep_share: float) -> Floats:
-    """Return the chance of each synthetic event to stay, shape (n,)."""
-    shape = tuple(len(m.edges) - 1 for m in marginals)
-    cell = np.ravel_multi_index([m.bucket(m.synthetic) for m in marginals], shape)
-    weight = marginals[0].weight
-    mass = (np.bincount(cell, weight, minlength=int(np.prod(shape))) / (weight.sum() or 1.0)).reshape(shape)
-    real = [m.real_shares() for m in marginals]
-    ratio = np.ones(shape)
-    for _ in range(RAKING_ROUNDS if len(marginals) > 1 else 1):
-        for axis, wanted in enumerate(real):
-            others = tuple(a for a in range(len(shape)) if a != axis)
-            have = (mass * ratio).sum(axis=others)
-            factor = np.divide(wanted, have, out=np.zeros_like(wanted), where=have > 0)
-            ratio *= factor.reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    scale = _scale(ratio.ravel(), mass.ravel(), keep_share)
-    chance: Floats = np.minimum(1.0, scale * ratio).ravel()[cell]
-    return chance
-
-
 def _scale(ratio: Floats, mass: Floats, keep_share: float) -> float:
     """Return the scale c at which cells keep min(1, c · ratio): exact if that keeps enough, else just enough."""
     present = (mass > 0) & (ratio > 0)
@@ -165,16 +292,3 @@ def _scale(ratio: Floats, mass: Floats, keep_share: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if kept(middle) < keep_share else (low, middle)
     return float(high)
-
-
-def _distances(before: Marginal, after: Marginal | None) -> dict[str, Any]:
-    """Return the buckets' shares and both distances, before and after; None where no event is there to compare."""
-    real = before.real_shares()
-    facts: dict[str, Any] = {"by": before.by, "edges": before.edges.tolist(), "real": real.tolist()}
-    for name, one in (("before", before), ("after", after or before)):
-        shares, some = one.synthetic_shares(), one.weight.sum() > 0
-        facts[name] = shares.tolist()
-        facts[f"total_variation_{name}"] = total_variation(real, shares) if some else None
-        distance = wasserstein(one.real, one.synthetic, synthetic_weight=one.weight) if some else None
-        facts[f"wasserstein_{name}"] = distance
-    return facts

@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel
 
 from scalr.config import ColumnSettings, RunSettings, Steps
-from scalr.domain import Pair
 from scalr.errors import ConfigError, OutputError
+from scalr.store import StoredPair
 from scalr.summary import summarise
 
 PATHS = ("source", "target", "items")
@@ -99,7 +99,7 @@ def check_new(file: Path) -> None:
         )
 
 
-def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
+def write_config(file: Path, pair: StoredPair, inputs: Mapping[str, Any]) -> None:
     """Write a configuration for these logs: every setting with its default and meaning.
 
     Args:
@@ -125,14 +125,14 @@ def write_config(file: Path, pair: Pair, inputs: Mapping[str, Any]) -> None:
         ids=inputs["ids"],
         drop_nulls=inputs["drop_nulls"],
     )
-    found = pair.target.columns.roles()
+    found, summary = pair.target.columns.roles(), summarise(pair)
     lines = ["# Settings of `scalr run`. Paths are relative to this file.", "#"]
     lines += [
         f"# {domain['name']}: {domain['users']:,} users, {domain['items']:,} items, {domain['events']:,} events"
-        for domain in summarise(pair).to_json()["domains"]
+        for domain in summary.to_json()["domains"]
     ]
     lines += [
-        f"# {len(pair.overlap_users):,} users are in both.",
+        f"# {summary.overlap_users:,} users are in both.",
         "# Columns found in the target log: " + ", ".join(f"{role} {name}" for role, name in found if name),
         *(f"# Note: {warning}" for warning in pair.warnings),
         "",

@@ -62,8 +62,8 @@ class TimeUnit:
 class EventLog:
     """Events of one domain (or of all source domains together) as codes.
 
-    Rows stand in canonical order: by user code, item code, time, label, value, weight. Arrays are read-only by
-    convention; steps return new logs.
+    Rows stand in canonical order: target events by (user, item, time, label, value, weight), source events by (item,
+    user, time, label, value, weight). Arrays are read-only by convention; steps return new logs.
 
     Attributes:
         name: Name of the domain, "source" or "target" unless the user gave one.
@@ -122,11 +122,20 @@ class EventLog:
         """Return the events with label 1; the log itself where it has no labels."""
         return self if self.label is None else self.take(self.label == 1)
 
-    def keys(self) -> Keys:
-        """Return a stable 64-bit key per event, shape (n,): of user, item, time and the number among equal events."""
+    def keys(self, first: int = 0, last: int | None = None) -> Keys:
+        """Return a stable 64-bit key per event: of user, item, time and the number among equal events.
+
+        Args:
+            first: First event whose key is asked for.
+            last: Its end; all from `first` on if None.
+
+        Returns:
+            Shape (last - first,).
+        """
+        last = len(self) if last is None else last
         time = np.empty(0, np.int64) if self.time is None else self.time
-        positive = np.ones(len(self), np.bool_) if self.label is None else self.label == 1
-        return event_keys(self.user, self.item, time, positive, self.users.keys, self.items.keys)
+        positive = np.empty(0, np.bool_) if self.label is None else self.label == 1
+        return event_keys(self.user, self.item, time, positive, self.users.keys, self.items.keys, first, last)
 
     def digest(self) -> int:
         """Return a number that changes with any event, whatever the order of the rows."""

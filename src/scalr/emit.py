@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scalr.align import item_values
-from scalr.domain import Pair, Vocabulary
+from scalr.domain import Codes, Pair, Vocabulary
 from scalr.errors import ConfigError, SchemaError
-from scalr.receipt import Receipt, Stopwatch
+from scalr.kernels.keep import localise
 from scalr.schema import SYNTHETIC_COLUMNS
-from scalr.synthetic import SyntheticEvents
+from scalr.store import StoredPair
+from scalr.synthetic import Rows, no_rows
 from scalr.times import from_microseconds
 
-CHUNK_ROWS = 1 << 19  # rows built at a time, and per row group
-PART_ROWS = 1 << 24  # rows per part file
-
-TableBuilder = Callable[[SyntheticEvents], pa.Table]
+GROUP_ROWS = 1 << 19  # rows per row group, at most: what a writer holds
+_DICTIONARY_BYTES = 1 << 26  # far above what the texts of a row group take, so that none is written twice
 
 
-def check_columns(pair: Pair) -> None:
+def check_columns(pair: Pair | StoredPair) -> None:
     """Refuse a target log whose columns synthetic events could not have.
 
     Raises:
@@ -71,152 +69,205 @@ def to_type(values: pa.Array, kind: pa.DataType) -> pa.Array:
     return values.cast(kind)
 
 
-def generation_id(pair: Pair, settings_digest: str, seed: int) -> str:
+def generation_id(pair: StoredPair, settings_digest: str, seed: int) -> str:
     """Return 16 hexadecimal digits that name one generation: the same for the same events, settings and seed.
 
     The events enter as sums of hashes, so neither row order nor file format matters.
     """
-    text = f"{settings_digest}/{seed}/{pair.source.digest()}/{pair.target.digest()}"
+    text = f"{settings_digest}/{seed}/{pair.tally.digest}/{pair.target.digest()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def to_table(events: SyntheticEvents, generation: str, layout: str = "target") -> pa.Table:
-    """Return all events as one Arrow table; see `write_events` for the layouts."""
-    return _builder(events.pair, generation, layout)(events)
-
-
-def write_events(
-    events: SyntheticEvents,
-    folder: Path,
-    generation: str,
-    layout: str = "target",
-    progress: Callable[[int], None] | None = None,
-) -> Receipt:
-    """Write `synthetic/part-*.parquet` (and for `compact` the dictionaries) into `folder`.
+class TableBuilder:
+    """Builds Arrow tables from rows of synthetic events. One thread uses it; `fork` gives one to another thread.
 
     Layout `target` has every column of the target log, in its names and types: user, item and time filled, the label
     1, the value that of the item, columns of the item table joined, all others null; then `SYNTHETIC_COLUMNS`. Only a
     weight column of integers becomes one of floats where the source's weights are fractions.
-    Layout `compact` has integer codes, with `dictionaries/*.parquet` to look them up.
+    Layout `compact` has integer codes; `write_dictionaries` says what they stand for.
 
     Args:
-        events: What to write.
-        folder: An existing folder.
+        pair: The logs.
         generation: The id in column `generation_id`.
         layout: "target" or "compact".
-        progress: Called with the number of rows written since the last call.
+        coded: Leave texts as dictionary arrays, which are written faster.
+
+    Attributes:
+        coded: The schema of the tables.
+        schema: The same with texts as texts: what readers shall see.
+
+    Raises:
+        ConfigError: If there is no such layout.
+        SchemaError: If synthetic events could not have the target log's columns.
     """
-    with Stopwatch() as watch:
-        (folder / "synthetic").mkdir()
-        build = _builder(events.pair, generation, layout)
-        writer: pq.ParquetWriter | None = None
-        n_parts = 0
-        for first in range(0, max(len(events), 1), CHUNK_ROWS):
-            table = build(events.take(np.arange(first, min(first + CHUNK_ROWS, len(events)))))
-            if first % PART_ROWS == 0:
-                if writer is not None:
-                    writer.close()
-                file = folder / "synthetic" / f"part-{n_parts:05d}.parquet"
-                writer = pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=1)
-                n_parts += 1
-            assert writer is not None
-            writer.write_table(table)
-            if progress:
-                progress(len(table))
-        if writer is not None:
-            writer.close()
-        if layout == "compact":
-            _write_dictionaries(events.pair, folder / "dictionaries")
-    return watch.receipt("emit", len(events), len(events), layout=layout, parts=n_parts)
 
+    def __init__(self, pair: StoredPair, generation: str, layout: str = "target", *, coded: bool = False) -> None:
+        if layout not in ("target", "compact"):
+            raise ConfigError(f"layout is '{layout}'", expected="'target' or 'compact'", fix="choose one of these")
+        if layout == "target":
+            check_columns(pair)
+        self._given = (pair, generation, layout, coded)
+        self._pair, self._generation, self._layout, self._as_codes = pair, generation, layout, coded
+        self._place: dict[int, Codes] = {}
+        self._zeros, self._true = np.zeros(0, np.int32), pa.array([], pa.bool_())
+        self._values = item_values(pair.target.positives(), pair.items) if layout == "target" else None
+        self.coded = self.schema = pa.schema([])
+        built = self(no_rows(timed=pair.source.time is not None)).schema
+        self.schema = self._typed(built)
+        self.coded = pa.schema([one.with_nullable(self.schema.field(one.name).nullable) for one in built])
 
-def _builder(pair: Pair, generation: str, layout: str) -> TableBuilder:
-    if layout not in ("target", "compact"):
-        raise ConfigError(f"layout is '{layout}'", expected="'target' or 'compact'", fix="choose one of these")
-    return _target_table(pair, generation) if layout == "target" else _compact_table(pair)
+    def fork(self) -> TableBuilder:
+        """Return the same for another thread."""
+        pair, generation, layout, coded = self._given
+        return TableBuilder(pair, generation, layout, coded=coded)
 
+    def __call__(self, rows: Rows) -> pa.Table:
+        """Return rows as a table of `schema`, but for texts that are left as dictionary arrays."""
+        if len(rows) > len(self._zeros):
+            self._zeros, self._true = np.zeros(len(rows), np.int32), pa.array(np.ones(len(rows), np.bool_))
+        columns = self._target_columns(rows) if self._layout == "target" else self._compact_columns(rows)
+        fields = [pa.field(name, column.type) for name, column in columns.items()]
+        return pa.Table.from_arrays(list(columns.values()), schema=self.coded if len(self.coded) else pa.schema(fields))
 
-def _target_table(pair: Pair, generation: str) -> TableBuilder:
-    """Return a function from events to a table in the target's columns."""
-    check_columns(pair)
-    target = pair.target
-    roles = {name: role for role, name in target.columns.roles() if name}
-    schema = target.schema if target.schema is not None else pa.schema([])
-    values = item_values(target.positives(), pair.items)
-    source_domains = pa.array(pair.source.items.domains)
-    source_keys = _source_events(pair)
-    weight = pair.source.weight
-    whole_weights = weight is None or not pa.types.is_integer(_weight_type(pair)) or not np.any(weight % 1)
+    def _typed(self, built: pa.Schema) -> pa.Schema:
+        """Return the schema that readers shall see; null is allowed only in columns that are not filled here."""
+        target, filled = self._pair.target, {name for _, name in self._pair.target.columns.roles() if name}
+        given = {} if target.schema is None or self._layout == "compact" else {f.name: f.type for f in target.schema}
+        always = {"user", "item", "time", "label", "weight"}
+        roles = {name: role for role, name in target.columns.roles() if name}
+        fields = []
+        for one in built:
+            kind = one.type
+            if pa.types.is_dictionary(kind) and self._as_codes:
+                kind = given.get(one.name, kind.value_type)
+            is_ours = one.name not in given or one.name in SYNTHETIC_COLUMNS
+            has_source_time = roles.get(one.name) != "time" or self._pair.source.time is not None
+            never_null = is_ours or (one.name in filled and roles[one.name] in always and has_source_time)
+            fields.append(pa.field(one.name, kind, nullable=not never_null))
+        return pa.schema(fields)
 
-    def column(events: SyntheticEvents, field: pa.Field) -> pa.Array:
-        role, n = roles.get(field.name), len(events)
-        if role == "user":
-            return _ids(target.users, events.user, field.type)
-        if role == "item":
-            return _ids(target.items, events.item, field.type)
-        if role == "time" and target.time_unit is not None and pair.source.time is not None:
-            return to_type(from_microseconds(pair.source.time[events.source_row], target.time_unit), field.type)
-        if role == "label":
-            return to_type(pa.array(np.ones(n, np.int8)), field.type)
-        if role == "weight":
-            return to_type(pa.array(events.weight), field.type if whole_weights else pa.float64())
-        if role == "value" and values is not None:
-            value = np.round(values[events.item], 6)
-            whole = pa.types.is_integer(field.type)
-            return pa.array(np.round(value) if whole else value, mask=~np.isfinite(value)).cast(field.type, safe=False)
-        if role is None and pair.items is not None and field.name in pair.items.target.column_names:
-            return to_type(_chunkless(pair.items.target.column(field.name).take(pa.array(events.item))), field.type)
-        return pa.nulls(n, field.type)
-
-    def table(events: SyntheticEvents) -> pa.Table:
-        n, source_item = len(events), pair.source.item[events.source_row]
+    def _target_columns(self, rows: Rows) -> dict[str, Any]:
+        target, n = self._pair.target, len(rows)
+        roles = {name: role for role, name in target.columns.roles() if name}
         own = {
-            "is_synthetic": pa.array(np.ones(n, np.bool_)),
-            "weight": pa.array(events.weight),
-            "confidence": pa.array(events.confidence),
-            "support": pa.array(events.support),
-            "source_domain": source_domains.take(pa.array(pair.source.items.domain[source_item])),
-            "source_item": pair.source.items.ids.take(pa.array(source_item)),
-            "source_event": pa.array(source_keys[events.source_row]),
-            "draw": pa.array(events.draw),
-            "generation_id": pa.repeat(pa.scalar(generation), n),
+            "is_synthetic": self._true.slice(0, n),
+            "weight": pa.array(rows.weight),
+            "confidence": pa.array(rows.confidence),
+            "support": pa.array(rows.support),
+            "source_domain": self._domains(rows.source_item),
+            "source_item": self._ids(self._pair.source.items, rows.source_item, None),
+            "source_event": _event_numbers(rows),
+            "draw": pa.array(rows.draw),
+            "generation_id": self._constant(self._generation, n),
         }
-        columns: dict[str, Any] = {
-            field.name: column(events, field) for field in schema if field.name not in own or field.name in roles
+        columns = {
+            one.name: self._column(rows, one, roles.get(one.name))
+            for one in (target.schema if target.schema is not None else ())
+            if one.name not in own or one.name in roles
         }
-        columns.update({name: values for name, values in own.items() if name not in columns})
-        return pa.table(columns)
+        return columns | {name: values for name, values in own.items() if name not in columns}
 
-    return table
+    def _column(self, rows: Rows, one: pa.Field, role: str | None) -> pa.Array:
+        """Return a column of the target log."""
+        pair, target = self._pair, self._pair.target
+        if role == "user":
+            return self._ids(target.users, rows.user, one.type)
+        if role == "item":
+            return self._ids(target.items, rows.item, one.type)
+        if role == "time" and target.time_unit is not None and rows.time is not None:
+            return to_type(from_microseconds(rows.time, target.time_unit), one.type)
+        if role == "label":
+            return to_type(pa.array(np.ones(len(rows), np.int8)), one.type)
+        if role == "weight":
+            whole = pair.tally.whole_weights or not pa.types.is_integer(_weight_type(pair))
+            return to_type(pa.array(rows.weight), one.type if whole else pa.float64())
+        if role == "value" and self._values is not None:
+            value = np.round(self._values[rows.item], 6)
+            whole = pa.types.is_integer(one.type)
+            return pa.array(np.round(value) if whole else value, mask=~np.isfinite(value)).cast(one.type, safe=False)
+        if role is None and pair.items is not None and one.name in pair.items.target.column_names:
+            return to_type(_chunkless(pair.items.target.column(one.name).take(pa.array(rows.item))), one.type)
+        return pa.nulls(len(rows), one.type)
+
+    def _compact_columns(self, rows: Rows) -> dict[str, Any]:
+        target = self._pair.target
+        columns: dict[str, Any] = {"user": rows.user, "item": rows.item, "source_item": rows.source_item}
+        if rows.time is not None and target.time_unit is not None:
+            columns["time"] = from_microseconds(rows.time, target.time_unit)
+        columns |= {"weight": rows.weight, "confidence": rows.confidence, "support": rows.support}
+        columns |= {"source_event": _event_numbers(rows), "draw": rows.draw}
+        return {name: pa.array(column) for name, column in columns.items()}
+
+    def _ids(self, words: Vocabulary, codes: Codes, kind: pa.DataType | None) -> pa.Array:
+        """Return ids by their codes, in the user's type if `kind` names it."""
+        if not self._as_codes or pa.types.is_integer(words.ids.type):
+            plain = words.ids.take(pa.array(codes))
+            return plain if kind is None else to_type(plain, kind)
+        place = self._place.setdefault(id(words), np.full(len(words), -1, np.int32))
+        distinct, index = np.empty(len(codes), np.int32), np.empty(len(codes), np.int32)
+        n = localise(codes, place, distinct, index)
+        return pa.DictionaryArray.from_arrays(pa.array(index), words.ids.take(pa.array(distinct[:n])))
+
+    def _domains(self, source_item: Codes) -> pa.Array:
+        items = self._pair.source.items
+        if len(items.domains) == 1:
+            return self._constant(items.domains[0], len(source_item))
+        found = pa.DictionaryArray.from_arrays(items.domain[source_item].astype(np.int32), pa.array(items.domains))
+        return found if self._as_codes else found.cast(pa.string())
+
+    def _constant(self, text: str, n: int) -> pa.Array:
+        if not self._as_codes:
+            return pa.repeat(pa.scalar(text), n)
+        return pa.DictionaryArray.from_arrays(pa.array(self._zeros[:n]), pa.array([text]))
 
 
-def _weight_type(pair: Pair) -> pa.DataType:
+class PartWriter:
+    """Writes one part file in row groups.
+
+    Args:
+        file: Where to write.
+        schema: The types that readers shall see.
+        coded: The schema of the tables that are written, with texts as dictionaries.
+    """
+
+    def __init__(self, file: Path, schema: pa.Schema, coded: pa.Schema) -> None:
+        texts = [one.name for one in coded if pa.types.is_dictionary(one.type)]
+        counts = [name for name in ("support",) if name in coded.names]  # few distinct values
+        self._writer = pq.ParquetWriter(
+            file,
+            coded,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=texts + counts,
+            dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            write_statistics=False,  # ids in the order of hashes: no reader could skip anything by them
+            store_schema=False,
+        )
+        self._schema = schema
+
+    def write(self, table: pa.Table) -> None:
+        """Write a row group."""
+        self._writer.write_table(table, row_group_size=len(table) or None)
+
+    def close(self) -> None:
+        """Finish the file. The stored Arrow schema is the one for readers, which texts then have as texts."""
+        described = base64.b64encode(self._schema.serialize().to_pybytes()).decode()
+        self._writer.add_key_value_metadata({"ARROW:schema": described})
+        self._writer.close()
+
+
+def _event_numbers(rows: Rows) -> pa.Array:
+    """Return the id of every source event: its key without the lowest bit, so that it is not negative anywhere."""
+    return pa.array((rows.key >> np.uint64(1)).view(np.int64))
+
+
+def _weight_type(pair: StoredPair) -> pa.DataType:
     """Return the type of the target's weight column; that of synthetic weights where it has none."""
     name, schema = pair.target.columns.weight, pair.target.schema
     return schema.field(name).type if name and schema is not None and name in schema.names else pa.float32()
 
 
-def _compact_table(pair: Pair) -> TableBuilder:
-    """Return a function from events to a table of codes."""
-    source_keys = _source_events(pair)
-
-    def table(events: SyntheticEvents) -> pa.Table:
-        row = events.source_row
-        columns: dict[str, Any] = {"user": events.user, "item": events.item, "source_item": pair.source.item[row]}
-        if pair.source.time is not None and pair.target.time_unit is not None:
-            columns["time"] = from_microseconds(pair.source.time[row], pair.target.time_unit)
-        columns |= {"weight": events.weight, "confidence": events.confidence, "support": events.support}
-        return pa.table({**columns, "source_event": source_keys[row], "draw": events.draw})
-
-    return table
-
-
-def _source_events(pair: Pair) -> npt.NDArray[np.int64]:
-    """Return the id of every source event: its key without the lowest bit, so that it is not negative anywhere."""
-    return (pair.source.keys() >> np.uint64(1)).astype(np.int64)
-
-
-def _write_dictionaries(pair: Pair, folder: Path) -> None:
+def write_dictionaries(pair: StoredPair, folder: Path) -> None:
     """Write one file per vocabulary: the code is the row's place, and stands beside the id."""
     folder.mkdir()
     for name, words in (
@@ -228,10 +279,6 @@ def _write_dictionaries(pair: Pair, folder: Path) -> None:
         if name == "source_items":
             columns["domain"] = pa.array(words.domains).take(pa.array(words.domain))
         pq.write_table(pa.table(columns), folder / f"{name}.parquet", compression="zstd")
-
-
-def _ids(words: Vocabulary, codes: Any, kind: pa.DataType) -> pa.Array:
-    return to_type(words.ids.take(pa.array(codes)), kind)
 
 
 def _chunkless(column: pa.ChunkedArray) -> pa.Array:

@@ -204,7 +204,7 @@ def source_log_on_disk(
     """Return source logs as one, in files of `folder`: ranges of item keys are sorted one after another."""
     roles = _roles(reads)
     files = {role: folder / role for role in roles if role != "item"}
-    starts = [np.zeros(1, np.int64)]
+    starts, n = [np.zeros(1, np.int64)], 0
     with ExitStack() as stack:
         for read in reads:
             assert isinstance(read.intake, FileIntake)
@@ -228,7 +228,8 @@ def source_log_on_disk(
             time = joined.pop("time", None)
             packing = None if time is None else packing_of(time)
             done = arrange(item, user, last - first, time=time, columns=joined, packing=packing)
-            starts.append(done.start[1:] + starts[-1][-1])
+            starts.append(done.start[1:] + n)
+            n += len(done.member)
             out["user"].write(done.member.tobytes())
             if done.time is not None:
                 out["time"].write(done.time[: len(done.member)].tobytes())

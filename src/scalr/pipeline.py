@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from scalr import emit, output
+from scalr import emit, generation, memory, output
 from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
+from scalr.generation import generation_name
+from scalr.memory import Room
 from scalr.progress import Board, SilentBoard
-from scalr.reading import Source, read_pair
+from scalr.reading import Source, read_logs
 from scalr.receipt import Receipt, Stopwatch
 from scalr.refine import refine
 from scalr.report import contents_of, write_report
 from scalr.sample import sample
 from scalr.schema import Columns
+from scalr.store import StoredPair
 from scalr.study import Study, study
-from scalr.synthetic import SyntheticEvents
+from scalr.synthetic import SyntheticEvents, rows_of
 from scalr.translators import fit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generation:
-    """Synthetic events of whole logs, and how they came about.
+    """Synthetic events of whole logs in memory, and how they came about.
 
     Attributes:
         events: The events as codes.
         generation_id: 16 hexadecimal digits; equal for equal logs, settings and seed.
         receipts: One per stage, from reading on.
         steps: The settings.
+        stored: The logs, with their source packed.
     """
 
     events: SyntheticEvents
     generation_id: str
     receipts: tuple[Receipt, ...]
     steps: Steps
+    stored: StoredPair
 
     @property
     def pair(self) -> Pair:
@@ -47,16 +52,8 @@ class Generation:
         return self.events.pair
 
     def table(self, layout: str = "target") -> pa.Table:
-        """Return the events as an Arrow table; see `scalr.emit.write_events` for the layouts."""
-        return emit.to_table(self.events, self.generation_id, layout)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what a manifest says of the events."""
-        return {
-            "synthetic_events": len(self.events),
-            "item_coverage": round(self.events.item_coverage(), 6),
-            "generation_id": self.generation_id,
-        }
+        """Return the events as an Arrow table; see `scalr.emit.TableBuilder` for the layouts."""
+        return emit.TableBuilder(self.stored, self.generation_id, layout)(rows_of(self.events))
 
 
 def generate(
@@ -69,7 +66,9 @@ def generate(
     threads: int | None = None,
     board: Board | None = None,
 ) -> Generation:
-    """Turn source events into synthetic target events: read, fit, sample, refine.
+    """Turn source events into synthetic target events in memory: read, fit, sample, refine.
+
+    For events that do not fit in memory there is `write_generation`, which `scalr generate` uses.
 
     Args:
         source: File, glob, folder or frame (pandas, Polars, PyArrow, DuckDB); or several, by domain name.
@@ -91,46 +90,74 @@ def generate(
         ['user', 'item', 'time', 'value', 'is_synthetic']
     """
     board = board or SilentBoard()
-    board.stage("reading logs")
     with Stopwatch() as watch:
-        pair = read_pair(source, target, items=items, columns=columns or Columns())
-    rows = len(pair.source) + len(pair.target)
-    return generate_from(pair, steps or Steps(), watch.receipt("read", rows, rows), threads=threads, board=board)
+        stored = read_logs(source, target, items=items, columns=columns or Columns(), board=board)
+    rows = len(stored.source) + len(stored.target)
+    return generate_from(stored, steps or Steps(), watch.receipt("read", rows, rows), threads=threads, board=board)
 
 
 def generate_from(
-    pair: Pair, steps: Steps, reading: Receipt, *, threads: int | None = None, board: Board | None = None
+    stored: StoredPair, steps: Steps, reading: Receipt, *, threads: int | None = None, board: Board | None = None
 ) -> Generation:
-    """Fit, sample and refine on whole logs that were read already."""
+    """Fit, sample and refine in memory, on whole logs that were read already."""
     board = board or SilentBoard()
+    pair = stored.load()
     board.stage("fitting the translation")
     translation = fit(pair, settings=steps.translate)
     drawn = board.stage("drawing synthetic events", len(pair.source.positives()))
     events = sample(translation, steps.sample, seed=steps.seed, threads=threads, progress=drawn)
     board.stage("refining")
     events = refine(events, steps.refine)
-    settings = steps.model_copy(update={"seed": 0}).model_dump_json(include={"translate", "sample", "refine"})
-    name = emit.generation_id(pair, settings, steps.seed)
-    return Generation(events, name, (reading, *events.receipts), steps)
+    return Generation(events, generation_name(stored, steps), (reading, *events.receipts), steps, stored)
+
+
+Read = Callable[[Room, Board], tuple[StoredPair, Receipt]]
+"""Reads logs into the room it is given."""
 
 
 def write_generation(
-    generation: Generation, out: Path, *, layout: str = "target", inputs: Mapping[str, Any], board: Board | None = None
-) -> dict[str, Any]:
-    """Write `synthetic/`, `report.html` and `manifest.json` into a new folder, and return the manifest.
+    read: Read,
+    steps: Steps,
+    out: Path,
+    *,
+    layout: str = "target",
+    inputs: Mapping[str, Any],
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    board: Board | None = None,
+) -> tuple[dict[str, Any], StoredPair]:
+    """Write `synthetic/`, `report.html` and `manifest.json` into a new folder, in bounded memory.
+
+    Args:
+        read: Reads the logs.
+        steps: Settings; of these `seed`, `translate`, `sample` and `refine` are used.
+        out: The folder.
+        layout: "target" or "compact"; see `scalr.emit.TableBuilder`.
+        inputs: Settings of reading, for the manifest.
+        threads: Parts to work on at a time; all cores if None. The files do not depend on it.
+        memory_limit: Bytes to stay within; most of what is free if None. The files do not depend on it.
+        board: Where progress is shown.
+
+    Returns:
+        The manifest, and the logs.
 
     Raises:
+        InputError: If a log cannot be used, or does not leave enough of the memory limit.
         OutputError: If `out` cannot become the output.
     """
     board = board or SilentBoard()
-    with output.finished_folder(out) as folder:
-        written = board.stage("writing synthetic events", len(generation.events))
-        emitted = emit.write_events(generation.events, folder, generation.generation_id, layout, written)
+    with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
+        stored, reading = read(room, board)
+        if layout == "target":
+            emit.check_columns(stored)
+        written = _write_events(stored, steps, folder, layout, room, board)
+        facts = _facts("generate", steps, stored, inputs) | _event_facts(written, stored)
+        room.clear()
         board.stage("writing the report")
-        facts = _facts("generate", generation.steps, generation.pair, inputs) | generation.facts()
-        shown = contents_of(generation.events, receipts=generation.receipts, settings=facts["settings"])
+        receipts = (reading, *written.receipts)
+        shown = contents_of(written.facts, pair=stored, receipts=receipts, settings=facts["settings"])
         write_report(folder / "report.html", shown)
-        return output.write_manifest(folder, (*generation.receipts, emitted), facts)
+        return output.write_manifest(folder, receipts, facts), stored
 
 
 def write_study(
@@ -169,6 +196,7 @@ def run(
     out: Path,
     *,
     threads: int | None = None,
+    memory_limit: int | None = None,
     notes: tuple[str, ...] = (),
     board: Board | None = None,
     title: str | None = None,
@@ -184,42 +212,55 @@ def run(
         InputError: If a log, a setting or the folder cannot be used.
     """
     board = board or SilentBoard()
-    output.check_free(out)
-    with output.finished_folder(out) as folder:
-        board.stage("reading logs")
+    with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
         with Stopwatch() as watch:
-            pair = read_settings(settings)
+            stored = read_settings(settings, room, board)
         if settings.layout == "target":
-            emit.check_columns(pair)
-        rows = len(pair.source) + len(pair.target)
-        done, receipts = _timed_study(pair, settings, threads, board)
-        generation = generate_from(pair, settings, watch.receipt("read", rows, rows), threads=threads, board=board)
-        written = board.stage("writing synthetic events", len(generation.events))
-        emitted = emit.write_events(generation.events, folder, generation.generation_id, settings.layout, written)
+            emit.check_columns(stored)
+        rows = len(stored.source) + len(stored.target)
+        reading = watch.receipt("read", rows, rows)
+        done, receipts = _timed_study(stored.load(), settings, threads, board)
+        written = _write_events(stored, settings, folder, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
-        facts = _facts("run", settings, pair, {}) | generation.facts()
+        facts = _facts("run", settings, stored, {}) | _event_facts(written, stored)
+        room.clear()
         board.stage("writing the report")
         shown = contents_of(
             done,
-            whole=generation.events,
-            receipts=generation.receipts,
+            whole=written.facts,
+            receipts=(reading, *written.receipts),
             settings=facts["settings"],
             title=title,
             notes=notes,
         )
         write_report(folder / "report.html", shown)
-        manifest = output.write_manifest(folder, (*generation.receipts, emitted, *receipts[-1:]), facts)
+        manifest = output.write_manifest(folder, (reading, *written.receipts, *receipts[-1:]), facts)
     return {**manifest, "evaluation": content}
 
 
-def read_settings(settings: RunSettings) -> Pair:
+def _write_events(
+    stored: StoredPair, steps: Steps, folder: Path, layout: str, room: Room, board: Board
+) -> generation.Written:
+    threads = memory.threads_within(room, len(stored.target.users))
+    return generation.write_events(stored, steps, folder, layout=layout, threads=threads, board=board)
+
+
+def _event_facts(written: generation.Written, stored: StoredPair) -> dict[str, Any]:
+    return {
+        "synthetic_events": len(written.facts),
+        "item_coverage": round(written.facts.item_coverage(stored.target), 6),
+        "generation_id": written.generation_id,
+    }
+
+
+def read_settings(settings: RunSettings, room: Room | None = None, board: Board | None = None) -> StoredPair:
     """Read the logs that a configuration names."""
 
     def columns(chosen: ColumnSettings | None) -> Columns | None:
         return None if chosen is None else Columns(**chosen.model_dump())
 
-    return read_pair(
+    return read_logs(
         settings.source,
         settings.target,
         items=settings.items,
@@ -229,6 +270,8 @@ def read_settings(settings: RunSettings) -> Pair:
         time_unit=settings.time_unit,
         ids=settings.ids,
         drop_nulls=settings.drop_nulls,
+        room=room,
+        board=board,
     )
 
 
@@ -249,7 +292,7 @@ def _study_facts(done: Study) -> dict[str, Any]:
     return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6)}
 
 
-def _facts(command: str, steps: Steps, pair: Pair, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(command: str, steps: Steps, pair: Pair | StoredPair, inputs: Mapping[str, Any]) -> dict[str, Any]:
     settings = {**steps.model_dump(mode="json"), **inputs}
     return {
         "command": command,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from scalr.engines.local import Tabular, count_rows, open_table
 from scalr.errors import SchemaError, nearest_name
 from scalr.intake import FileIntake, MemoryIntake, Read, source_log, source_log_on_disk, target_log
 from scalr.items import read_items
+from scalr.memory import Room
+from scalr.progress import Board, SilentBoard
 from scalr.scan import ScannedLog, scan
 from scalr.schema import Columns
 from scalr.store import StoredPair
@@ -26,29 +28,7 @@ Source = str | Path | Any
 """A path, glob or folder (Parquet, CSV, JSON lines), or a frame (pandas, Polars, PyArrow, DuckDB relation)."""
 
 _BYTES_PER_EVENT = 32  # that reading and ordering take at their peak, where a log has user, item and time only
-_BESIDE = 350 << 20  # bytes for the program, the ids, the target log and buffers
 _BYTES_PER_TEXT_EVENT = 16  # a row of CSV or JSON takes at least so much of its file
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What reading may use.
-
-    Attributes:
-        folder: A folder for events that do not fit in memory; None to hold them whatever it takes.
-        memory_limit: Bytes that the process may take.
-        threads: Threads to sort with.
-    """
-
-    folder: Path | None = None
-    memory_limit: int | None = None
-    threads: int = 1
-
-    def holds(self, tables: list[Tabular]) -> bool:
-        """Say whether the events of source logs fit in memory beside everything else."""
-        if self.folder is None or self.memory_limit is None:
-            return True
-        return sum(_rows_of(table) for table in tables) * _BYTES_PER_EVENT < self.memory_limit - _BESIDE
 
 
 def read_pair(
@@ -111,14 +91,14 @@ def read_logs(
     ids: Literal["auto", "string"] = "auto",
     drop_nulls: bool = False,
     room: Room | None = None,
-    progress: Callable[[int], None] | None = None,
+    board: Board | None = None,
 ) -> StoredPair:
     """Read logs like `read_pair`, but leave the source packed, in memory or in files of `room.folder`.
 
     Args:
         source: See `read_pair`, as for all that is not named here.
         room: Memory, threads, and a place for what does not fit; all in memory if None.
-        progress: Called with the number of rows read since the last call.
+        board: Where progress is shown.
     """
     sources = dict(sorted(source.items())) if isinstance(source, Mapping) else {"source": source}
     if not sources or "target" in sources or not all(sources):
@@ -145,7 +125,10 @@ def read_logs(
     as_text = ids == "string"
     tables = {name: open_table(given, name) for name, given in sources.items()}
     goal_table = open_table(target, "target")
-    in_memory = room.holds(list(tables.values()))
+    counted = [count_rows(table) for table in (*tables.values(), goal_table)]
+    total = None if None in counted else sum(n for n in counted if n is not None)
+    progress = (board or SilentBoard()).stage("reading logs", total, "rows")
+    in_memory = room.holds(_BYTES_PER_EVENT * sum(_rows_of(table) for table in tables.values()))
 
     def read(table: Tabular, name: str, role: str, special: Columns | None) -> ScannedLog:
         found = find_columns(table, general, special or Columns(), is_target=role == "target")

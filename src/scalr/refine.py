@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from scalr import rng
 from scalr.align import align
 from scalr.config import RefineSettings
+from scalr.domain import Codes, Keys
 from scalr.kernels.lookup import stand_in_log
 from scalr.receipt import Stopwatch
 from scalr.synthetic import SyntheticEvents
@@ -88,16 +88,28 @@ def collapse_duplicates(events: SyntheticEvents, policy: str) -> SyntheticEvents
 
 
 def _best_of_each(events: SyntheticEvents, *, merge: bool) -> SyntheticEvents:
-    interaction = _interactions(events)
-    order = np.lexsort((np.arange(len(events)), -events.confidence, interaction))
+    best, weight = best_of_each(events.user, events.item, events.confidence, events.weight)
+    left = events.take(best)
+    return replace(left, weight=weight) if merge else left
+
+
+def best_of_each(
+    user: Codes, item: Codes, confidence: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]
+) -> tuple[Int64, npt.NDArray[np.float32]]:
+    """Find the most confident event of each (user, item), the first of several; arguments have shape (n,).
+
+    Returns:
+        Rows, ascending, and the summed weight of the (user, item) of each.
+    """
+    interaction = (user.astype(np.int64) << 32) | item
+    order = np.lexsort((np.arange(len(user)), -confidence, interaction))
     starts = np.flatnonzero(np.diff(interaction[order], prepend=-1))
     best = order[starts]
     by_row = np.argsort(best)
-    left = events.take(best[by_row])
-    if merge and len(left):
-        weight = np.add.reduceat(events.weight[order].astype(np.float64), starts)[by_row]
-        left = replace(left, weight=weight.astype(np.float32))
-    return left
+    if not len(best):
+        return best, np.zeros(0, np.float32)
+    summed = np.add.reduceat(weight[order].astype(np.float64), starts)
+    return best[by_row], summed[by_row].astype(np.float32)
 
 
 def cap(events: SyntheticEvents, per_user: int | None, per_item: int | None) -> SyntheticEvents:
@@ -106,20 +118,16 @@ def cap(events: SyntheticEvents, per_user: int | None, per_item: int | None) -> 
         left = events
         for limit, name in ((per_user, "user"), (per_item, "item")):
             if limit is not None:
-                left = left.take(_most_confident(left, getattr(left, name), limit))
+                group = getattr(left, name)
+                left = left.take(most_confident(group, left.confidence, left.keys(), limit, left.seed))
     return left.with_receipt(watch.receipt("cap", len(events), len(left)))
 
 
-def _most_confident(events: SyntheticEvents, group: npt.NDArray[Any], limit: int) -> Mask:
-    tie = rng.keyed_units(events.seed, rng.Purpose.CAP, events.keys())
-    order = np.lexsort((tie, -events.confidence, group))
+def most_confident(group: Codes, confidence: npt.NDArray[np.float32], keys: Keys, limit: int, seed: int) -> Mask:
+    """Say for each event, shape (n,), whether it is among the `limit` most confident of its group."""
+    tie = rng.keyed_units(seed, rng.Purpose.CAP, keys)
+    order = np.lexsort((tie, -confidence, group))
     ranked = group[order]
     keep = np.empty(len(order), np.bool_)
     keep[order] = np.arange(len(order)) - np.searchsorted(ranked, ranked) < limit
     return keep
-
-
-def _interactions(events: SyntheticEvents) -> Int64:
-    """Return one number per event that is equal for equal (user, item)."""
-    both: Int64 = events.user.astype(np.int64) * len(events.pair.target.items) + events.item
-    return both

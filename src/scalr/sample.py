@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from scalr.config import SampleSettings
+from scalr.domain import Codes, Pair
 from scalr.errors import ConfigError
 from scalr.receipt import Stopwatch
 from scalr.synthetic import SyntheticEvents
-from scalr.translators.protocol import Translation
+from scalr.translators.protocol import NO_ITEM, Drawing, Translation
 
 Number = TypeVar("Number", bound=np.generic)
 
 CHUNK_ROWS = 1 << 20  # draws held at a time by a thread; about 12 MB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chunk:
+    """Draws for a range of source events, those without an item left out; shape (n,) but for the first."""
+
+    events: int
+    item: Codes
+    event: npt.NDArray[np.int64]
+    draw: npt.NDArray[np.int32]
+    confidence: npt.NDArray[np.float32]
+    support: npt.NDArray[np.int32]
 
 
 def sample(
@@ -34,7 +50,7 @@ def sample(
     The same seed and settings give the same events for any `threads`, `chunk_rows`, row order and file format.
 
     Args:
-        translation: What to draw from.
+        translation: What to draw from, fitted on a pair in memory.
         settings: Draws per event, strategy, temperature, minimum support; defaults if None.
         seed: Any integer.
         threads: Threads to draw with; as many as there are cores if None.
@@ -47,18 +63,21 @@ def sample(
     settings = settings or SampleSettings()
     if threads is not None and threads < 1:
         raise ConfigError(f"threads is {threads}", expected="at least 1, or None for all cores", fix="leave it out")
+    pair = translation.pair
+    assert isinstance(pair, Pair), "events in memory need logs in memory"
     chunks = []
     with Stopwatch() as watch:
-        for chunk in translation.draw(
-            settings, seed=seed, threads=threads or os.cpu_count() or 1, chunk_rows=chunk_rows
-        ):
+        most = max(1, min(chunk_rows // settings.draws_per_event, len(pair.source)))
+        drawing = translation.drawing(pair.source, settings, seed=seed, most=most)
+        for chunk in _chunks(drawing, settings.draws_per_event, most, threads or os.cpu_count() or 1):
             chunks.append(chunk)
             if progress:
                 progress(chunk.events)
-        source = translation.pair.source
-        row = _joined([chunk.source_row for chunk in chunks], np.int64)
+        source = pair.source
+        event = _joined([chunk.event for chunk in chunks], np.int64)
+        row = event if source.label is None else np.flatnonzero(source.label == 1)[event]
         events = SyntheticEvents(
-            pair=translation.pair,
+            pair=pair,
             user=source.user[row],
             item=_joined([chunk.item for chunk in chunks], np.int32),
             source_row=row,
@@ -72,6 +91,38 @@ def sample(
     n_events = sum(chunk.events for chunk in chunks)
     drawn = watch.receipt("sample", n_events, len(events), item_coverage=round(events.item_coverage(), 6))
     return events.with_receipt(translation.receipt).with_receipt(drawn)
+
+
+def _chunks(drawing: Drawing, draws: int, most: int, threads: int) -> Iterator[_Chunk]:
+    """Draw for all events in their order, `most` of them at a time."""
+    n = len(drawing.events)
+    free = deque([drawing, *(drawing.fork() for _ in range(min(threads, -(-n // most)) - 1))])
+
+    def drawn(first: int) -> _Chunk:
+        own = free.popleft()  # a thread is never without one: there are as many as threads
+        try:
+            last = min(first + most, n)
+            done = own.draw(first, last)
+            found = np.flatnonzero(done.item != NO_ITEM)
+            return _Chunk(
+                events=last - first,
+                item=done.item[found],
+                event=first + found // draws,
+                draw=(found % draws).astype(np.int32),
+                confidence=done.confidence[found],
+                support=done.support[found],
+            )
+        finally:
+            free.append(own)
+
+    with ThreadPoolExecutor(len(free)) as pool:
+        waiting: deque[Future[_Chunk]] = deque()
+        for first in range(0, n, most):
+            waiting.append(pool.submit(drawn, first))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _joined(arrays: list[npt.NDArray[Number]], kind: type[Number]) -> npt.NDArray[Number]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from scalr.domain import Codes, EventLog, Keys, Pair
+from scalr.domain import Codes, EventLog, Keys, Pair, Times
 from scalr.kernels.hashing import combine_keys
 from scalr.receipt import Receipt
 
@@ -72,6 +73,71 @@ class SyntheticEvents:
         """Return the share of the target items (with a positive event) that the events reach, in [0, 1]."""
         reached = np.bincount(self.item, minlength=len(self.pair.target.items)) > 0
         return int(reached.sum()) / max(len(catalogue_of(self.pair.target)), 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Synthetic events with what their source events bring along: all that writing needs; shape (n,) each.
+
+    Attributes:
+        user: Codes of users.
+        item: Codes of target items.
+        source_item: Codes of source items.
+        time: Times of the source events; None without time.
+        key: Keys of the source events.
+        draw: Number of the draw for its source event, from 0.
+        confidence: As in `SyntheticEvents`, like the next two.
+        support: Distinct other users behind (source item, item).
+        weight: At least 0.
+    """
+
+    user: Codes
+    item: Codes
+    source_item: Codes
+    time: Times | None
+    key: Keys
+    draw: npt.NDArray[np.int32]
+    confidence: npt.NDArray[np.float32]
+    support: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+def no_rows(*, timed: bool) -> Rows:
+    """Return no rows, with times or without."""
+    codes, floats = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    time = np.zeros(0, np.int64) if timed else None
+    return Rows(codes, codes, codes, time, np.zeros(0, np.uint64), codes, floats, codes, floats)
+
+
+def taken(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:
+    """Return the rows at `places`."""
+    names = [one.name for one in fields(Rows) if getattr(rows, one.name) is not None]
+    return replace(rows, **{name: getattr(rows, name)[places] for name in names})
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Return rows one after another."""
+    names = [one.name for one in fields(Rows) if getattr(parts[0], one.name) is not None]
+    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def rows_of(events: SyntheticEvents) -> Rows:
+    """Return events as rows."""
+    source, row = events.pair.source, events.source_row
+    return Rows(
+        user=events.user,
+        item=events.item,
+        source_item=source.item[row],
+        time=None if source.time is None else source.time[row],
+        key=source.keys()[row],
+        draw=events.draw,
+        confidence=events.confidence,
+        support=events.support,
+        weight=events.weight,
+    )
 
 
 def catalogue_of(target: EventLog) -> Codes:

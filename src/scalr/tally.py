@@ -46,6 +46,7 @@ class SourceTally:
         positives_of_user: Shape (n_users,), those with label 1.
         interactions_of_user: Shape (n_users,), distinct items among those.
         domains: One count per source domain.
+        whole_weights: Whether all weights are whole numbers (1 where the log has none).
         digest: A number that changes with any event, whatever the order of the rows; see `EventLog.digest`.
     """
 
@@ -53,6 +54,7 @@ class SourceTally:
     positives_of_user: Int64
     interactions_of_user: Int64
     domains: tuple[DomainCount, ...]
+    whole_weights: bool
     digest: int
 
     @property
@@ -73,17 +75,19 @@ def tally_of(parts: Iterable[EventLog], users: Vocabulary, items: Vocabulary) ->
     n_users, n_domains = len(users), len(items.domains)
     events, positives, interactions = (np.zeros(n_users, np.int64) for _ in range(3))
     counters = [_Counter(n_users) for _ in range(n_domains)]
-    digest = 0
+    digest, whole_weights = 0, True
     for part in parts:
         real = part.positives()
         new = real.starts_interaction()
         for total, user in ((events, part.user), (positives, real.user), (interactions, real.user[new])):
             total += np.bincount(user, minlength=n_users)
+        whole_weights = whole_weights and (part.weight is None or not np.any(part.weight % 1))
         digest = (digest + part.digest()) & _MASK
         domain = items.domain[part.item] if n_domains > 1 else None
         for place, counter in enumerate(counters):
             counter.add(part if domain is None else part.take(domain == place))
-    return SourceTally(events, positives, interactions, tuple(counter.count() for counter in counters), digest)
+    counts = tuple(counter.count() for counter in counters)
+    return SourceTally(events, positives, interactions, counts, whole_weights, digest)
 
 
 class _Counter:

@@ -9,6 +9,7 @@ from scalr.errors import SchemaError
 from scalr.reading import read_pair
 from scalr.sample import sample
 from scalr.synthetic import SyntheticEvents
+from scalr.translators import history
 from scalr.translators.cooccurrence import fit_cooccurrence
 
 ALPHA = 1e-4  # false-alarm rate of every goodness-of-fit test here; seeds are fixed, so a pass stays a pass
@@ -113,10 +114,22 @@ def test_history_cap_keeps_the_latest_items_of_each_user_in_both_domains():
         wanted = sorted(sorted(last, key=lambda i: (-last[i], i))[:cap])
         start, end = translation.target.start[u], translation.target.start[u + 1]
         assert translation.target.item[start:end].tolist() == wanted
-    source = translation.source
-    item = pair.source.item[source.row]
+    source = pair.source
+    testifies = translation.cutoff.admits(source)
     for u in range(len(target.users)):
-        assert len(np.unique(item[(source.user == u) & source.testifies])) <= cap
+        mine = source.user == u
+        last = {i: source.time[mine & (source.item == i)].max() for i in np.unique(source.item[mine])}
+        wanted = sorted(sorted(last, key=lambda i: (-last[i], i))[:cap])
+        assert np.unique(source.item[mine & testifies]).tolist() == wanted
+
+
+@pytest.mark.parametrize("held", [1, 40, 10**6])
+def test_capped_users_may_be_looked_at_in_groups(held, monkeypatch):
+    whole = fit_cooccurrence(small_pair(), TranslateSettings(history_cap=3)).cutoff
+    monkeypatch.setattr(history, "HELD_INTERACTIONS", held)
+    grouped = fit_cooccurrence(small_pair(), TranslateSettings(history_cap=3)).cutoff
+    np.testing.assert_array_equal(whole.time, grouped.time)
+    np.testing.assert_array_equal(whole.item, grouped.item)
 
 
 def test_a_cap_above_every_history_changes_nothing():

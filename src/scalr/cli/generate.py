@@ -45,26 +45,27 @@ def command(
         typer.Option("--layout", help="Write the target log's columns, or integer codes.", rich_help_panel=o.OUTPUT),
     ] = "target",
     threads: o.ThreadsOption = None,
+    memory_limit: o.MemoryLimitOption = None,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
     """Draw synthetic target events for all source events, refine them, and write them as Parquet."""
-    from scalr import emit, output, pipeline
+    from scalr import output, pipeline
     from scalr.cli.summaries import pair_table, reach, stages_table
     from scalr.summary import summarise
 
     output.check_free(out)
+    limit = o.memory_limit(memory_limit)
     columns = Columns(user, item, time, label, value, weight)
     logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
     steps = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, duplicates, align
     ).steps()
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        pair, receipt = logs.read(terminal)
-        if layout == "target":
-            emit.check_columns(pair)
-        generation = pipeline.generate_from(pair, steps, receipt, threads=threads, board=terminal)
-        manifest = pipeline.write_generation(generation, out, layout=layout, inputs=logs.settings(), board=terminal)
+        manifest, pair = pipeline.write_generation(
+            lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),
+            threads=threads, memory_limit=limit, board=terminal,
+        )  # fmt: skip
         if not manifest["synthetic_events"]:
             terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")
     terminal.result(manifest)

@@ -13,7 +13,8 @@ from scalr.schema import Columns
 
 if TYPE_CHECKING:
     from scalr.config import Steps
-    from scalr.domain import Pair
+    from scalr.memory import Room
+    from scalr.store import StoredPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +76,13 @@ class LogOptions:
     ids: o.IdKind
     drop_nulls: bool
 
-    def read(self, terminal: Terminal) -> tuple[Pair, Receipt]:
+    def read(self, terminal: Terminal, room: Room | None = None) -> tuple[StoredPair, Receipt]:
         """Read the logs, show what is weak in them, and return them with the receipt of reading."""
-        from scalr.reading import read_pair
+        from scalr.reading import read_logs
 
-        named = o.sources(self.source)
-        terminal.stage("reading logs")
         with Stopwatch() as watch:
-            pair = read_pair(
-                named,
+            pair = read_logs(
+                o.sources(self.source),
                 self.target,
                 items=self.items,
                 columns=self.columns,
@@ -92,6 +91,8 @@ class LogOptions:
                 time_unit=self.time_unit,
                 ids=self.ids,
                 drop_nulls=self.drop_nulls,
+                room=room,
+                board=terminal,
             )
         for warning in pair.warnings:
             terminal.note(f"! {warning}")

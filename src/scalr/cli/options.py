@@ -161,6 +161,16 @@ ThreadsOption = Annotated[
         "--threads", metavar="N", min=1, help="All cores without; never changes a result.", rich_help_panel=OUTPUT
     ),
 ]
+MemoryLimitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="SIZE",
+        help="Such as 8GB; events beyond it wait in files beside --out. Three quarters of what is free without; never "
+        "changes a result.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 OutOption = Annotated[
     Path,
     typer.Option(
@@ -175,6 +185,17 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors o
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.", rich_help_panel=OUTPUT)
 ]
+
+
+def memory_limit(text: str | None) -> int | None:
+    """Return a memory limit in bytes; None where none is given.
+
+    Raises:
+        ConfigError: If it is no size, or too small.
+    """
+    from scalr.memory import parse_bytes
+
+    return None if text is None else parse_bytes(text)
 
 
 def sources(values: list[str]) -> dict[str, str] | str:

@@ -22,6 +22,7 @@ def command(
         typer.Option("--set", metavar="a.b=c", help="Change one setting; may be repeated.", rich_help_panel=o.STEPS),
     ] = None,
     threads: o.ThreadsOption = None,
+    memory_limit: o.MemoryLimitOption = None,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -31,9 +32,9 @@ def command(
     from scalr.configfile import read_config
 
     output.check_free(out)
-    settings = read_config(config, set_ or [])
+    settings, limit = read_config(config, set_ or []), o.memory_limit(memory_limit)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        manifest = pipeline.run(settings, out, threads=threads, board=terminal)
+        manifest = pipeline.run(settings, out, threads=threads, memory_limit=limit, board=terminal)
         for warning in manifest["warnings"]:
             terminal.note(f"! {warning}")
     terminal.result({key: value for key, value in manifest.items() if key != "evaluation"})

@@ -107,10 +107,11 @@ def command(
         study={"seeds": seeds} | ({} if arms is None else {"arms": [arm.strip() for arm in arms.split(",")]}),
     )
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        pair, receipt = logs.read(terminal)
+        stored, receipt = logs.read(terminal)
+        pair = stored.load()
         content = pipeline.write_study(
             pair, steps, out, inputs=logs.settings(), reading=receipt, threads=threads, board=terminal
         )
     terminal.result(content)
-    terminal.show(pair_table(summarise(pair).to_json()))
+    terminal.show(pair_table(summarise(stored).to_json()))
     show_evidence(terminal, content, out)

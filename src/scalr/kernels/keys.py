@@ -19,6 +19,8 @@ def event_keys(
     positive: npt.NDArray[np.bool_],
     user_keys: Keys,
     item_keys: Keys,
+    first: int,
+    last: int,
 ) -> Keys:
     """Hash each event's user key, item key, time and number among positives, or others, equal in all three.
 
@@ -28,22 +30,29 @@ def event_keys(
         user: Shape (n,), codes; events with equal (user, item, time) stand together.
         item: Shape (n,), codes.
         time: Shape (n,), or (0,) where events have no time.
-        positive: Shape (n,); equal events with the same value stand together.
+        positive: Shape (n,); equal events with the same value stand together. (0,) where all are positive.
         user_keys: Keys by user code.
         item_keys: Keys by item code.
+        first: First event whose key is asked for.
+        last: Its end.
 
     Returns:
-        Shape (n,).
+        Shape (last - first,).
     """
-    n = user.shape[0]
-    timed = time.shape[0] == n
-    keys = np.empty(n, np.uint64)
+    timed, labelled = time.shape[0] > 0, positive.shape[0] > 0
+    keys = np.empty(last - first, np.uint64)
+    begin = first  # earlier events that are equal count too
+    while begin > 0 and user[begin] == user[begin - 1] and item[begin] == item[begin - 1]:
+        begin -= 1
     repeat = 0
-    for x in range(n):
-        same = x > 0 and user[x] == user[x - 1] and item[x] == item[x - 1] and positive[x] == positive[x - 1]
+    for x in range(begin, last):
+        same = x > begin and user[x] == user[x - 1] and item[x] == item[x - 1]
+        same = same and (not labelled or positive[x] == positive[x - 1])
         repeat = repeat + 1 if same and (not timed or time[x] == time[x - 1]) else 0
+        if x < first:
+            continue
         key = combine(user_keys[user[x]], item_keys[item[x]])
         if timed:
             key = combine(key, U64(time[x]))
-        keys[x] = combine(key, U64(repeat)) if positive[x] else ~combine(key, U64(repeat))
+        keys[x - first] = combine(key, U64(repeat)) if not labelled or positive[x] else ~combine(key, U64(repeat))
     return keys

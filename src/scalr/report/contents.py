@@ -10,16 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from scalr.domain import EventLog, Pair
+from scalr.facts import EventFacts, facts_of, item_shares
 from scalr.output import environment
 from scalr.receipt import Receipt
-from scalr.refine import confidence_lower_bound
 from scalr.report.page import ReportData, write_page
+from scalr.store import StoredPair
 from scalr.study import Study
 from scalr.summary import summarise
 from scalr.synthetic import SyntheticEvents, catalogue_of
 
 N_EXAMPLES = 12
-EXAMPLE_SUPPORT = 5  # least users behind an example, so that a page shows no single person's pair
 CURVE_POINTS = 50
 
 
@@ -37,9 +38,10 @@ def write_report(path: str | Path, shown: ReportData | Study | SyntheticEvents) 
 
 
 def contents_of(
-    shown: Study | SyntheticEvents,
+    shown: Study | SyntheticEvents | EventFacts,
     *,
-    whole: SyntheticEvents | None = None,
+    pair: Pair | StoredPair | None = None,
+    whole: EventFacts | None = None,
     receipts: Sequence[Receipt] = (),
     settings: Mapping[str, Any] | None = None,
     title: str | None = None,
@@ -48,87 +50,72 @@ def contents_of(
     """Return what a report of a study, or of synthetic events alone, shows.
 
     Args:
-        shown: The study or the events.
-        whole: Synthetic events of the whole logs, where a run made them beside its study; else the study's first seed
-            stands for them.
+        shown: The study, the events, or facts of events.
+        pair: The logs, where `shown` is facts of events.
+        whole: Facts of the synthetic events of the whole logs, where a run made them beside its study; else the
+            study's first seed stands for them.
         receipts: Stages to show; those of the synthetic events if there are none.
         settings: Settings to show.
         title: What the run is about.
         notes: Sentences to read before any number.
     """
     if isinstance(shown, Study):
-        pair, events = shown.pair, whole or shown.synthetic["scalr"]
-        covered = {{"scalr": "sample"}.get(name, name): one for name, one in shown.synthetic.items()}
+        pair = shown.pair
+        covered = {{"scalr": "sample"}.get(name, name): facts_of(one) for name, one in shown.synthetic.items()}
+        facts, receipts = whole or covered["sample"], receipts or shown.synthetic["scalr"].receipts
         settings = settings or shown.steps.model_dump(mode="json")
     else:
-        pair, events, covered = shown.pair, shown, {"sample": shown}
-    stages = {receipt.stage: receipt.to_json() for receipt in receipts or events.receipts}
+        if isinstance(shown, SyntheticEvents):
+            pair, receipts, shown = shown.pair, receipts or shown.receipts, facts_of(shown)
+        facts, covered = shown, {"sample": shown}
+    assert pair is not None, "facts of events need the logs"
+    stages = {receipt.stage: receipt.to_json() for receipt in receipts}
     return ReportData(
         title=title or f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
-        subtitle=f"Seed {events.seed}",
+        subtitle=f"Seed {facts.seed}",
         notes=notes,
         warnings=pair.warnings,
         pair=summarise(pair).to_json(),
         stages={name: {k: v for k, v in stage.items() if k != "marginals"} for name, stage in stages.items()},
-        coverage={name: one.item_coverage() for name, one in covered.items()},
-        curves={name: cumulative_shares(one) for name, one in covered.items()},
+        coverage={name: one.item_coverage(pair.target) for name, one in covered.items()},
+        curves={name: cumulative_shares(one, pair.target) for name, one in covered.items()},
         alignment=stages.get("align", {}).get("marginals", ()),
         study=shown.to_json() if isinstance(shown, Study) else None,
-        examples=examples(events),
+        examples=examples(facts, pair),
         settings=settings or {},
         environment=environment(),
     )
 
 
-def cumulative_shares(events: SyntheticEvents) -> list[float]:
+def cumulative_shares(facts: EventFacts, target: EventLog) -> list[float]:
     """Return the share of events that fall on the k most frequent items, at `CURVE_POINTS` even steps of k.
 
     The last step is the whole catalogue, so a curve that rises late stands for events spread over many items.
     """
-    counts = np.bincount(events.item, minlength=len(events.pair.target.items))
-    counts = np.sort(counts[catalogue_of(events.pair.target)])[::-1]
+    counts = np.sort(facts.item_counts[catalogue_of(target)])[::-1]
     total = np.cumsum(counts) / max(int(counts.sum()), 1)
     steps = np.linspace(0, len(total) - 1, CURVE_POINTS).astype(np.int64)
     return [float(share) for share in total[steps]] if len(total) else []
 
 
-def examples(events: SyntheticEvents) -> list[dict[str, Any]]:
-    """Return events whose source item says most about the target item, each of other items and another user.
-
-    They are ranked by the lower bound of their confidence over the item's share of all real interactions: how many
-    times likelier the item is than on average, at least.
-    """
-    target = events.pair.target.positives()
-    item = target.item[target.starts_interaction()]
-    share = np.bincount(item, minlength=len(target.items)) / max(len(item), 1)
-    bound = confidence_lower_bound(events.confidence, events.support) / np.maximum(share[events.item], 1e-12)
-    bound[events.support < EXAMPLE_SUPPORT] = 0.0
-    source_item = events.pair.source.item[events.source_row]
-    tried = min(200 * N_EXAMPLES, len(events))
-    least = np.partition(bound, len(bound) - tried)[len(bound) - tried] if tried else 0.0
-    best = np.flatnonzero(bound >= least)
-    order = best[np.lexsort((best, -bound[best]))]
-    taken: list[int] = []
+def examples(facts: EventFacts, pair: Pair | StoredPair) -> list[dict[str, Any]]:
+    """Return the best events, each of other items and another user; see `EventFacts.best`."""
+    best, chosen = facts.best, []
     seen: tuple[set[int], set[int], set[int]] = (set(), set(), set())
-    for place in order[:tried]:
-        ids = int(source_item[place]), int(events.item[place]), int(events.user[place])
-        if bound[place] > 0 and not any(one in known for one, known in zip(ids, seen, strict=True)):
-            taken.append(int(place))
+    for place in range(len(best)):
+        ids = int(best.source_item[place]), int(best.item[place]), int(best.user[place])
+        if not any(one in known for one, known in zip(ids, seen, strict=True)):
+            chosen.append(place)
             for one, known in zip(ids, seen, strict=True):
                 known.add(one)
-        if len(taken) == N_EXAMPLES:
+        if len(chosen) == N_EXAMPLES:
             break
-    return _described(events, np.array(taken, np.int64), source_item, share)
+    return _described(facts, np.array(chosen, np.int64), pair)
 
 
-def _described(
-    events: SyntheticEvents,
-    places: npt.NDArray[np.int64],
-    source_item: npt.NDArray[np.int32],
-    share: npt.NDArray[np.float64],
-) -> list[dict[str, Any]]:
-    pair = events.pair
-    source, target = source_item[places], events.item[places]
+def _described(facts: EventFacts, places: npt.NDArray[np.int64], pair: Pair | StoredPair) -> list[dict[str, Any]]:
+    best, share = facts.best, item_shares(pair.target)
+    source, target = best.source_item[places], best.item[places]
     name = None if pair.items is None else pair.items.title_column()
     titles: list[Sequence[Any]] = [[None] * len(places)] * 2
     if pair.items is not None and name is not None:
@@ -141,9 +128,9 @@ def _described(
             "source_domain": pair.source.items.domains[pair.source.items.domain[source[x]]],
             "target_item": str(pair.target.items.ids[int(target[x])]),
             "target_title": titles[1][x],
-            "confidence": float(events.confidence[place]),
-            "support": int(events.support[place]),
-            "lift": float(events.confidence[place] / share[target[x]]),
+            "confidence": float(best.confidence[place]),
+            "support": int(best.support[place]),
+            "lift": float(best.confidence[place] / share[target[x]]),
         }
         for x, place in enumerate(places)
     ]

@@ -8,10 +8,11 @@ from __future__ import annotations
 from scalr.config import TranslateSettings
 from scalr.domain import Pair
 from scalr.errors import ConfigError, nearest_name
+from scalr.store import StoredPair
 from scalr.translators.cooccurrence import fit_cooccurrence
-from scalr.translators.protocol import Drawn, Translation, Translator
+from scalr.translators.protocol import Drawing, Draws, Translation, Translator
 
-__all__ = ["Drawn", "Translation", "Translator", "fit", "translator_names"]
+__all__ = ["Drawing", "Draws", "Translation", "Translator", "fit", "translator_names"]
 
 _TRANSLATORS: dict[str, Translator] = {
     "cooccurrence": fit_cooccurrence,
@@ -23,7 +24,9 @@ def translator_names() -> tuple[str, ...]:
     return tuple(_TRANSLATORS)
 
 
-def fit(pair: Pair, translator: str | None = None, *, settings: TranslateSettings | None = None) -> Translation:
+def fit(
+    pair: Pair | StoredPair, translator: str | None = None, *, settings: TranslateSettings | None = None
+) -> Translation:
     """Estimate P(target item | user, source item) from users active in both domains.
 
     Args:

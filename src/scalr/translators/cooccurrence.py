@@ -6,9 +6,6 @@ the end of a uniformly drawn path (source item -> overlap user -> target item), 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,152 +17,170 @@ from scalr.domain import EventLog, Pair
 from scalr.errors import SchemaError
 from scalr.kernels import paths
 from scalr.receipt import Receipt, Stopwatch
+from scalr.store import StoredPair
 from scalr.times import MICROSECONDS_PER_DAY
-from scalr.translators.protocol import Drawn
+from scalr.translators.history import Cutoff, cutoff_of
+from scalr.translators.protocol import Draws
 
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-_NO_TIMES = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceEvents:
-    """Positive source events, sorted by (item, user); shapes are (events,) but for `item_start`."""
-
-    row: Int64
-    user: npt.NDArray[np.int32]
-    key: npt.NDArray[np.uint64]
-    time: Int64
-    testifies: Mask
-    item_start: Int64
+_NO_TIMES, _NO_ITEMS, _ALL_TESTIFY = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetHistories:
-    """Distinct target items of every user, ascending; with a window also the times of their events."""
+    """Distinct target items of every user, ascending; with a window also their events in the order of time."""
 
     start: Int64
     item: npt.NDArray[np.int32]
-    time_start: Int64
-    time: Int64
+    recent_start: Int64
+    recent_item: npt.NDArray[np.int32]
+    recent_time: Int64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CooccurrenceTranslation:
-    """The two halves of all paths, ready to be joined at their overlap users."""
+    """The target half of all paths, to be joined with source events at the overlap users."""
 
-    pair: Pair
-    source: SourceEvents
+    pair: Pair | StoredPair
     target: TargetHistories
-    paths: Int64
+    cutoff: Cutoff | None
     window: int
     fitted_until: int | None
     receipt: Receipt
 
-    def draw(self, settings: SampleSettings, *, seed: int, threads: int, chunk_rows: int) -> Iterator[Drawn]:
-        """Draw for every positive source event; see `Translation.draw`."""
-        stream = rng.stream(seed, rng.Purpose.DRAW)
-        chunks = _chunks(self.source.item_start, max(1, chunk_rows // settings.draws_per_event))
-        with ThreadPoolExecutor(threads) as pool:
-            waiting: deque[Future[Drawn]] = deque()
-            for chunk in chunks:
-                waiting.append(pool.submit(self._draw_chunk, chunk, settings, stream))
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> PathDrawing:
+        """Join source events with the target half; see `Translation.drawing`."""
+        log = source.positives()
+        first_item = int(log.item[0]) if len(log) else 0
+        n_items = int(log.item[-1]) - first_item + 1 if len(log) else 0
+        start = np.zeros(n_items + 1, np.int64)
+        np.cumsum(np.bincount(log.item - first_item, minlength=n_items), out=start[1:])
+        testifies = _ALL_TESTIFY if self.cutoff is None else self.cutoff.admits(log)
+        n_paths = paths.count_paths(log.user, testifies, start, self.target.start)
+        return PathDrawing(
+            events=log,
+            item_start=start,
+            testifies=testifies,
+            target=self.target,
+            window=self.window,
+            settings=settings,
+            stream=rng.stream(seed, rng.Purpose.DRAW),
+            n_target=len(self.pair.target.items),
+            max_events=int(np.diff(start).max(initial=0)),
+            max_paths=int(n_paths.max(initial=0)),
+            most=most,
+        )
 
-    def _draw_chunk(self, items: tuple[int, int], settings: SampleSettings, stream: np.uint64) -> Drawn:
-        source, target, k = self.source, self.target, settings.draws_per_event
-        first, last = int(source.item_start[items[0]]), int(source.item_start[items[1]])
-        item = np.empty((last - first) * k, np.int32)
-        confidence, support = np.empty(len(item), np.float32), np.empty(len(item), np.int32)
-        arguments = (
-            items, k, stream, source.key, source.user, source.testifies, source.time, source.item_start,
-            target.start, target.item, target.time_start, target.time, self.window,
-            int(self.paths[items[0] : items[1]].max(initial=0)), len(self.pair.target.items), item, confidence, support,
+
+class PathDrawing:
+    """Draws along the paths of some source items; see `Drawing`."""
+
+    def __init__(
+        self,
+        events: EventLog,
+        item_start: Int64,
+        testifies: Mask,
+        target: TargetHistories,
+        window: int,
+        settings: SampleSettings,
+        stream: np.uint64,
+        n_target: int,
+        max_events: int,
+        max_paths: int,
+        most: int,
+    ) -> None:
+        self.events = events
+        self._given = (
+            events, item_start, testifies, target, window, settings, stream, n_target, max_events, max_paths, most,
         )  # fmt: skip
-        if settings.strategy == "sample" and settings.temperature == 1.0 and settings.min_support == 1:
+        self._item_start, self._testifies, self._target = item_start, testifies, target
+        self._window, self._settings, self._stream = window, settings, stream
+        plain = settings.strategy == "sample" and settings.temperature == 1.0 and settings.min_support == 1
+        self._is_plain = plain
+        self._workspace = paths.make_workspace(max_events, max_paths, n_target, weighted=not plain)
+        rows = most * settings.draws_per_event
+        self._item, self._support = np.empty(rows, np.int32), np.empty(rows, np.int32)
+        self._confidence = np.empty(rows, np.float32)
+
+    def fork(self) -> PathDrawing:
+        """Return the same with a workspace of its own."""
+        return PathDrawing(*self._given)
+
+    def draw(self, first: int, last: int) -> Draws:
+        """Draw for events [first, last); see `Drawing.draw`."""
+        log, target, settings = self.events, self._target, self._settings
+        key = log.keys(first, last)
+        rows = (last - first) * settings.draws_per_event
+        item, confidence, support = self._item[:rows], self._confidence[:rows], self._support[:rows]
+        arguments = (
+            self._workspace, (first, last), settings.draws_per_event, self._stream, key, log.user, self._testifies,
+            _NO_TIMES if log.time is None else log.time, self._item_start, target.start, target.item,
+            target.recent_start, target.recent_item, target.recent_time, self._window, item, confidence, support,
+        )  # fmt: skip
+        if self._is_plain:
             paths.draw_uniform_paths(*arguments)
         else:
             top = settings.strategy == "topk"
             paths.draw_weighted_items(*arguments, 1.0 / settings.temperature, settings.min_support, top)
-        found = np.flatnonzero(item != paths.NO_ITEM)
-        return Drawn(
-            events=last - first,
-            item=item[found],
-            source_row=source.row[first + found // k],
-            draw=(found % k).astype(np.int32),
-            confidence=confidence[found],
-            support=support[found],
-        )
+        return Draws(key, item, confidence, support)
 
 
-def fit_cooccurrence(pair: Pair, settings: TranslateSettings) -> CooccurrenceTranslation:
-    """Sort the source events by item and lay the target histories out by user.
+def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> CooccurrenceTranslation:
+    """Lay the target histories out by user.
 
     Raises:
         SchemaError: If a window is asked for and a log has no time.
     """
-    source_log, target_log = pair.source.positives(), pair.target.positives()
-    if settings.window_days is not None and (source_log.time is None or target_log.time is None):
+    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    if settings.window_days is not None and (stored.source.time is None or stored.target.time is None):
         raise SchemaError(
             f"window_days is {settings.window_days}, but a log has no time column",
             expected="a time column in every log",
             fix="name it with --time COL, or leave the window out",
         )
+    target_log, cap = stored.target.positives(), settings.history_cap
     with Stopwatch() as watch:
-        source = _source_events(pair, settings.history_cap)
-        target = _target_histories(target_log, settings.history_cap, timed=settings.window_days is not None)
-        n_paths = paths.count_paths(source.user, source.testifies, source.item_start, target.start)
-    seen = [time for time in (source_log.last_time(), target_log.last_time()) if time is not None]
+        target = _target_histories(target_log, cap, timed=settings.window_days is not None)
+        cutoff = None if cap is None else cutoff_of(stored.source, stored.tally.interactions_of_user, cap)
+        n_paths = _count_paths(stored.tally.interactions_of_user, target, cap)
+    seen = [] if stored.tally.time_range is None else [stored.tally.time_range[1]]
+    last = target_log.last_time()
     return CooccurrenceTranslation(
         pair=pair,
-        source=source,
         target=target,
-        paths=n_paths,
+        cutoff=cutoff,
         window=-1 if settings.window_days is None else round(settings.window_days * MICROSECONDS_PER_DAY),
-        fitted_until=max(seen, default=None),
-        receipt=watch.receipt(
-            "fit",
-            len(source_log) + len(target_log),
-            int(n_paths.sum()),
-            translator="cooccurrence",
-            paths=int(n_paths.sum()),
-            source_items_with_paths=int((n_paths > 0).sum()),
-        ),
+        fitted_until=max([*seen, *([] if last is None else [last])], default=None),
+        receipt=watch.receipt("fit", len(stored.source) + len(target_log), n_paths, translator="cooccurrence"),
     )
 
 
-def _source_events(pair: Pair, cap: int | None) -> SourceEvents:
-    kept = np.arange(len(pair.source)) if pair.source.label is None else np.flatnonzero(pair.source.label == 1)
-    log = pair.source.positives()
-    order, item_start = paths.stable_order(log.item, len(log.items))
-    return SourceEvents(
-        row=kept[order],
-        user=log.user[order],
-        key=pair.source.keys()[kept[order]],
-        time=_NO_TIMES if log.time is None else log.time[order],
-        testifies=_latest_items(log, cap)[order],
-        item_start=item_start,
-    )
+def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int | None) -> int:
+    """Count all paths (before any window): every source item of a user meets every target item."""
+    testifying = interactions_of_user if cap is None else np.minimum(interactions_of_user, cap)
+    return int((testifying * np.diff(target.start)).sum())
 
 
 def _target_histories(log: EventLog, cap: int | None, *, timed: bool) -> TargetHistories:
-    log = log.take(_latest_items(log, cap))
+    if cap is not None:
+        log = log.take(_latest_items(log, cap))
     new = log.starts_interaction()
-    start = np.zeros(len(log.users) + 1, np.int64)
-    np.cumsum(np.bincount(log.user[new], minlength=len(log.users)), out=start[1:])
-    time_start, time = np.zeros(1, np.int64), _NO_TIMES
-    if timed and log.time is not None:
-        time_start, time = np.append(np.flatnonzero(new), len(log)), log.time
-    return TargetHistories(start, log.item[new], time_start, time)
+    start = _starts(log.user[new], len(log.users))
+    if not timed or log.time is None:
+        return TargetHistories(start, log.item[new], np.zeros(1, np.int64), _NO_ITEMS, _NO_TIMES)
+    order = np.lexsort((log.time, log.user))
+    return TargetHistories(start, log.item[new], _starts(log.user, len(log.users)), log.item[order], log.time[order])
 
 
-def _latest_items(log: EventLog, cap: int | None) -> Mask:
+def _starts(user: npt.NDArray[np.int32], n_users: int) -> Int64:
+    start = np.zeros(n_users + 1, np.int64)
+    np.cumsum(np.bincount(user, minlength=n_users), out=start[1:])
+    return start
+
+
+def _latest_items(log: EventLog, cap: int) -> Mask:
     """Say for each event whether its item is among its user's `cap` latest (ties, or no time: by item key)."""
-    if cap is None:
-        return np.ones(len(log), np.bool_)
     new = log.starts_interaction()
     first = np.flatnonzero(new)
     last = np.append(first[1:], len(log)) - 1
@@ -177,14 +192,3 @@ def _latest_items(log: EventLog, cap: int | None) -> Mask:
     latest[order] = place < cap
     of_event: Mask = latest[np.cumsum(new) - 1]
     return of_event
-
-
-def _chunks(item_start: Int64, events: int) -> Iterator[tuple[int, int]]:
-    """Cut source items into ranges of about `events` events each; an item is never cut."""
-    n_items, first = len(item_start) - 1, 0
-    while first < n_items:
-        last = int(np.searchsorted(item_start, item_start[first] + events, side="right")) - 1
-        last = min(max(last, first + 1), n_items)
-        if item_start[last] > item_start[first]:
-            yield first, last
-        first = last

@@ -1,8 +1,7 @@
-"""What every translator gives: a translation, which draws in chunks of bounded size."""
+"""What every translator gives: a translation, and from it drawings, which draw for ranges of source events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,36 +9,50 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.config import SampleSettings, TranslateSettings
-from scalr.domain import Codes, Pair
+from scalr.domain import Codes, EventLog, Keys, Pair
 from scalr.receipt import Receipt
+from scalr.store import StoredPair
+
+NO_ITEM = -1
+"""What a draw holds where nothing can be drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """Draws for one chunk of source events, those without an item already left out.
+class Draws:
+    """Draws for a range of source events, event by event; the arrays are used again by the next call.
 
     Attributes:
-        events: Source events that the chunk covered.
-        item: Shape (n,), codes of target items.
-        source_row: Shape (n,), rows of the pair's source log.
-        draw: Shape (n,), number of the draw for its event, from 0.
-        confidence: Shape (n,), share of other users' paths that lead to the item, in (0, 1].
-        support: Shape (n,), distinct other users behind (source item, item), at least 1.
+        key: Shape (events,), keys of the source events.
+        item: Shape (events * draws,), codes of target items, or `NO_ITEM`.
+        confidence: Same shape, P(item | source item) without the user's own events, in (0, 1].
+        support: Same shape, distinct other users behind (source item, item), at least 1.
     """
 
-    events: int
+    key: Keys
     item: Codes
-    source_row: npt.NDArray[np.int64]
-    draw: npt.NDArray[np.int32]
     confidence: npt.NDArray[np.float32]
     support: npt.NDArray[np.int32]
+
+
+class Drawing(Protocol):
+    """Draws for the positive events of some source items. One thread uses it; `fork` gives one to another thread."""
+
+    @property
+    def events(self) -> EventLog:
+        """Return the positive source events, by item."""
+
+    def draw(self, first: int, last: int) -> Draws:
+        """Draw for events [first, last). What is drawn never depends on the ranges that are asked for."""
+
+    def fork(self) -> Drawing:
+        """Return the same for another thread."""
 
 
 class Translation(Protocol):
     """P(target item | user, source item), fitted and able to draw from it."""
 
     @property
-    def pair(self) -> Pair:
+    def pair(self) -> Pair | StoredPair:
         """Return the logs it was fitted on."""
 
     @property
@@ -50,21 +63,19 @@ class Translation(Protocol):
     def receipt(self) -> Receipt:
         """Return what fitting took."""
 
-    def draw(self, settings: SampleSettings, *, seed: int, threads: int, chunk_rows: int) -> Iterator[Drawn]:
-        """Draw for every positive source event, in chunks in canonical order.
-
-        The draws depend on the settings and the seed, never on `threads` or `chunk_rows`.
+    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
+        """Get ready to draw for source events.
 
         Args:
+            source: All events of some source items of the logs it was fitted on.
             settings: Draws per event, strategy, temperature and minimum support.
             seed: Any integer.
-            threads: Chunks drawn at a time, at least 1.
-            chunk_rows: About how many draws a chunk holds.
+            most: Events that are asked for at a time, at most.
         """
 
 
 class Translator(Protocol):
     """A recipe that fits a translation."""
 
-    def __call__(self, pair: Pair, settings: TranslateSettings) -> Translation:
+    def __call__(self, pair: Pair | StoredPair, settings: TranslateSettings) -> Translation:
         """Fit on the positive events of `pair`."""

@@ -1,0 +1,98 @@
+"""What a report shows of synthetic events, gathered part by part: items and how often they were drawn, and examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr.domain import EventLog
+from scalr.kernels.keep import find_candidates
+from scalr.refine import confidence_lower_bound
+from scalr.synthetic import Rows, SyntheticEvents, catalogue_of, joined, rows_of, taken
+
+Int64 = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+EXAMPLE_SUPPORT = 5  # least users behind an example, so that a page shows no single person's pair
+MOST_EXAMPLES = 2_400  # the best events, of which a report takes those of different items and users
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventFacts:
+    """Synthetic events in numbers, with the best of them.
+
+    Attributes:
+        seed: The seed of the draws.
+        item_counts: Shape (n_items,), events of each target item.
+        best: At most `MOST_EXAMPLES` events with `EXAMPLE_SUPPORT`, those whose source item says most about the
+            target item first: by the lower bound of their confidence over the item's share of all real interactions.
+    """
+
+    seed: int
+    item_counts: Int64
+    best: Rows
+
+    def __len__(self) -> int:
+        return int(self.item_counts.sum())
+
+    def item_coverage(self, target: EventLog) -> float:
+        """Return the share of the target items (with a positive event) that the events reach, in [0, 1]."""
+        return int((self.item_counts > 0).sum()) / max(len(catalogue_of(target)), 1)
+
+
+def item_shares(target: EventLog) -> Floats:
+    """Return each target item's share of all real interactions, shape (n_items,)."""
+    real = target.positives()
+    item = real.item[real.starts_interaction()]
+    return np.bincount(item, minlength=len(target.items)) / max(len(item), 1)
+
+
+class Gathering:
+    """Gathers facts of events that come in order, part by part.
+
+    Args:
+        shares: See `item_shares`.
+    """
+
+    def __init__(self, shares: Floats) -> None:
+        self._per_share = 1.0 / np.maximum(shares, 1e-12)
+        self.item_counts: Int64 = np.zeros(len(shares), np.int64)
+        self.best: Rows | None = None
+        self.score: Floats = np.zeros(0)
+
+    def add(self, rows: Rows) -> None:
+        """Take the next events."""
+        self.item_counts += np.bincount(rows.item, minlength=len(self.item_counts))
+        least = float(self.score[-1]) if len(self.score) == MOST_EXAMPLES else np.finfo(np.float64).tiny
+        found = np.empty(len(rows), np.int64)
+        n = find_candidates(rows.item, rows.confidence, rows.support, self._per_share, EXAMPLE_SUPPORT, least, found)
+        chosen = taken(rows, found[:n])
+        bound = confidence_lower_bound(chosen.confidence, chosen.support) * self._per_share[chosen.item]
+        self._merge(chosen, bound)
+
+    def join(self, other: Gathering) -> None:
+        """Take what was gathered of the events that come next."""
+        self.item_counts += other.item_counts
+        if other.best is not None:
+            self._merge(other.best, other.score)
+
+    def facts(self, seed: int) -> EventFacts:
+        """Return what was gathered, once any events were added."""
+        assert self.best is not None
+        return EventFacts(seed, self.item_counts, self.best)
+
+    def _merge(self, rows: Rows, score: Floats) -> None:
+        """Keep the best of those before and these; the earlier of equal ones is better."""
+        both = rows if self.best is None else joined([self.best, rows])
+        scores = np.concatenate([self.score, score])
+        order = np.argsort(-scores, kind="stable")[:MOST_EXAMPLES]
+        order = order[scores[order] > 0]
+        self.best, self.score = taken(both, order), scores[order]
+
+
+def facts_of(events: SyntheticEvents) -> EventFacts:
+    """Return the facts of events in memory."""
+    gathering = Gathering(item_shares(events.pair.target))
+    gathering.add(rows_of(events))
+    return gathering.facts(events.seed)

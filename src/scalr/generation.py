@@ -1,0 +1,178 @@
+"""Write the synthetic events of stored logs into a folder, part by part."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from scalr import emit
+from scalr.align import Masses
+from scalr.config import Steps
+from scalr.facts import EventFacts, Gathering, item_shares
+from scalr.narrowing import Narrowing, masses_of
+from scalr.progress import Board, SilentBoard
+from scalr.receipt import Receipt, Stopwatch
+from scalr.store import StoredPair
+from scalr.stream import Clock, Count, Part, Stream
+from scalr.synthetic import Rows, no_rows
+from scalr.translators import fit
+
+_STAGES = ("sample", "drop_real", "filter", "deduplicate", "align", "cap", "emit")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """Synthetic events that were written, and how they came about.
+
+    Attributes:
+        facts: The events in numbers.
+        generation_id: 16 hexadecimal digits; equal for equal logs, settings and seed.
+        receipts: One per stage, from fitting on.
+    """
+
+    facts: EventFacts
+    generation_id: str
+    receipts: tuple[Receipt, ...]
+
+
+def generation_name(pair: StoredPair, steps: Steps) -> str:
+    """Return the generation id of logs and settings."""
+    settings = steps.model_copy(update={"seed": 0}).model_dump_json(include={"translate", "sample", "refine"})
+    return emit.generation_id(pair, settings, steps.seed)
+
+
+def write_events(
+    pair: StoredPair,
+    steps: Steps,
+    folder: Path,
+    *,
+    layout: str = "target",
+    threads: int = 1,
+    board: Board | None = None,
+) -> Written:
+    """Fit, draw, refine, and write `synthetic/part-*.parquet` (and for `compact` the dictionaries) into `folder`.
+
+    Files are the same, byte for byte, for any `threads` and wherever the source is stored.
+
+    Args:
+        pair: The logs.
+        steps: Settings; of these `seed`, `translate`, `sample` and `refine` are used.
+        folder: An existing folder.
+        layout: "target" or "compact"; see `scalr.emit.TableBuilder`.
+        threads: Parts to work on at a time.
+        board: Where progress is shown.
+    """
+    board = board or SilentBoard()
+    name = generation_name(pair, steps)
+    builder = emit.TableBuilder(pair, name, layout, coded=True)
+    board.stage("fitting the translation")
+    translation = fit(pair, settings=steps.translate)
+    stream = Stream.of(
+        pair, translation, steps.sample, min_support=steps.refine.min_support, seed=steps.seed, threads=threads
+    )
+    n_events = sum(count.positives for count in pair.tally.domains)
+    narrowing = Narrowing(stream, steps.refine, board, n_events)
+    drawn = board.stage("drawing and writing synthetic events", n_events)
+    (folder / "synthetic").mkdir()
+    files, shares, buckets = _Files(folder / "synthetic", builder), item_shares(pair.target), narrowing.buckets
+
+    def work(part: Part) -> tuple[Gathering, Count, Masses | None]:
+        gathering, count, masses = Gathering(shares), Count(), []
+        with files.writer(part.number, count) as write:
+            for chunk in stream.chunks(part, narrowing.steps, count, drawn):
+                rows = chunk.rows()
+                write(rows)
+                gathering.add(rows)
+                if buckets is not None:
+                    masses.append(masses_of(buckets, rows))
+        return gathering, count, reduce(add, masses) if masses else None
+
+    gathering, count, after = Gathering(shares), Count(), []
+    gathering.add(no_rows(timed=pair.source.time is not None))
+    with Stopwatch() as watch:
+        for of_part, counted, masses in stream.each(work):
+            gathering.join(of_part)
+            count.join(counted)
+            after += [] if masses is None else [masses]
+        files.finish()
+        if layout == "compact":
+            emit.write_dictionaries(pair, folder / "dictionaries")
+    details = {
+        "deduplicate": {"policy": steps.refine.duplicates},
+        "align": narrowing.align_details(reduce(add, after) if after else None),
+        "emit": {"layout": layout, "parts": files.n_written},
+    }
+    receipts = _receipts(n_events, count, narrowing, watch, details)
+    return Written(gathering.facts(steps.seed), name, (translation.receipt, *receipts))
+
+
+def _receipts(
+    n_events: int, count: Count, narrowing: Narrowing, watch: Stopwatch, details: Mapping[str, Mapping[str, Any]]
+) -> list[Receipt]:
+    """Return one receipt per stage; the time of the last pass is shared out by the processor time of its stages."""
+    total = sum(count.cpu_seconds.values()) or 1.0
+    rows, receipts = n_events, []
+    for stage in _STAGES:
+        if stage == "align" and not details[stage]:
+            continue
+        left = count.rows.get(stage, 0 if stage in ("sample", "drop_real", "filter") else rows)
+        share = count.cpu_seconds.get(stage, 0.0)
+        wall, cpu = narrowing.seconds.get(stage, (0.0, 0.0))
+        seconds = wall + watch.wall_seconds * share / total, cpu + share
+        receipts.append(Receipt(stage, rows, left, *seconds, details.get(stage, {})))
+        rows = left
+    return receipts
+
+
+class _Files:
+    """Part files that appear as their parts have rows; each thread builds tables with a builder of its own."""
+
+    def __init__(self, folder: Path, builder: emit.TableBuilder) -> None:
+        self._folder, self._builder = folder, builder
+        self._own = threading.local()
+        self.n_written = 0
+
+    @contextmanager
+    def writer(self, number: int, count: Count) -> Iterator[Callable[[Rows], None]]:
+        """Give a function that writes rows to the part's file; the file is finished at the end."""
+        writers: list[emit.PartWriter] = []
+
+        def write(rows: Rows) -> None:
+            if not len(rows):
+                return
+            clock = Clock(count)
+            if not writers:
+                writers.append(self._open(number))
+            writers[0].write(self._build(rows))
+            count.add("emit", len(rows))
+            clock.lap("emit")
+
+        try:
+            yield write
+        finally:
+            clock = Clock(count)
+            for writer in writers:
+                writer.close()
+            clock.lap("emit")
+        self.n_written += len(writers)
+
+    def finish(self) -> None:
+        """Write an empty file where there are no events, so that readers find the columns."""
+        if not self.n_written:
+            self._open(0).close()
+
+    def _build(self, rows: Rows) -> pa.Table:
+        if not hasattr(self._own, "builder"):
+            self._own.builder = self._builder.fork()
+        return self._own.builder(rows)
+
+    def _open(self, number: int) -> emit.PartWriter:
+        return emit.PartWriter(self._folder / f"part-{number:05d}.parquet", self._builder.schema, self._builder.coded)

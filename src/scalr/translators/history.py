@@ -1,0 +1,86 @@
+"""Which items of a user testify when histories are capped: the latest ones, over a log that is seen part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr.domain import Codes, EventLog
+from scalr.store import StoredLog
+
+Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+HELD_INTERACTIONS = 1 << 24  # of capped users, looked at together; 0.5 GB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cutoff:
+    """The last of each user's `cap` latest items; an item counts from its latest event, ties go to the lower code.
+
+    Attributes:
+        time: Shape (n_users,), its time; the smallest int64 where the user has no more items than the cap.
+        item: Shape (n_users,), its code.
+    """
+
+    time: Int64
+    item: Codes
+
+    def admits(self, log: EventLog) -> Mask:
+        """Say for each event of all positive events of some items, shape (n,), whether its item testifies."""
+        interaction = _Interactions(log)
+        user = interaction.user
+        is_later = interaction.time > self.time[user]
+        is_last = (interaction.time == self.time[user]) & (interaction.item <= self.item[user])
+        admitted: Mask = (is_later | is_last)[interaction.of_event]
+        return admitted
+
+
+class _Interactions:
+    """Distinct (user, item) of a log in canonical order, with the time of their latest event."""
+
+    def __init__(self, log: EventLog) -> None:
+        new = log.starts_interaction()
+        first = np.flatnonzero(new)
+        last = np.append(first[1:], len(log)) - 1
+        self.user, self.item = log.user[first], log.item[first]
+        self.time: Int64 = np.zeros(len(first), np.int64) if log.time is None else log.time[last]
+        self.of_event: Int64 = np.cumsum(new) - 1
+
+
+def cutoff_of(source: StoredLog, interactions_of_user: Int64, cap: int) -> Cutoff:
+    """Find the cutoff of every user of a source log.
+
+    Args:
+        source: The log; its positive events count.
+        interactions_of_user: Shape (n_users,), distinct items of each user.
+        cap: Items per user that testify.
+    """
+    n_users = len(interactions_of_user)
+    time, item = np.full(n_users, np.iinfo(np.int64).min), np.full(n_users, -1, np.int32)
+    for chosen in _user_groups(interactions_of_user, cap):
+        parts = [_Interactions(part) for part in _positives_of(source, chosen)]
+        user = np.concatenate([part.user for part in parts])
+        times, items = np.concatenate([part.time for part in parts]), np.concatenate([part.item for part in parts])
+        order = np.lexsort((items, -times, user))
+        ranked = user[order]
+        at_cap = np.arange(len(order)) - np.searchsorted(ranked, ranked) == cap - 1
+        last = order[at_cap]
+        time[user[last]], item[user[last]] = times[last], items[last]
+    return Cutoff(time, item)
+
+
+def _user_groups(interactions_of_user: Int64, cap: int) -> Iterator[Mask]:
+    """Cut the users above the cap into groups of at most about `HELD_INTERACTIONS` interactions."""
+    above = np.where(interactions_of_user > cap, interactions_of_user, 0)
+    group = np.cumsum(above) // HELD_INTERACTIONS
+    for number in np.unique(group[above > 0]):
+        yield (group == number) & (above > 0)
+
+
+def _positives_of(source: StoredLog, chosen: Mask) -> Iterator[EventLog]:
+    for part in source.parts():
+        real = part.positives()
+        yield real.take(chosen[real.user])
