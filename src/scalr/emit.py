@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scalr.align import item_values
-from scalr.domain import Codes, Pair, Vocabulary
+from scalr.domain import Codes, Keys, Pair, Times, Vocabulary
 from scalr.errors import ConfigError, SchemaError
 from scalr.kernels.keep import localise
 from scalr.schema import SYNTHETIC_COLUMNS
@@ -20,7 +22,7 @@ from scalr.store import StoredPair
 from scalr.synthetic import Rows, no_rows
 from scalr.times import from_microseconds
 
-GROUP_ROWS = 1 << 19  # rows per row group, at most: what a writer holds
+Places = npt.NDArray[np.intp]
 _DICTIONARY_BYTES = 1 << 26  # far above what the texts of a row group take, so that none is written twice
 
 
@@ -125,7 +127,8 @@ class TableBuilder:
         """Return rows as a table of `schema`, but for texts that are left as dictionary arrays."""
         if len(rows) > len(self._zeros):
             self._zeros, self._true = np.zeros(len(rows), np.int32), pa.array(np.ones(len(rows), np.bool_))
-        columns = self._target_columns(rows) if self._layout == "target" else self._compact_columns(rows)
+        events = _Events.of(rows)
+        columns = self._target_columns(rows, events) if self._layout == "target" else _compact(self._pair, rows, events)
         fields = [pa.field(name, column.type) for name, column in columns.items()]
         return pa.Table.from_arrays(list(columns.values()), schema=self.coded if len(self.coded) else pa.schema(fields))
 
@@ -146,7 +149,7 @@ class TableBuilder:
             fields.append(pa.field(one.name, kind, nullable=not never_null))
         return pa.schema(fields)
 
-    def _target_columns(self, rows: Rows) -> dict[str, Any]:
+    def _target_columns(self, rows: Rows, events: _Events) -> dict[str, Any]:
         target, n = self._pair.target, len(rows)
         roles = {name: role for role, name in target.columns.roles() if name}
         own = {
@@ -154,28 +157,28 @@ class TableBuilder:
             "weight": pa.array(rows.weight),
             "confidence": pa.array(rows.confidence),
             "support": pa.array(rows.support),
-            "source_domain": self._domains(rows.source_item),
-            "source_item": self._ids(self._pair.source.items, rows.source_item, None),
-            "source_event": _event_numbers(rows),
+            "source_domain": self._domains(events),
+            "source_item": self._ids(self._pair.source.items, events.item, None, events.of_row),
+            "source_event": events.numbers(),
             "draw": pa.array(rows.draw),
             "generation_id": self._constant(self._generation, n),
         }
         columns = {
-            one.name: self._column(rows, one, roles.get(one.name))
+            one.name: self._column(rows, events, one, roles.get(one.name))
             for one in (target.schema if target.schema is not None else ())
             if one.name not in own or one.name in roles
         }
         return columns | {name: values for name, values in own.items() if name not in columns}
 
-    def _column(self, rows: Rows, one: pa.Field, role: str | None) -> pa.Array:
+    def _column(self, rows: Rows, events: _Events, one: pa.Field, role: str | None) -> pa.Array:
         """Return a column of the target log."""
         pair, target = self._pair, self._pair.target
         if role == "user":
-            return self._ids(target.users, rows.user, one.type)
+            return self._ids(target.users, events.user, one.type, events.of_row)
         if role == "item":
-            return self._ids(target.items, rows.item, one.type)
-        if role == "time" and target.time_unit is not None and rows.time is not None:
-            return to_type(from_microseconds(rows.time, target.time_unit), one.type)
+            return self._ids(target.items, rows.item, one.type, None)
+        if role == "time" and (times := events.times(pair)) is not None:
+            return to_type(times, one.type)
         if role == "label":
             return to_type(pa.array(np.ones(len(rows), np.int8)), one.type)
         if role == "weight":
@@ -189,36 +192,84 @@ class TableBuilder:
             return to_type(_chunkless(pair.items.target.column(one.name).take(pa.array(rows.item))), one.type)
         return pa.nulls(len(rows), one.type)
 
-    def _compact_columns(self, rows: Rows) -> dict[str, Any]:
-        target = self._pair.target
-        columns: dict[str, Any] = {"user": rows.user, "item": rows.item, "source_item": rows.source_item}
-        if rows.time is not None and target.time_unit is not None:
-            columns["time"] = from_microseconds(rows.time, target.time_unit)
-        columns |= {"weight": rows.weight, "confidence": rows.confidence, "support": rows.support}
-        columns |= {"source_event": _event_numbers(rows), "draw": rows.draw}
-        return {name: pa.array(column) for name, column in columns.items()}
+    def _ids(self, words: Vocabulary, codes: Codes, kind: pa.DataType | None, of_row: Places | None) -> pa.Array:
+        """Return ids by their codes, in the user's type if `kind` names it.
 
-    def _ids(self, words: Vocabulary, codes: Codes, kind: pa.DataType | None) -> pa.Array:
-        """Return ids by their codes, in the user's type if `kind` names it."""
+        Args:
+            words: The ids.
+            codes: One per row; or one per event, if `of_row` has each row's event.
+            kind: The user's type.
+            of_row: Shape (n,), places in `codes`.
+        """
         if not self._as_codes or pa.types.is_integer(words.ids.type):
-            plain = words.ids.take(pa.array(codes))
+            plain = words.ids.take(pa.array(codes if of_row is None else codes[of_row]))
             return plain if kind is None else to_type(plain, kind)
         place = self._place.setdefault(id(words), np.full(len(words), -1, np.int32))
         distinct, index = np.empty(len(codes), np.int32), np.empty(len(codes), np.int32)
         n = localise(codes, place, distinct, index)
+        index = index if of_row is None else index[of_row]
         return pa.DictionaryArray.from_arrays(pa.array(index), words.ids.take(pa.array(distinct[:n])))
 
-    def _domains(self, source_item: Codes) -> pa.Array:
+    def _domains(self, events: _Events) -> pa.Array:
         items = self._pair.source.items
         if len(items.domains) == 1:
-            return self._constant(items.domains[0], len(source_item))
-        found = pa.DictionaryArray.from_arrays(items.domain[source_item].astype(np.int32), pa.array(items.domains))
+            return self._constant(items.domains[0], len(events.of_row))
+        domain = items.domain[events.item].astype(np.int32)[events.of_row]
+        found = pa.DictionaryArray.from_arrays(domain, pa.array(items.domains))
         return found if self._as_codes else found.cast(pa.string())
 
     def _constant(self, text: str, n: int) -> pa.Array:
         if not self._as_codes:
             return pa.repeat(pa.scalar(text), n)
         return pa.DictionaryArray.from_arrays(pa.array(self._zeros[:n]), pa.array([text]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Events:
+    """The source events of some rows: columns of one value per event, and each row's event."""
+
+    user: Codes
+    item: Codes
+    time: Times | None
+    key: Keys
+    of_row: Places
+
+    @classmethod
+    def of(cls, rows: Rows) -> _Events:
+        """Cut out the events that rows point to, which stand close together."""
+        first, end = (int(rows.event.min()), int(rows.event.max()) + 1) if len(rows) else (0, 0)
+        time = None if rows.event_time is None else rows.event_time[first:end]
+        of_row = np.subtract(rows.event, first, dtype=np.intp)
+        return cls(rows.event_user[first:end], rows.event_item[first:end], time, rows.event_key[first:end], of_row)
+
+    def numbers(self) -> pa.Array:
+        """Return the id of every source event: its key without the lowest bit, so that it is not negative anywhere."""
+        return pa.array((self.key >> np.uint64(1)).view(np.int64)[self.of_row])
+
+    def times(self, pair: StoredPair) -> pa.Array | None:
+        """Return times as the target log writes them; None without time."""
+        if self.time is None or pair.target.time_unit is None:
+            return None
+        times = from_microseconds(self.time, pair.target.time_unit)
+        if pa.types.is_int64(times.type):
+            return pa.array(times.to_numpy()[self.of_row])
+        return times.take(pa.array(self.of_row))
+
+
+def _compact(pair: StoredPair, rows: Rows, events: _Events) -> dict[str, pa.Array]:
+    """Return the columns of layout `compact`."""
+    columns: dict[str, Any] = {
+        "user": events.user[events.of_row],
+        "item": rows.item,
+        "source_item": events.item[events.of_row],
+        "time": events.times(pair),
+        "weight": rows.weight,
+        "confidence": rows.confidence,
+        "support": rows.support,
+        "source_event": events.numbers(),
+        "draw": rows.draw,
+    }
+    return {name: pa.array(column) for name, column in columns.items() if column is not None}
 
 
 class PartWriter:
@@ -254,11 +305,6 @@ class PartWriter:
         described = base64.b64encode(self._schema.serialize().to_pybytes()).decode()
         self._writer.add_key_value_metadata({"ARROW:schema": described})
         self._writer.close()
-
-
-def _event_numbers(rows: Rows) -> pa.Array:
-    """Return the id of every source event: its key without the lowest bit, so that it is not negative anywhere."""
-    return pa.array((rows.key >> np.uint64(1)).view(np.int64))
 
 
 def _weight_type(pair: StoredPair) -> pa.DataType:

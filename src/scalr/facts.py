@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.domain import EventLog
-from scalr.kernels.keep import find_candidates
+from scalr.kernels.keep import count_items
 from scalr.refine import confidence_lower_bound
 from scalr.synthetic import Rows, SyntheticEvents, catalogue_of, joined, rows_of, taken
 
@@ -63,10 +63,11 @@ class Gathering:
 
     def add(self, rows: Rows) -> None:
         """Take the next events."""
-        self.item_counts += np.bincount(rows.item, minlength=len(self.item_counts))
         least = float(self.score[-1]) if len(self.score) == MOST_EXAMPLES else np.finfo(np.float64).tiny
         found = np.empty(len(rows), np.int64)
-        n = find_candidates(rows.item, rows.confidence, rows.support, self._per_share, EXAMPLE_SUPPORT, least, found)
+        n = count_items(
+            rows.item, rows.confidence, rows.support, self._per_share, EXAMPLE_SUPPORT, least, self.item_counts, found
+        )
         chosen = taken(rows, found[:n])
         bound = confidence_lower_bound(chosen.confidence, chosen.support) * self._per_share[chosen.item]
         self._merge(chosen, bound)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 PART_DRAWS = 1 << 22  # draws of a part, about: enough to forget its cost, few enough for many threads
 BUFFER_ROWS = 1 << 19  # rows that are handed on together, at most
-_FULL = 0.75  # of the buffer: below it, there is room for another chunk worth drawing
+DRAWN_ROWS = 1 << 15  # draws made at a time: they are looked at while they are in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,9 @@ class Chunk:
 
     def __init__(self, events: EventLog, rows: int) -> None:
         self.events = events
-        self._event, self._draw, self._item = (np.empty(rows, np.int32) for _ in range(3))
+        self._event, self._draw, self._item, self._support = (np.empty(rows, np.int32) for _ in range(4))
         self._confidence, self._weight = np.empty(rows, np.float32), np.empty(rows, np.float32)
-        self._support, self._user = np.empty(rows, np.int32), np.empty(rows, np.int32)
-        self._key = np.empty(rows, np.uint64)
+        self._key = np.empty(len(events), np.uint64)
         self.n = 0
 
     @property
@@ -101,10 +100,10 @@ class Chunk:
     def append(self, first: int, draws: Draws, k: int, real: RealPairs, min_support: int) -> tuple[int, int]:
         """Append draws that are not real and have the support; return how many were drawn, and were not real."""
         begin = self.n
+        self._key[first : first + len(draws.key)] = draws.key
         n_drawn, n_new, self.n = keep_draws(
-            first, k, draws.key, self.events.user, draws.item, draws.confidence, draws.support, real.start, real.item,
-            min_support, begin, self._event, self._draw, self._item, self._confidence, self._support, self._user,
-            self._key,
+            first, k, self.events.user, draws.item, draws.confidence, draws.support, real.start, real.item,
+            min_support, begin, self._event, self._draw, self._item, self._confidence, self._support,
         )  # fmt: skip
         weight, event = self.events.weight, self._event[begin : self.n]
         self._weight[begin : self.n] = 1.0 if weight is None else weight[event]
@@ -113,25 +112,20 @@ class Chunk:
     def narrow(self, begin: int, keep: Mask) -> None:
         """Keep the rows from `begin` on where `keep` is true."""
         n = begin + int(keep.sum())
-        for array in self._arrays():
+        for array in (self._event, self._draw, self._item, self._support, self._confidence, self._weight):
             array[begin:n] = array[begin : self.n][keep]
         self.n = n
 
-    def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        return (
-            self._event, self._draw, self._item, self._confidence, self._weight, self._support, self._user, self._key,
-        )  # fmt: skip
-
     def rows(self, begin: int = 0) -> Rows:
         """Return the rows from `begin` on; their arrays change with the next append."""
-        events, chosen = self.events, slice(begin, self.n)
-        event = self._event[chosen]
+        chosen = slice(begin, self.n)
         return Rows(
-            user=self._user[chosen],
+            event=self._event[chosen],
+            event_user=self.events.user,
+            event_item=self.events.item,
+            event_time=self.events.time,
+            event_key=self._key,
             item=self._item[chosen],
-            source_item=events.item[event],
-            time=None if events.time is None else events.time[event],
-            key=self._key[chosen],
             draw=self._draw[chosen],
             confidence=self._confidence[chosen],
             support=self._support[chosen],
@@ -265,11 +259,12 @@ class Stream:
         room = max(BUFFER_ROWS, k)
         clock = Clock(count)
         log = self.pair.source.part(part.first_item, part.last_item)
-        drawing = self.translation.drawing(log, self.settings, seed=self.seed, most=room // k)
+        drawing = self.translation.drawing(log, self.settings, seed=self.seed, most=max(1, DRAWN_ROWS // k))
         chunk, n_events, first = Chunk(drawing.events, room), len(drawing.events), 0
         count.events += n_events
         while first < n_events:
-            last, begin = min(first + chunk.room // k, n_events), chunk.n
+            last = min(first + max(1, min(chunk.room, DRAWN_ROWS) // k), n_events)
+            begin = chunk.n
             draws = drawing.draw(first, last)
             clock.lap("sample")
             n_drawn, n_new = chunk.append(first, draws, k, self.real, self.min_support)
@@ -284,7 +279,7 @@ class Stream:
             if progress:
                 progress(last - first)
             first = last
-            if first < n_events and chunk.room < max(k, (1 - _FULL) * room):
+            if first < n_events and chunk.room < k:
                 yield chunk
                 chunk.n = 0
                 clock.restart()

@@ -20,6 +20,7 @@ Int64 = npt.NDArray[np.int64]
 FEW_OVERLAP_USERS = 100
 FEW_OVERLAP_SHARE = 0.05  # of the target users
 FEW_TARGET_EVENTS = 1_000
+FEW_ALONE_SHARE = 0.001  # users without source events: fewer need no explanation, and looking takes long
 LEAKY_SHARE = 0.05  # of the target interactions with items that are in both domains
 
 
@@ -186,7 +187,7 @@ def count_lookalikes(tally: SourceTally, target: EventLog) -> int:
     Ids look alike if they are equal without outer spaces, case, leading zeros and a trailing ".0".
     """
     alone = _without_source(tally, target)
-    if pa.types.is_integer(target.users.ids.type) or not len(alone):
+    if pa.types.is_integer(target.users.ids.type) or len(alone) <= FEW_ALONE_SHARE * len(target.users):
         return 0
     theirs = _normal_ids(target.users, np.flatnonzero(tally.events_of_user).astype(np.int32))
     return int(pc.sum(pc.is_in(_normal_ids(target.users, alone), value_set=theirs)).as_py() or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,62 +78,99 @@ class SyntheticEvents:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Synthetic events with what their source events bring along: all that writing needs; shape (n,) each.
+    """Synthetic events with what their source events bring along: all that writing needs.
+
+    Several rows share a source event, so what belongs to it stands once, in the arrays that `event` points into.
 
     Attributes:
-        user: Codes of users.
-        item: Codes of target items.
-        source_item: Codes of source items.
-        time: Times of the source events; None without time.
-        key: Keys of the source events.
+        event: Shape (n,), places in the next four.
+        event_user: Codes of users.
+        event_item: Codes of source items.
+        event_time: Times; None without time.
+        event_key: Keys of source events.
+        item: Shape (n,), codes of target items; likewise one per row:
         draw: Number of the draw for its source event, from 0.
         confidence: As in `SyntheticEvents`, like the next two.
         support: Distinct other users behind (source item, item).
         weight: At least 0.
     """
 
-    user: Codes
+    event: npt.NDArray[Any]
+    event_user: Codes
+    event_item: Codes
+    event_time: Times | None
+    event_key: Keys
     item: Codes
-    source_item: Codes
-    time: Times | None
-    key: Keys
     draw: npt.NDArray[np.int32]
     confidence: npt.NDArray[np.float32]
     support: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
-        return len(self.user)
+        return len(self.item)
+
+    @property
+    def user(self) -> Codes:
+        """Return the code of the user, shape (n,)."""
+        return self.event_user[self.event]
+
+    @property
+    def source_item(self) -> Codes:
+        """Return the code of the source item, shape (n,)."""
+        return self.event_item[self.event]
+
+    @property
+    def time(self) -> Times | None:
+        """Return the time of the source event, shape (n,); None without time."""
+        return None if self.event_time is None else self.event_time[self.event]
+
+    @property
+    def key(self) -> Keys:
+        """Return the key of the source event, shape (n,)."""
+        return self.event_key[self.event]
 
 
 def no_rows(*, timed: bool) -> Rows:
     """Return no rows, with times or without."""
     codes, floats = np.zeros(0, np.int32), np.zeros(0, np.float32)
     time = np.zeros(0, np.int64) if timed else None
-    return Rows(codes, codes, codes, time, np.zeros(0, np.uint64), codes, floats, codes, floats)
+    return Rows(codes, codes, codes, time, np.zeros(0, np.uint64), codes, codes, floats, codes, floats)
 
 
 def taken(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:
-    """Return the rows at `places`."""
-    names = [one.name for one in fields(Rows) if getattr(rows, one.name) is not None]
-    return replace(rows, **{name: getattr(rows, name)[places] for name in names})
+    """Return the rows at `places`, with source events of their own."""
+    event = rows.event[places]
+    return Rows(
+        event=np.arange(len(places)),
+        event_user=rows.event_user[event],
+        event_item=rows.event_item[event],
+        event_time=None if rows.event_time is None else rows.event_time[event],
+        event_key=rows.event_key[event],
+        item=rows.item[places],
+        draw=rows.draw[places],
+        confidence=rows.confidence[places],
+        support=rows.support[places],
+        weight=rows.weight[places],
+    )
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """Return rows one after another."""
+    """Return rows one after another; each must have source events of its own, as `taken` gives them."""
     names = [one.name for one in fields(Rows) if getattr(parts[0], one.name) is not None]
-    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **columns | {"event": np.arange(len(columns["item"]))})
 
 
 def rows_of(events: SyntheticEvents) -> Rows:
     """Return events as rows."""
-    source, row = events.pair.source, events.source_row
+    source = events.pair.source
     return Rows(
-        user=events.user,
+        event=events.source_row,
+        event_user=source.user,
+        event_item=source.item,
+        event_time=source.time,
+        event_key=source.keys(),
         item=events.item,
-        source_item=source.item[row],
-        time=None if source.time is None else source.time[row],
-        key=source.keys()[row],
         draw=events.draw,
         confidence=events.confidence,
         support=events.support,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalr.kernels.keep import find_candidates, have_bits, keep_draws, localise, set_bits
+from scalr.kernels.keep import count_items, have_bits, keep_draws, localise, set_bits
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 3))
@@ -16,13 +16,13 @@ def test_rows_are_the_draws_that_are_new_and_supported(seed, draws, min_support)
     user = random.integers(0, n_users, first + n_events).astype(np.int32)
     item = random.integers(-1, 40, n_events * draws).astype(np.int32)
     support = random.integers(1, 5, len(item)).astype(np.int32)
-    confidence, key = random.random(len(item)).astype(np.float32), random.integers(0, 2**63, n_events).astype(np.uint64)
+    confidence = random.random(len(item)).astype(np.float32)
     room, at = len(item) + 2, 2
-    event, draw, row_item, row_support, row_user = (np.full(room, -7, np.int32) for _ in range(5))
-    row_confidence, row_key = np.zeros(room, np.float32), np.zeros(room, np.uint64)
+    event, draw, row_item, row_support = (np.full(room, -7, np.int32) for _ in range(4))
+    row_confidence, log_item = np.zeros(room, np.float32), np.concatenate(history).astype(np.int32)
     n_drawn, n_new, end = keep_draws(
-        first, draws, key, user, item, confidence, support, start, np.concatenate(history).astype(np.int32),
-        min_support, at, event, draw, row_item, row_confidence, row_support, row_user, row_key,
+        first, draws, user, item, confidence, support, start, log_item, min_support, at, event, draw, row_item,
+        row_confidence, row_support,
     )  # fmt: skip
     found = [z for z in range(len(item)) if item[z] >= 0]
     new = [z for z in found if item[z] not in history[user[first + z // draws]]]
@@ -34,8 +34,6 @@ def test_rows_are_the_draws_that_are_new_and_supported(seed, draws, min_support)
     assert row_confidence[rows].tolist() == confidence[kept].tolist()
     assert event[rows].tolist() == [first + z // draws for z in kept]
     assert draw[rows].tolist() == [z % draws for z in kept]
-    assert row_user[rows].tolist() == user[event[rows]].tolist()
-    assert row_key[rows].tolist() == key[event[rows] - first].tolist()
     assert (row_item[:at] == -7).all()
 
 
@@ -57,8 +55,10 @@ def test_codes_are_numbered_by_first_occurrence_and_nothing_stays_behind(codes):
     assert (place == -1).all()
 
 
-def test_candidates_have_support_and_score():
+def test_items_are_counted_and_candidates_have_support_and_score():
     item, support = np.array([0, 1, 0, 1], np.int32), np.array([9, 9, 1, 9], np.int32)
     confidence, found = np.array([0.5, 0.5, 0.9, 0.1], np.float32), np.empty(4, np.int64)
-    n = find_candidates(item, confidence, support, np.array([1.0, 4.0]), 5, 0.5, found)
+    counts = np.array([10, 0, 0])
+    n = count_items(item, confidence, support, np.array([1.0, 4.0, 1.0]), 5, 0.5, counts, found)
     assert found[:n].tolist() == [0, 1]
+    assert counts.tolist() == [12, 2, 0]

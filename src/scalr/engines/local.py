@@ -123,11 +123,13 @@ def _nothing(table: Tabular, names: Sequence[str]) -> pa.Table:
 
 
 def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Read a file in one thread, without holding its row groups whole."""
+    """Read a file in one thread. Row groups are opened one by one: a reader of all of them keeps what it has read."""
     try:
         with pq.ParquetFile(file, buffer_size=_READ_BUFFER) as opened:
-            for batch in opened.iter_batches(BATCH_ROWS, columns=list(names), use_threads=False):
-                yield pa.Table.from_batches([batch]).select(list(names))
+            for group in range(opened.num_row_groups):
+                batches = opened.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(names), use_threads=False)
+                for batch in batches:
+                    yield pa.Table.from_batches([batch]).select(list(names))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise damaged(str(file), "Parquet", error) from error
 

@@ -12,23 +12,25 @@ from scalr.kernels.memory import prefetch
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
-UInt64 = npt.NDArray[np.uint64]
 _AHEAD = 12  # events between asking for a user's target items and looking at them
 _SHORT = 8  # target items that are looked through rather than bisected
 
 
 @njit(inline="always")
 def _holds(items: Any, low: Any, end: Any, item: Any) -> Any:
-    """Say whether `item` is in items[low:end], which ascend."""
+    """Say whether `item` is in items[low:end], which ascend; few are compared without a branch that could surprise."""
+    if end - low <= _SHORT:
+        found = False
+        for y in range(low, end):
+            found |= items[y] == item
+        return found
     high = end
-    while high - low > _SHORT:
+    while low < high:
         middle = (low + high) // 2
         if items[middle] < item:
             low = middle + 1
         else:
-            high = middle + 1
-    while low < high and items[low] < item:
-        low += 1
+            high = middle
     return low < end and items[low] == item
 
 
@@ -36,7 +38,6 @@ def _holds(items: Any, low: Any, end: Any, item: Any) -> Any:
 def keep_draws(
     first: int,
     draws: int,
-    key: UInt64,
     user: Int32,
     drawn: Int32,
     drawn_confidence: npt.NDArray[np.float32],
@@ -50,15 +51,12 @@ def keep_draws(
     item: Int32,
     confidence: npt.NDArray[np.float32],
     support: Int32,
-    row_user: Int32,
-    row_key: UInt64,
 ) -> tuple[int, int, int]:
     """Append the draws that are kept to the arrays of rows, which begin at place `at`.
 
     Args:
         first: The first event that was drawn for.
         draws: Draws per event.
-        key: Shape (n_events,), keys of the events from `first` on.
         user: Users of all events of the part.
         drawn: Shape (n_events * draws,), items, negative where nothing was drawn.
         drawn_confidence: Same shape.
@@ -72,13 +70,11 @@ def keep_draws(
         item: Drawn item.
         confidence: Its confidence.
         support: Its support.
-        row_user: The event's user.
-        row_key: The event's key.
 
     Returns:
         How many items were drawn, how many of these pairs are not real, and where the rows end.
     """
-    n_drawn, n_new, n_events = 0, 0, key.shape[0]
+    n_drawn, n_new, n_events = 0, 0, drawn.shape[0] // draws
     for x in range(n_events):
         if x + _AHEAD < n_events:
             prefetch(log_start, np.int64(user[first + x + _AHEAD]))
@@ -99,7 +95,6 @@ def keep_draws(
                 continue
             event[at], draw[at], item[at] = first + x, d, i
             confidence[at], support[at] = drawn_confidence[z], drawn_support[z]
-            row_user[at], row_key[at] = u, key[x]
             at += 1
     return n_drawn, n_new, at
 
@@ -149,23 +144,36 @@ def localise(codes: Int32, place: Int32, distinct: Int32, index: Int32) -> int:
 
 
 @njit(cache=True, nogil=True)
-def find_candidates(
+def count_items(
     item: Int32,
     confidence: npt.NDArray[np.float32],
     support: Int32,
     per_share: npt.NDArray[np.float64],
     least_support: int,
     least: float,
+    counts: Int64,
     found: Int64,
 ) -> int:
-    """Fill `found`, shape (n,), with the rows of enough support whose confidence · per_share is at least `least`.
+    """Add the items of rows to `counts`, and find the rows that may be among the best.
+
+    Args:
+        item: Shape (n,).
+        confidence: Shape (n,).
+        support: Shape (n,).
+        per_share: By item, what its confidence is multiplied with.
+        least_support: Support that a row must have to be found.
+        least: What confidence · per_share must be.
+        counts: By item; added to.
+        found: Shape (n,), filled with the rows that are found.
 
     Returns:
-        How many there are.
+        How many were found.
     """
     n = 0
     for x in range(item.shape[0]):
-        if support[x] >= least_support and confidence[x] * per_share[item[x]] >= least:
+        i = item[x]
+        counts[i] += 1
+        if support[x] >= least_support and confidence[x] * per_share[i] >= least:
             found[n] = x
             n += 1
     return n

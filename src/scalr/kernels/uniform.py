@@ -209,7 +209,14 @@ def draw_uniform_paths(
                 if window < 0:
                     most = LONG * draws * (item_start[j + 1] - first)
                     lay_out(
-                        workspace, first, item_start[j + 1], most, event_user, event_testifies, target_start, target_item
+                        workspace,
+                        first,
+                        item_start[j + 1],
+                        most,
+                        event_user,
+                        event_testifies,
+                        target_start,
+                        target_item,
                     )
                 else:
                     lay_out_window(
