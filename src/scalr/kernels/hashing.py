@@ -118,3 +118,32 @@ def units(keys: npt.NDArray[np.uint64], counter: int) -> npt.NDArray[np.float64]
     for x in range(keys.shape[0]):
         out[x] = unit(keys[x], counter)
     return out
+
+
+@njit(nogil=True)
+def fill_units(
+    keys: npt.NDArray[np.uint64],
+    stream: Any,
+    step: int,
+    offset: int,
+    room: npt.NDArray[np.uint64],
+    out: npt.NDArray[np.float64],
+) -> None:
+    """Fill out[d, x] with the uniform number of key mix(keys[x] ^ stream) and counter d * step + offset.
+
+    One row per counter, so that the loop over keys makes several numbers with one instruction.
+
+    Args:
+        keys: Shape (n,).
+        stream: Key of seed and purpose.
+        step: Distance of counters.
+        offset: First counter.
+        room: Shape (at least n,), overwritten.
+        out: Shape (counters, at least n).
+    """
+    for x in range(keys.shape[0]):
+        room[x] = mix(keys[x] ^ stream)
+    for d in range(out.shape[0]):
+        row, counter = out[d], U64(d * step + offset)
+        for x in range(keys.shape[0]):
+            row[x] = unit(room[x], counter)

@@ -42,12 +42,13 @@ class SourceEvents:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetHistories:
-    """Distinct target items of every user, ascending; with a window also the times of their events."""
+    """Distinct target items of every user, ascending; with a window also their target events in time order."""
 
     start: Int64
     item: npt.NDArray[np.int32]
-    time_start: Int64
-    time: Int64
+    recent_start: Int64
+    recent_item: npt.NDArray[np.int32]
+    recent_time: Int64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +81,19 @@ class CooccurrenceTranslation:
         first, last = int(source.item_start[items[0]]), int(source.item_start[items[1]])
         item = np.empty((last - first) * k, np.int32)
         confidence, support = np.empty(len(item), np.float32), np.empty(len(item), np.int32)
+        weighted = settings.strategy != "sample" or settings.temperature != 1.0 or settings.min_support != 1
+        workspace = paths.make_workspace(
+            int(np.diff(source.item_start[items[0] : items[1] + 1]).max()),
+            int(self.paths[items[0] : items[1]].max()),
+            len(self.pair.target.items),
+            weighted=weighted,
+        )
         arguments = (
-            items, k, stream, source.key, source.user, source.testifies, source.time, source.item_start,
-            target.start, target.item, target.time_start, target.time, self.window,
-            int(self.paths[items[0] : items[1]].max(initial=0)), len(self.pair.target.items), item, confidence, support,
+            workspace, (first, last), k, stream, source.key[first:last], source.user, source.testifies, source.time,
+            source.item_start, target.start, target.item, target.recent_start, target.recent_item, target.recent_time,
+            self.window, item, confidence, support,
         )  # fmt: skip
-        if settings.strategy == "sample" and settings.temperature == 1.0 and settings.min_support == 1:
+        if not weighted:
             paths.draw_uniform_paths(*arguments)
         else:
             top = settings.strategy == "topk"
@@ -156,10 +164,13 @@ def _target_histories(log: EventLog, cap: int | None, *, timed: bool) -> TargetH
     new = log.starts_interaction()
     start = np.zeros(len(log.users) + 1, np.int64)
     np.cumsum(np.bincount(log.user[new], minlength=len(log.users)), out=start[1:])
-    time_start, time = np.zeros(1, np.int64), _NO_TIMES
+    recent_start, recent_item, recent_time = np.zeros(1, np.int64), np.empty(0, np.int32), _NO_TIMES
     if timed and log.time is not None:
-        time_start, time = np.append(np.flatnonzero(new), len(log)), log.time
-    return TargetHistories(start, log.item[new], time_start, time)
+        order = np.lexsort((log.time, log.user))
+        recent_start = np.zeros(len(log.users) + 1, np.int64)
+        np.cumsum(np.bincount(log.user, minlength=len(log.users)), out=recent_start[1:])
+        recent_item, recent_time = log.item[order], log.time[order]
+    return TargetHistories(start, log.item[new], recent_start, recent_item, recent_time)
 
 
 def _latest_items(log: EventLog, cap: int | None) -> Mask:
