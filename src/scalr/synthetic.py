@@ -112,12 +112,14 @@ class Rows:
     @property
     def user(self) -> Codes:
         """Return the code of the user, shape (n,)."""
-        return self.event_user[self.event]
+        user: Codes = self.event_user[self.event]
+        return user
 
     @property
     def source_item(self) -> Codes:
         """Return the code of the source item, shape (n,)."""
-        return self.event_item[self.event]
+        source_item: Codes = self.event_item[self.event]
+        return source_item
 
     @property
     def time(self) -> Times | None:
@@ -127,7 +129,8 @@ class Rows:
     @property
     def key(self) -> Keys:
         """Return the key of the source event, shape (n,)."""
-        return self.event_key[self.event]
+        key: Keys = self.event_key[self.event]
+        return key
 
 
 def no_rows(*, timed: bool) -> Rows:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from scalr.kernels.hashing import U64
-from scalr.kernels.memory import load_word, prefetch
+from scalr.kernels.machine import load_word, prefetch
 
 Keys = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]

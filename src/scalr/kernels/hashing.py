@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from scalr.kernels.memory import load_word
+from scalr.kernels.machine import load_word
 
 U64 = np.uint64
 GOLDEN = U64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of SplitMix64

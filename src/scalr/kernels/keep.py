@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from scalr.kernels.memory import prefetch
+from scalr.kernels.machine import prefetch
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Two instructions that numba does not offer: asking for memory ahead of its use, and the lowest bit that is set."""
+"""Instructions that numba does not offer: ask for memory ahead of its use, read eight bytes at once, find a bit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 
-@intrinsic  # type: ignore[misc]
-def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of `array[index]`, one-dimensional; an index outside the array does no harm."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -28,11 +27,32 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     return types.void(array, index), generate
 
 
-@intrinsic  # type: ignore[misc]
-def lowest_bit(typing_context: Any, word: Any) -> Any:
+prefetch: Any = intrinsic(_prefetch)
+
+
+def _lowest_bit(typing_context: Any, word: Any) -> Any:
     """Return the place of the lowest bit that is set in an unsigned 64-bit word, 64 where none is."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.cttz(values[0], ir.IntType(1)(0))
 
     return types.int64(types.uint64), generate
+
+
+lowest_bit: Any = intrinsic(_lowest_bit)
+
+
+def _load_word(typing: Any, data: Any, at: Any) -> Any:
+    """Return bytes [at, at + 8) of a uint8 array as one little-endian uint64; `at` need not be aligned."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(64).as_pointer())
+        word = builder.load(place)
+        word.align = 1
+        return word
+
+    return types.uint64(data, types.int64), generate
+
+
+load_word: Any = intrinsic(_load_word)
