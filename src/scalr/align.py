@@ -204,7 +204,9 @@ def alignment(buckets: Buckets, masses: Masses, keep_share: float, seed: int) ->
     keeps `keep_share`. Shares are of weight, which is what training sees. Several marginals are fitted together by
     raking.
     """
-    mass = (masses.cell / (masses.cell.sum() or 1.0)).reshape(buckets.shape)
+    if not masses.cell.any():
+        return Alignment(buckets, np.ones(len(masses.cell)), seed)
+    mass = (masses.cell / masses.cell.sum()).reshape(buckets.shape)
     ratio = np.ones(buckets.shape)
     for _ in range(RAKING_ROUNDS if len(buckets.marginals) > 1 else 1):
         for axis, one in enumerate(buckets.marginals):

@@ -116,9 +116,9 @@ def parse_bytes(text: str) -> int:
         ) from error
     if size < LEAST:
         raise ConfigError(
-            f"the memory limit is '{text}'",
-            expected=f"at least {format_bytes(LEAST)}: the program itself takes most of that",
-            fix="raise it",
+            f"the memory limit is '{text}', less than the program itself takes",
+            expected=f"at least {format_bytes(LEAST)}",
+            fix="raise --memory-limit",
         )
     return size
 

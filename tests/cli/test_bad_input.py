@@ -164,9 +164,25 @@ def test_too_little_memory_is_three_lines(scalr, logs, tmp_path, monkeypatch):
     def starved(*_, **__):
         raise MemoryError("Unable to allocate 6 TiB")
 
-    monkeypatch.setattr("scalr.pipeline.sample", starved)
+    monkeypatch.setattr("scalr.translators.cooccurrence.paths.make_workspace", starved)
     refused(scalr("generate", *logs, "--out", tmp_path / "run"), "not enough memory")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "word"), [("much", "the memory limit is 'much'"), ("10MB", "the memory limit is '10MB', less than")]
+)
+def test_memory_limits_that_cannot_be_kept(scalr, logs, tmp_path, limit, word):
+    refused(scalr("generate", *logs, "--out", tmp_path / "run", "--memory-limit", limit), word)
+    assert not (tmp_path / "run").exists()
+
+
+def test_logs_that_take_all_of_the_memory_limit(scalr, logs, tmp_path, monkeypatch):
+    monkeypatch.setattr("scalr.memory.peak_rss_bytes", lambda: 3 << 30)
+    before = tree(tmp_path)
+    words = "the memory limit is 2.0 GB, but reading the logs took 3.0 GB"
+    refused(scalr("generate", *logs, "--out", tmp_path / "run", "--memory-limit", "2GB"), words)
+    assert tree(tmp_path) == before
 
 
 def test_weights_that_are_all_zero(scalr, logs, tmp_path, world):
@@ -199,7 +215,7 @@ def test_an_interrupted_command_says_so_and_leaves_nothing(scalr, logs, tmp_path
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("scalr.emit.write_events", interrupt)
+    monkeypatch.setattr("scalr.emit.PartWriter.write", interrupt)
     before = tree(tmp_path)
     code, out, err = scalr("generate", *logs, "--out", tmp_path / "run")
     assert (code, out) == (130, "")

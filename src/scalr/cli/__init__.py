@@ -63,8 +63,8 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> Confi
 def _memory_error(error: MemoryError) -> InputError:
     return InputError(
         f"not enough memory: {str(error) or 'an array could not be made'}",
-        expected="synthetic events and logs that fit in memory",
-        fix="lower --draws, or use fewer source events",
+        expected="room in memory for the ids, the target log and a part of the events",
+        fix="set --memory-limit below what is free, or use fewer events or a larger machine",
     )
 
 

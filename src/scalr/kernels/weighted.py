@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from scalr.kernels.hashing import fill_units, mix, unit
+from scalr.kernels.hashing import fill_units, unit
 from scalr.kernels.layout import (
     FILLING,
     ITEM,
