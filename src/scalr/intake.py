@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from scalr.arrange import Coded, PackedTimes, arrange, packing_of
+from scalr.arrange import Coded, PackedTimes, arrange, pack_times
 from scalr.domain import Codes, EventLog, Keys, TimeUnit, Vocabulary
 from scalr.kernels import order
 from scalr.roles.times import in_microseconds
@@ -153,9 +153,9 @@ class Read:
     time_unit: TimeUnit | None
 
     def times(self, raw: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return times in microseconds, or the plain order."""
+        """Return times in microseconds, or the plain order; `raw` is overwritten."""
         assert self.time_unit is not None
-        return in_microseconds(raw, self.time_unit)
+        return in_microseconds(raw, self.time_unit, in_place=True)
 
 
 def target_log(read: Read, users: Vocabulary, items: Vocabulary, **facts: Any) -> EventLog:
@@ -164,9 +164,7 @@ def target_log(read: Read, users: Vocabulary, items: Vocabulary, **facts: Any) -
     columns = read.intake.take()
     time = read.times(columns.pop("time")) if "time" in columns else None
     user, item = Coded(columns.pop("user"), read.user_code), Coded(columns.pop("item"), read.item_code)
-    done = arrange(
-        user, item, len(users), time=time, columns=columns, packing=None if time is None else packing_of(time)
-    )
+    done = arrange(user, item, len(users), time=None if time is None else pack_times(time), columns=columns)
     times = None if done.time is None else done.time[: len(done.member)]
     return EventLog(
         users=users, items=items, user=order.groups_of(done.start, 0), item=done.member, time=times,
@@ -189,9 +187,8 @@ def source_log(reads: Sequence[Read], users: Vocabulary, items: Vocabulary, *, t
         user, item = (_coded(parts, reads, role) for role in ("user", "item"))
         joined = {role: _filled(parts, role) for role in roles[2:]}
     del parts
-    time = joined.pop("time", None)
-    packing = None if time is None else packing_of(time)
-    done = arrange(item, user, len(items), time=time, columns=joined, packing=packing, threads=threads)
+    time = pack_times(joined.pop("time")) if "time" in joined else None
+    done = arrange(item, user, len(items), time=time, columns=joined, threads=threads)
     return StoredLog(
         users=users, items=items, item_start=done.start, user=done.member, time=done.time,
         time_unit=reads[0].time_unit, **done.columns, **facts,
@@ -225,9 +222,8 @@ def source_log_on_disk(
             user, item = (_coded(given, reads, role, -first if role == "item" else 0) for role in ("user", "item"))
             joined = {role: _filled(given, role) for role in roles[2:]}
             del given
-            time = joined.pop("time", None)
-            packing = None if time is None else packing_of(time)
-            done = arrange(item, user, last - first, time=time, columns=joined, packing=packing)
+            time = pack_times(joined.pop("time")) if "time" in joined else None
+            done = arrange(item, user, last - first, time=time, columns=joined)
             starts.append(done.start[1:] + n)
             n += len(done.member)
             out["user"].write(done.member.tobytes())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _FREE_SHARE = 0.75  # of the free memory is taken where the user says nothing
 _BESIDE = 350 << 20  # bytes for the program, the ids, the target log and buffers
 _PER_THREAD = 160 << 20  # bytes for the events, rows, tables and compressed pages of a part
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+_LARGE = 8 << 20  # bytes from which an array gets pages of its own; smaller ones are used again by the next chunk
 LEAST = 512 << 20
 """The smallest limit that can be kept, in bytes."""
 
@@ -80,12 +84,19 @@ def threads_within(room: Room, n_users: int) -> int:
 
 
 def use_lean_allocator() -> None:
-    """Let Arrow allocate with jemalloc where it can, which gives memory back sooner; for the whole process."""
+    """Let the process give memory back soon after it is done with it; for commands, not for libraries.
+
+    Arrow allocates with jemalloc where it can. The C library, where it is GNU's, hands large arrays back to the system
+    at once instead of keeping up to 32 MB each for later.
+    """
     import pyarrow as pa
 
     if "jemalloc" in pa.supported_memory_backends() and "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
         pa.jemalloc_set_decay_ms(0)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def free_bytes() -> int:

@@ -31,11 +31,20 @@ def unit_of_integers(largest: int, type_: pa.DataType) -> TimeUnit:
     return TimeUnit("integer", "ns", type_)
 
 
-def to_microseconds(values: Times, unit: TimeUnit) -> Times:
-    """Return integer times, shape (n,), as microseconds since 1970; a plain order stays as it is."""
+def to_microseconds(values: Times, unit: TimeUnit, *, in_place: bool = False) -> Times:
+    """Return integer times, shape (n,), as microseconds since 1970; a plain order stays as it is.
+
+    `in_place` overwrites `values` instead of taking more memory.
+    """
     if unit.kind == "order":
         return values
-    return values // 1000 if unit.unit == "ns" else values * _PER_UNIT[unit.unit]
+    out = values if in_place else None
+    times: Times = (
+        np.floor_divide(values, 1000, out=out)
+        if unit.unit == "ns"
+        else np.multiply(values, _PER_UNIT[unit.unit], out=out)
+    )
+    return times
 
 
 def from_microseconds(values: Times, unit: TimeUnit) -> pa.Array:

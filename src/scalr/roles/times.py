@@ -153,9 +153,9 @@ def read_times(column: Column, unit: str | None = None, type_: pa.DataType | Non
     return in_microseconds(times, found), found
 
 
-def in_microseconds(times: Times, unit: TimeUnit) -> Times:
-    """Return times as a `TimeReader` gave them in microseconds, or the plain order."""
-    return to_microseconds(times, unit) if unit.kind in ("order", "integer") else times
+def in_microseconds(times: Times, unit: TimeUnit, *, in_place: bool = False) -> Times:
+    """Return times as a `TimeReader` gave them in microseconds, or the plain order; `in_place` overwrites them."""
+    return to_microseconds(times, unit, in_place=in_place) if unit.kind in ("order", "integer") else times
 
 
 def _timestamps(column: Column, values: pa.ChunkedArray) -> Times:
