@@ -52,9 +52,11 @@ def command(
     """Draw synthetic target events for all source events, refine them, and write them as Parquet."""
     from scalr import output, pipeline
     from scalr.cli.summaries import pair_table, reach, stages_table
+    from scalr.memory import use_lean_allocator
     from scalr.summary import summarise
 
     output.check_free(out)
+    use_lean_allocator()
     limit = o.memory_limit(memory_limit)
     columns = Columns(user, item, time, label, value, weight)
     logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)

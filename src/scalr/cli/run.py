@@ -30,8 +30,10 @@ def command(
     from scalr import output, pipeline
     from scalr.cli.summaries import stages_table
     from scalr.configfile import read_config
+    from scalr.memory import use_lean_allocator
 
     output.check_free(out)
+    use_lean_allocator()
     settings, limit = read_config(config, set_ or []), o.memory_limit(memory_limit)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest = pipeline.run(settings, out, threads=threads, memory_limit=limit, board=terminal)
