@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from benchmarks.logs import SIZES, Size, batches
+
 from scalr.kernels import paths
 from scalr.kernels.hashing import integer_keys
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
-
 from benchmarks.baselines import GENERATION_ID, SOURCE_DOMAIN
 
 _IDS = """
@@ -18,7 +17,8 @@ CREATE TABLE users AS
     SELECT user_id, row_number() OVER ()::INTEGER AS u
     FROM (SELECT user_id FROM source_log UNION SELECT user_id FROM target_log);
 CREATE TABLE source_items AS
-    SELECT source_item, row_number() OVER ()::INTEGER AS j FROM (SELECT DISTINCT item_id AS source_item FROM source_log);
+    SELECT source_item, row_number() OVER ()::INTEGER AS j
+    FROM (SELECT DISTINCT item_id AS source_item FROM source_log);
 CREATE TABLE target_items AS
     SELECT item_id, row_number() OVER ()::INTEGER AS i FROM (SELECT DISTINCT item_id FROM target_log);
 CREATE TABLE events AS
@@ -29,7 +29,9 @@ CREATE TABLE target_pairs AS
 """
 _COUNTS = """
 CREATE TABLE counts AS
-    SELECT *, sum(support) OVER (PARTITION BY j ORDER BY i) - support AS start, sum(support) OVER (PARTITION BY j) AS total
+    SELECT *,
+        sum(support) OVER (PARTITION BY j ORDER BY i) - support AS start,
+        sum(support) OVER (PARTITION BY j) AS total
     FROM (
         SELECT j, i, count(*) AS support
         FROM (SELECT DISTINCT u, j FROM events) JOIN target_pairs USING (u)

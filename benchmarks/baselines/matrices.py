@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import sparse
-
 from benchmarks.baselines import COLUMNS, GENERATION_ID, SOURCE_DOMAIN
+from scipy import sparse
 
 Int64 = npt.NDArray[np.int64]
 

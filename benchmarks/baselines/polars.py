@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-
 from benchmarks.baselines import COLUMNS, GENERATION_ID, SOURCE_DOMAIN
 
 _IDS = ("user_id", "item_id", "source_item")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scipy import sparse
-
 from benchmarks.baselines import matrices
+from scipy import sparse
 
 
 def generate(source: Path, target: Path, out: Path, draws: int, seed: int) -> None:

@@ -10,10 +10,9 @@ import os
 import sys
 from pathlib import Path
 
+from benchmarks.baselines import COLUMNS, GENERATION_ID, SOURCE_DOMAIN
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
-
-from benchmarks.baselines import COLUMNS, GENERATION_ID, SOURCE_DOMAIN
 
 MEMORY = "8g"
 

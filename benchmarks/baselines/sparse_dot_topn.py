@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import sparse_dot_topn
-from scipy import sparse
-
 from benchmarks.baselines import matrices
+from scipy import sparse
 
 TOP = 100
 
