@@ -101,7 +101,7 @@ def measure_answer(command: Sequence[str], limit_seconds: float = HOUR) -> tuple
             raise CommandError(f"{' '.join(command)}\n{done.stderr}")
         late, code, wall_seconds, cpu_seconds, peak = json.loads(figures.read_text())
     if late:
-        raise DidNotFinishError(f"did not finish in {limit_seconds:.0f} s")
+        raise DidNotFinishError(f"did not finish in {limit_seconds:g} s")
     if code != 0:
         raise CommandError(f"{' '.join(command)}\nexit code {code}\n{done.stderr}")
     return Run(wall_seconds, cpu_seconds, peak * _RSS_UNIT), done.stdout

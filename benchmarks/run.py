@@ -172,10 +172,8 @@ def _summary(record: Record) -> dict[str, Any]:
     if "kept" in answers:
         summary |= answers["kept"][0]
     ways = {
-        what: {
-            name.removeprefix(f"{what} "): medians(found) for name, found in answers.items() if name.startswith(what)
-        }
-        for what in ("read ", "write ")
+        what: {name.split()[1]: medians(found) for name, found in answers.items() if name.startswith(f"{what} ")}
+        for what in ("read", "write")
     }
     if all(ways.values()):
         fastest = {what: min(found, key=lambda way: float(found[way]["cpu_seconds"])) for what, found in ways.items()}

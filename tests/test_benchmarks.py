@@ -170,7 +170,7 @@ def test_what_fails_or_is_missing_stands_in_the_table(monkeypatch: pytest.Monkey
     assert record.take("broken", [sys.executable, "-c", "raise SystemExit('a reason')"]) is None
     assert record.take("slow", [sys.executable, "-c", "import time; time.sleep(60)"], 0.5) is None
     assert record.take("slow", ["never started"]) is None
-    assert record.failures == {"broken": "failed: a reason", "slow": "did not finish in 0 s"}
+    assert record.failures == {"broken": "failed: a reason", "slow": "did not finish in 0.5 s"}
     monkeypatch.setattr(run.baselines, "installed", lambda name: False)
     figures = run.collect("tiny", ["spark"], 1, 10, REPOSITORY / "benchmark-output", 10)
     assert "spark  not installed" in tables.processes(figures)
