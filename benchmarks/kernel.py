@@ -80,18 +80,19 @@ class Sampler:
 
     def __init__(self, codes: Codes, draws: int, *, confidence: bool) -> None:
         self.codes, self.draws = codes, draws
-        self.workspace = _KERNEL.make_workspace(codes.max_events, codes.max_paths, codes.n_target)
+        self.workspace = _KERNEL.make_workspace(codes.max_events, codes.max_paths, codes.n_target, weighted=False)
         filled = CHUNK_DRAWS if confidence else 0
         self.item = np.empty(CHUNK_DRAWS, np.int32)
         self.confidence, self.support = np.empty(filled, np.float32), np.empty(filled, np.int32)
-        self.testifies = np.ones(len(codes.event_user), np.bool_)
+        self.all_testify = np.empty(0, np.bool_)
         self.none32, self.none64 = np.empty(0, np.int32), np.empty(0, np.int64)
 
     def draw(self, rows: tuple[int, int]) -> int:
         """Draw for the events [rows[0], rows[1]), into `item`, `confidence` and `support`; return how many draws."""
         codes, n = self.codes, (rows[1] - rows[0]) * self.draws
+        keys = codes.event_key[rows[0] : rows[1]]
         _KERNEL.draw_uniform_paths(
-            self.workspace, rows, self.draws, _STREAM, codes.event_key, codes.event_user, self.testifies, self.none64,
+            self.workspace, rows, self.draws, _STREAM, keys, codes.event_user, self.all_testify, self.none64,
             codes.item_start, codes.target_start, codes.target_item, self.none64, self.none32, self.none64, -1,
             self.item[:n], self.confidence[:n], self.support[:n],
         )  # fmt: skip
