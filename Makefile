@@ -4,6 +4,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
+SIZE ?= A
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$name" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 TESTS = $(BIN)/python -m pytest -n auto
@@ -38,8 +40,8 @@ format: $(STAMP) ## format the code and mend what can be mended by itself
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## time stage one against DuckDB and Polars, into benchmark-output/
-	@$(BIN)/python -m benchmarks.generate --out benchmark-output/generate.json
+bench: $(BENCH_STAMP) ## time stage one against what one would use instead; SIZE=A (minutes), B, C or H
+	@$(BIN)/python -m benchmarks.run --size $(SIZE)
 
 clean: ## remove what the targets above made, the environment too
 	rm -rf $(VENV) demo-output benchmark-output build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -55,4 +57,9 @@ $(STAMP): pyproject.toml
 		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
 	@echo "== installing scalr and its dependencies into $(VENV) (once; 1.3 GB)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,report,dev]'
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	@echo "== installing what the benchmarks compare with (once; 0.6 GB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@

@@ -1,20 +1,27 @@
 """Make two event logs with shared users and skewed popularity, the same for the same size: `python -m benchmarks.logs`.
 
 Ranks are `n * u ** exponent` of a uniform u: the item of rank r is taken in proportion to r ** (-2/3), and the user of
-rank r acts in proportion to r ** (-1/3). Ids are strings, times are seconds of one year. The same users are active in
-both domains, ten source events and two target events each on average.
+rank r acts in proportion to r ** (-1/3). An id's number is its rank, shuffled by a prime, so that popular ids are not
+neighbours in any order. Ids are strings, times are seconds of one year and ascend. The same users are active in both
+domains, five source events for each target event.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,55 +34,99 @@ class Size:
     source_items: int
     target_items: int
 
+    def events_and_items(self, domain: str) -> tuple[int, int]:
+        """Return the number of events and items of "source" or "target"."""
+        source = domain == "source"
+        return (self.source_events, self.source_items) if source else (self.target_events, self.target_items)
+
 
 SIZES = {
     "tiny": Size(2_000, 500, 200, 50, 30),
     "A": Size(1_000_000, 200_000, 100_000, 20_000, 5_000),
     "B": Size(10_000_000, 2_000_000, 1_000_000, 200_000, 50_000),
+    "H": Size(10_000_000, 2_000_000, 100_000, 200_000, 50_000),
+    "C": Size(100_000_000, 20_000_000, 10_000_000, 2_000_000, 500_000),
 }
+DOMAINS = ("source", "target")
+BATCH_ROWS = 1 << 20  # rows made at a time, and per row group
+_LAW = 2  # counts up when the same size gives other events
+_SEED = 20260529
 _USER_EXPONENT = 1.5
 _ITEM_EXPONENT = 3.0
+_SHUFFLE = 2_654_435_761  # a prime above every n, so that rank * prime modulo n is a permutation
+_DIGITS = 8
 _YEAR_SECONDS = 365 * 86_400
 _START = 1_700_000_000  # seconds since 1970, 14 November 2023
 
 
-def write_logs(size: Size, folder: Path) -> tuple[Path, Path]:
-    """Write `source.parquet` and `target.parquet` and return their places."""
-    generator = np.random.default_rng(20260529)
-    users = _names("user", size.users)
-    files = []
-    for name, events, items in (
-        ("source", size.source_events, size.source_items),
-        ("target", size.target_events, size.target_items),
-    ):
-        table = pa.table(
-            {
-                "user_id": users.take(pa.array(_ranks(generator, size.users, events, _USER_EXPONENT))),
-                "item_id": _names(name, items).take(pa.array(_ranks(generator, items, events, _ITEM_EXPONENT))),
-                "timestamp": np.sort(generator.integers(_START, _START + _YEAR_SECONDS, events)),
-            }
+def batches(size: Size, domain: str) -> Iterator[tuple[Int64, Int64, Int64]]:
+    """Yield numbers of users, numbers of items and times, `BATCH_ROWS` events at a time."""
+    events, items = size.events_and_items(domain)
+    for first in range(0, events, BATCH_ROWS):
+        rows = min(BATCH_ROWS, events - first)
+        generator = np.random.default_rng([_SEED, DOMAINS.index(domain), first])
+        users = _numbers(generator, size.users, rows, _USER_EXPONENT)
+        begin, end = (_YEAR_SECONDS * row // events for row in (first, first + rows))
+        yield (
+            users,
+            _numbers(generator, items, rows, _ITEM_EXPONENT),
+            np.sort(generator.integers(_START + begin, _START + end, rows)),
         )
-        files.append(folder / f"{name}.parquet")
-        pq.write_table(table, files[-1])
-    return files[0], files[1]
 
 
-def _ranks(generator: np.random.Generator, n: int, events: int, exponent: float) -> npt.NDArray[np.int64]:
-    return np.minimum(n * generator.random(events) ** exponent, n - 1).astype(np.int64)
+def write_logs(size: Size, folder: Path) -> tuple[Path, Path]:
+    """Write `source.parquet` and `target.parquet` into an existing folder and return their places."""
+    kinds = pa.schema({"user_id": pa.string(), "item_id": pa.string(), "timestamp": pa.int64()})
+    for domain in DOMAINS:
+        with pq.ParquetWriter(folder / f"{domain}.parquet", kinds) as writer:
+            for users, items, times in batches(size, domain):
+                columns = [_names("user", users), _names(domain, items), pa.array(times)]
+                writer.write_table(pa.table(columns, schema=kinds), row_group_size=BATCH_ROWS)
+    return folder / "source.parquet", folder / "target.parquet"
 
 
-def _names(prefix: str, n: int) -> pa.Array:
-    return pa.array([f"{prefix}_{number:08d}" for number in range(n)])
+def cached_logs(name: str, root: Path) -> tuple[Path, Path]:
+    """Return the logs of a size below `root`; they are made where they are missing, or of another law, all at once."""
+    folder, law = root / name, json.dumps({"law": _LAW, **asdict(SIZES[name])}) + "\n"
+    kept = folder / "law.json"
+    if not kept.exists() or kept.read_text() != law:
+        root.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+        try:
+            write_logs(SIZES[name], new)
+            (new / "law.json").write_text(law)
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    return folder / "source.parquet", folder / "target.parquet"
+
+
+def _numbers(generator: np.random.Generator, n: int, rows: int, exponent: float) -> Int64:
+    ranks = np.minimum(n * generator.random(rows) ** exponent, n - 1).astype(np.int64)
+    numbers: Int64 = ranks * _SHUFFLE % n
+    return numbers
+
+
+def _names(prefix: str, numbers: Int64) -> pa.Array:
+    """Return `prefix_00000042` for 42; built as bytes, since a list of Python strings would take most of the time."""
+    letters = np.frombuffer(f"{prefix}_".encode(), np.uint8)
+    text = np.empty((len(numbers), len(letters) + _DIGITS), np.uint8)
+    text[:, : len(letters)] = letters
+    for place in range(1, _DIGITS + 1):
+        numbers, digit = np.divmod(numbers, 10)
+        text[:, -place] = digit + ord("0")
+    offsets = np.arange(len(text) + 1, dtype=np.int32) * text.shape[1]
+    return pa.StringArray.from_buffers(len(text), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text))
 
 
 def main() -> None:
-    """Write the logs of the size named on the command line."""
+    """Make the logs of the size named on the command line, where they are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size", choices=SIZES)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("root", type=Path, nargs="?", default=Path("benchmark-output/logs"))
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    write_logs(SIZES[options.size], options.folder)
+    print(*cached_logs(options.size, options.root), sep="\n")
 
 
 if __name__ == "__main__":
