@@ -23,9 +23,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from scalr.kernels import are_compiled
 from scalr.progress import Advance
 
 LONG_SECONDS = 2.0  # a stage that took longer is worth a line in a log file
+COMPILING = "Compiling the inner loops for this machine, once: it takes up to a minute longer this time."
 PIPE_WIDTH = 140  # characters, where the output goes to a file or another program
 
 
@@ -55,6 +57,8 @@ class Terminal:
 
     def __enter__(self) -> Self:
         self._progress.start()
+        if not are_compiled():
+            self.note(COMPILING)
         return self
 
     def __exit__(
