@@ -1,6 +1,7 @@
 """What `scalr generate` spends its processor time on, and how much its translation keeps in memory.
 
-`python -m benchmarks.stages SOURCE TARGET` reads and fits, and prints the bytes that the translation holds.
+`python -m benchmarks.stages SOURCE TARGET` reads and fits, and prints the bytes that sampling needs of the logs: the
+packed source events, and the target histories by user; ids and the target log, which writing needs, not counted.
 """
 
 from __future__ import annotations
@@ -10,14 +11,10 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-
-from scalr.domain import Pair
 
 _SCALR = (sys.executable, "-c", "import sys; from scalr.cli import main; sys.exit(main())")
 
@@ -44,35 +41,25 @@ def synthetic_events(out: Path) -> int:
     return int(json.loads((out / "manifest.json").read_text())["synthetic_events"])
 
 
-def held_bytes(value: Any, seen: set[int] | None = None) -> int:
-    """Return the bytes of all arrays that a value reaches, each once; the logs themselves (`Pair`) are left out."""
-    seen = set() if seen is None else seen
-    if id(value) in seen or isinstance(value, Pair):
-        return 0
-    seen.add(id(value))
-    if isinstance(value, np.ndarray):
-        return held_bytes(value.base, seen) if isinstance(value.base, np.ndarray) else value.nbytes
-    if isinstance(value, pa.Array | pa.ChunkedArray | pa.Table):
-        return int(value.get_total_buffer_size())
-    if isinstance(value, Mapping):
-        return sum(held_bytes(part, seen) for part in value.values())
-    if isinstance(value, tuple | list):
-        return sum(held_bytes(part, seen) for part in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return sum(held_bytes(getattr(value, field.name), seen) for field in dataclasses.fields(value))
-    return 0
+def array_bytes(value: Any) -> int:
+    """Return the bytes of the arrays that a dataclass has."""
+    columns = (getattr(value, field.name) for field in dataclasses.fields(value))
+    return sum(column.nbytes for column in columns if isinstance(column, np.ndarray))
 
 
 def main() -> None:
-    """Print what a translation of the logs keeps, as JSON."""
+    """Print what sampling keeps of the logs in memory, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
-    import scalr
+    from scalr.config import TranslateSettings
+    from scalr.reading import read_logs
+    from scalr.translators.cooccurrence import fit_cooccurrence
 
-    translation = scalr.fit(scalr.read_pair(options.source, options.target))
-    print(json.dumps({"translation_bytes": held_bytes(translation)}))
+    stored = read_logs(options.source, options.target)
+    histories = array_bytes(fit_cooccurrence(stored, TranslateSettings()).target)
+    print(json.dumps({"translation_bytes": stored.source.nbytes + histories}))
 
 
 if __name__ == "__main__":

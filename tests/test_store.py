@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 from tests.worlds import small_tables
 
-from scalr.domain import EventLog
+from scalr.arrange import PackedTimes
+from scalr.domain import EventLog, TimeUnit
 from scalr.errors import ConfigError, InputError
+from scalr.intake import MemoryIntake, Read
 from scalr.memory import LEAST, Room, format_bytes, parse_bytes, room, threads_within
 from scalr.reading import read_logs, read_pair
 from scalr.store import StoredPair, item_ranges
@@ -131,3 +133,18 @@ def test_a_room_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="on the way"), room(tmp_path, 1 << 30, 1) as given:
         fail_in(given.folder)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spread", [10, 2**31 - 1, 2**31 + 5, 2**40])
+def test_times_take_four_bytes_while_they_fit_and_come_back_in_any_case(spread: int) -> None:
+    """Batches in turn near and far: the first far one widens all."""
+    random, intake, batches = np.random.default_rng(0), MemoryIntake(), []
+    for reach in (5, spread, 7):
+        batches.append(random.integers(-reach, reach, 40) + 10**9)
+        batches[-1][:2] = 10**9 - reach, 10**9 + reach
+        codes = np.zeros(40, np.int32)
+        intake.add({"user": codes, "item": codes, "time": batches[-1]}, lambda: np.zeros(40, np.uint64))
+    codes = np.zeros(1, np.int32)
+    times = Read(intake, codes, codes, TimeUnit("integer", "s", pa.int64())).times(intake.take()["time"])
+    assert isinstance(times, PackedTimes) == (spread < 2**31 - 10)
+    np.testing.assert_array_equal(times[:120], np.concatenate(batches) * 1_000_000)

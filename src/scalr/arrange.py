@@ -42,8 +42,10 @@ class PackedTimes:
         return numbers * self.step + self.base if self.base or self.step != 1 else numbers
 
 
-def pack_times(time: Times) -> Times | PackedTimes:
+def pack_times(time: Times | PackedTimes) -> Times | PackedTimes:
     """Return times packed where they fit, else as they are."""
+    if isinstance(time, PackedTimes):
+        return time
     base, last = (int(time.min()), int(time.max())) if len(time) else (0, 0)
     step = next((step for step in _STEPS if _are_multiples(time, base, step)), 1)
     if (last - base) // step >= 2**32:

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.arrange import Coded, PackedTimes, arrange, pack_times
-from scalr.domain import Codes, EventLog, Keys, TimeUnit, Vocabulary
+from scalr.domain import Codes, EventLog, Keys, Times, TimeUnit, Vocabulary
 from scalr.kernels import order
 from scalr.roles.times import in_microseconds
 from scalr.store import FileColumn, StoredLog
+from scalr.times import factor_of
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 KINDS: dict[str, Any] = {
@@ -50,7 +51,7 @@ class Intake(Protocol):
 
 
 class MemoryIntake:
-    """Holds events in arrays that grow in place.
+    """Holds events in arrays that grow in place; times as differences from the first one, while four bytes suffice.
 
     Args:
         expected: Rows to come, if that is known.
@@ -60,6 +61,7 @@ class MemoryIntake:
         self._room = expected or 1 << 16
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self._n = 0
+        self._base: int | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -70,19 +72,36 @@ class MemoryIntake:
         """Take a batch; see `Intake`."""
         if not self._arrays:
             self._arrays = {role: np.empty(self._room, KINDS[role]) for role in columns}
+            if "time" in columns:
+                self._base, self._arrays["time"] = int(columns["time"][0]), np.empty(self._room, np.int32)
         n = self._n + len(columns["user"])
         for role, values in columns.items():
+            if role == "time" and self._base is not None:
+                values = self._difference(values)
             array = self._arrays[role]
             if n > len(array):
                 array.resize(n + n // 2, refcheck=False)
             array[self._n : n] = values
         self._n = n
 
-    def take(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns, shape (n,) each, and let go of them."""
-        arrays, self._arrays = self._arrays, {}
+    def _difference(self, time: Times) -> Times:
+        """Return times less the first one; from the first on that are too far apart for that, all as they are."""
+        assert self._base is not None
+        if int(time.min()) - self._base >= -(2**31) and int(time.max()) - self._base < 2**31:
+            return time - self._base
+        wide = self._arrays["time"].astype(np.int64)
+        wide[: self._n] += self._base
+        self._arrays["time"], self._base = wide, None
+        return time
+
+    def take(self) -> dict[str, Any]:
+        """Return the columns, shape (n,) each, and let go of them; times are packed where they fit."""
+        arrays: dict[str, Any] = self._arrays
+        self._arrays = {}
         for array in arrays.values():
             array.resize(self._n, refcheck=False)
+        if self._base is not None:
+            arrays["time"] = PackedTimes(self._base, 1, arrays["time"])
         return arrays
 
 
@@ -152,9 +171,16 @@ class Read:
     item_code: Codes
     time_unit: TimeUnit | None
 
-    def times(self, raw: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def times(self, raw: Times | PackedTimes) -> Times | PackedTimes:
         """Return times in microseconds, or the plain order; `raw` is overwritten."""
         assert self.time_unit is not None
+        if isinstance(raw, PackedTimes):
+            factor = factor_of(self.time_unit)
+            if factor is None:
+                return in_microseconds(raw[: len(raw)], self.time_unit)
+            least = int(raw.numbers.min(initial=0))
+            numbers = np.subtract(raw.numbers, np.int32(least), out=raw.numbers).view(np.uint32)
+            return PackedTimes((raw.base + least) * factor, factor, numbers)
         return in_microseconds(raw, self.time_unit, in_place=True)
 
 
@@ -162,7 +188,7 @@ def target_log(read: Read, users: Vocabulary, items: Vocabulary, **facts: Any) -
     """Return a target log by (user, item, time, label, value, weight)."""
     assert isinstance(read.intake, MemoryIntake)
     columns = read.intake.take()
-    time = read.times(columns.pop("time")) if "time" in columns else None
+    time = pack_times(read.times(columns.pop("time"))) if "time" in columns else None
     user, item = Coded(columns.pop("user"), read.user_code), Coded(columns.pop("item"), read.item_code)
     done = arrange(user, item, len(users), time=None if time is None else pack_times(time), columns=columns)
     times = None if done.time is None else done.time[: len(done.member)]
@@ -175,7 +201,7 @@ def target_log(read: Read, users: Vocabulary, items: Vocabulary, **facts: Any) -
 def source_log(reads: Sequence[Read], users: Vocabulary, items: Vocabulary, *, threads: int, **facts: Any) -> StoredLog:
     """Return source logs as one, in memory."""
     roles = _roles(reads)
-    parts = [read.intake.take() for read in reads if isinstance(read.intake, MemoryIntake)]
+    parts: list[dict[str, Any]] = [read.intake.take() for read in reads if isinstance(read.intake, MemoryIntake)]
     for part, read in zip(parts, reads, strict=True):
         if "time" in part:
             part["time"] = read.times(part["time"])
@@ -185,6 +211,9 @@ def source_log(reads: Sequence[Read], users: Vocabulary, items: Vocabulary, *, t
         item = Coded(joined.pop("item"), reads[0].item_code)
     else:
         user, item = (_coded(parts, reads, role) for role in ("user", "item"))
+        for part in parts:
+            if "time" in part:
+                part["time"] = part["time"][: len(part["user"])]
         joined = {role: _filled(parts, role) for role in roles[2:]}
     del parts
     time = pack_times(joined.pop("time")) if "time" in joined else None
@@ -214,7 +243,9 @@ def source_log_on_disk(
         for part in range(1 << _SPLIT_BITS):
             records = [read.intake.take(part) for read in reads if isinstance(read.intake, FileIntake)]
             first, last = int(bounds[part]), int(bounds[part + 1])
-            given = [{role: np.ascontiguousarray(one[role]) for role in one.dtype.names or ()} for one in records]
+            given: list[dict[str, Any]] = [
+                {role: np.ascontiguousarray(one[role]) for role in one.dtype.names or ()} for one in records
+            ]
             del records
             for one, read in zip(given, reads, strict=True):
                 if "time" in one:

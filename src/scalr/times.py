@@ -47,6 +47,11 @@ def to_microseconds(values: Times, unit: TimeUnit, *, in_place: bool = False) ->
     return times
 
 
+def factor_of(unit: TimeUnit) -> int | None:
+    """Return by what times as they are read are multiplied to be microseconds; None where they are divided (ns)."""
+    return _PER_UNIT.get(unit.unit) if unit.kind == "integer" else 1
+
+
 def from_microseconds(values: Times, unit: TimeUnit) -> pa.Array:
     """Return microseconds (or a plain order), shape (n,), as the user writes them.
 

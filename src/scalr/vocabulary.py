@@ -17,7 +17,8 @@ from scalr.kernels import factorise
 from scalr.kernels.hashing import combine_keys
 
 _LARGEST_STRING_ARRAY = 2**31 - 1  # bytes; Arrow's string type counts them in int32
-_LOAD = 2  # slots per id, at least: half of a table is free, so searches stay short
+_LOAD = 1.5  # slots per id, at least: a third of a table is free, so searches stay short
+_SLICE = 1 << 16  # ids added at a time: room is made for all of them, were they new
 _FIRST_ROOM = 1 << 12
 
 HashIds = Callable[[pa.Array], Keys]
@@ -37,7 +38,7 @@ class IdCoder:
         self._is_text = is_text
         self._hash_ids = hash_ids
         self._n = 0
-        self._table = np.zeros(_LOAD * _FIRST_ROOM, np.uint64)
+        self._table = np.zeros(2 * _FIRST_ROOM, np.uint64)
         self._keys = np.empty(_FIRST_ROOM, np.uint64)
         self._integers = np.empty(0 if is_text else _FIRST_ROOM, np.int64)
         self._starts = np.zeros(_FIRST_ROOM + 1 if is_text else 1, np.int64)
@@ -84,7 +85,7 @@ class IdCoder:
         else:
             self._integers = _grown(self._integers, most)
         if _LOAD * most > len(self._table):
-            self._table = np.zeros(1 << (_LOAD * most - 1).bit_length(), np.uint64)
+            self._table = np.zeros(1 << (int(_LOAD * most)).bit_length(), np.uint64)
             factorise.fill_table(self._table, self._keys, self._n)
 
 
@@ -142,7 +143,10 @@ def unify(
         merged = np.arange(len(ids), dtype=np.int32)
     else:
         coder = IdCoder(is_text=not pa.types.is_integer(columns[0].type), hash_ids=hash_ids)
-        merged = np.concatenate([coder.add(column) for column in columns])
+        merged = np.concatenate(
+            [coder.add(column.slice(first, _SLICE)) for column in columns for first in range(0, len(column), _SLICE)]
+            or [np.zeros(0, np.int32)]
+        )
         ids = coder.distinct()
         keys = hash_ids(ids)
         domain = np.zeros(len(ids), np.int16)
