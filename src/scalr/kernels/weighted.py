@@ -36,6 +36,7 @@ from scalr.kernels.layout import (
 )
 from scalr.kernels.machine import lowest_bit
 
+Float32 = npt.NDArray[np.float32]
 U64 = np.uint64
 UNITS_AT_ONCE = 4096  # random numbers made at a time, for proposals and as many to accept them: 64 KiB
 REJECTIONS = 64  # proposals before the exact scan takes over; see `_draw_rejected`
@@ -189,9 +190,17 @@ def _draw_rejected(workspace: Workspace, key: Any, stamp: Any, item: Int32) -> N
                         break
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _draw(
-    workspace: Workspace, e: int, n: int, draws: int, keys: npt.NDArray[np.uint64], units: Float64, item: Int32
+    workspace: Workspace,
+    e: int,
+    n: int,
+    draws: int,
+    keys: npt.NDArray[np.uint64],
+    units: Float64,
+    item: Int32,
+    confidence: Float32,
+    support: Int32,
 ) -> None:
     """Draw for the events [e, e + n) of the item that is laid out, in proportion to weights without the own user.
 
@@ -204,7 +213,8 @@ def _draw(
         workspace.tally, workspace.distinct, workspace.cumulative, workspace.spare, workspace.table,
     )  # fmt: skip
     n_distinct, stamp = workspace.state[N_DISTINCT], take_stamps(workspace.state, tally, n)
-    total = cumulative[n_distinct - 1] if n_distinct > 0 else 0.0
+    final = n_distinct - 1
+    total = cumulative[final] if n_distinct > 0 else 0.0
     for x in range(n):
         at, own, out = own_at[e + x], np.int64(own_n[e + x]), x * draws
         if own == width or total <= 0.0:
@@ -219,8 +229,10 @@ def _draw(
         for d in range(draws):
             unit_k, unit_weight = units[d, x], units[draws + d, x]
             wanted = unit_k * total
-            k = np.int64(guide[U64(min(np.int64(unit_k * np.float64(n_distinct)), n_distinct - 1))])
-            while k < n_distinct - 1 and cumulative[k] <= wanted:
+            k = np.int64(guide[U64(min(np.int64(unit_k * np.float64(n_distinct)), final))])
+            for _ in range(2):  # without branches: most searches end here, and nobody can foretell after which step
+                k = min(k + np.int64(cumulative[U64(k)] <= wanted), final)
+            while k < final and cumulative[k] <= wanted:
                 k += 1
             while k > 0 and cumulative[k - 1] > wanted:
                 k -= 1
@@ -231,10 +243,28 @@ def _draw(
             rejected |= not accepted
         if rejected:
             _draw_rejected(workspace, keys[x], stamp, item[out : out + draws])
+        if confidence.shape[0] == 0:
+            continue
+        others = np.float64(width - own)
+        for f in range(out, out + draws):
+            if item[f] != NO_ITEM:
+                i = U32(item[f])
+                count = tally[i, 0] - np.int32(tally[i, 1] == stamp)
+                support[f] = count
+                confidence[f] = np.float32(np.float64(count) / others)
 
 
-@njit(nogil=True)
-def _take_top(workspace: Workspace, e: int, n: int, draws: int, min_support: int, item: Int32) -> None:
+@njit(nogil=True, error_model="numpy")
+def _take_top(
+    workspace: Workspace,
+    e: int,
+    n: int,
+    draws: int,
+    min_support: int,
+    item: Int32,
+    confidence: Float32,
+    support: Int32,
+) -> None:
     """Take the items of the highest counts, ties by item code, for the events [e, e + n) of the item laid out.
 
     Leaving a user out lowers the counts of its own items by one and so keeps their order among themselves: a walk along
@@ -253,6 +283,8 @@ def _take_top(workspace: Workspace, e: int, n: int, draws: int, min_support: int
         if x > 0 and at == own_at[e + x - 1] and own == own_n[e + x - 1]:  # the same user again
             for f in range(out, out + draws):
                 item[f] = item[f - draws]
+                if confidence.shape[0] > 0:
+                    support[f], confidence[f] = support[f - draws], confidence[f - draws]
             continue
         stamp += np.int32(1)
         for y in range(at, at + own):
@@ -273,24 +305,10 @@ def _take_top(workspace: Workspace, e: int, n: int, draws: int, min_support: int
             else:
                 item[f] = ranked[a]
                 a += 1
-
-
-@njit(nogil=True, error_model="numpy")
-def _count(
-    workspace: Workspace, e: int, n: int, draws: int, item: Int32, confidence: npt.NDArray[np.float32], support: Int32
-) -> None:
-    """Count what was drawn for the events [e, e + n)."""
-    path, own_at, own_n, width = workspace.path, workspace.own_at, workspace.own_n, workspace.state[WIDTH]
-    tally = workspace.tally
-    stamp = take_stamps(workspace.state, tally, n)
-    for x in range(n):
-        at, own = own_at[e + x], np.int64(own_n[e + x])
-        if x == 0 or at != own_at[e + x - 1] or own != own_n[e + x - 1]:
-            stamp += np.int32(1)
-            for y in range(at, at + own):
-                tally[U32(path[y]), 1] = stamp
+        if confidence.shape[0] == 0:
+            continue
         others = np.float64(width - own)
-        for f in range(x * draws, (x + 1) * draws):
+        for f in range(out, out + draws):
             if item[f] != NO_ITEM:
                 i = U32(item[f])
                 count = tally[i, 0] - np.int32(tally[i, 1] == stamp)
@@ -316,7 +334,7 @@ def draw_weighted_items(
     recent_time: Int64,
     window: int,
     item: Int32,
-    confidence: npt.NDArray[np.float32],
+    confidence: Float32,
     support: Int32,
     power: float,
     min_support: int,
@@ -371,9 +389,10 @@ def draw_weighted_items(
             out, to = (x - rows[0]) * draws, (end - rows[0]) * draws
             e, n = x - first, end - x
             if top:
-                _take_top(workspace, e, n, draws, min_support, item[out:to])
+                _take_top(workspace, e, n, draws, min_support, item[out:to], confidence[out:to], support[out:to])
             else:
-                _draw(workspace, e, n, draws, keys[x - start :], units[:, x - start :], item[out:to])
-            if confidence.shape[0] > 0:
-                _count(workspace, e, n, draws, item[out:to], confidence[out:to], support[out:to])
+                _draw(
+                    workspace, e, n, draws, keys[x - start :], units[:, x - start :],
+                    item[out:to], confidence[out:to], support[out:to],
+                )  # fmt: skip
             x = end
