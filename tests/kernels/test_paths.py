@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def drawn(w: World, draws: int, window: int, *law, cuts=(), workspace=None, exac
     bounds = [0, *sorted(cuts), len(w.user)]
     recent = w.recent if window >= 0 else (np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
     parts = []
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         n = (last - first) * draws
         out = tuple(np.zeros(size, kind) for size, kind in ((n + 3, np.int32), (n * exact, "f4"), (n * exact, "i4")))
         kernel = paths.draw_weighted_items if law else paths.draw_uniform_paths

@@ -30,16 +30,17 @@ from scalr.kernels.layout import (
     Mask,
     Workspace,
     forget,
-    is_among,
     lay_out,
     lay_out_window,
     take_stamps,
 )
 from scalr.kernels.machine import lowest_bit
 
+Float32 = npt.NDArray[np.float32]
 U64 = np.uint64
 UNITS_AT_ONCE = 4096  # random numbers made at a time, for proposals and as many to accept them: 64 KiB
-REJECTIONS = 64  # proposals before the exact scan takes over; see `_draw`
+REJECTIONS = 64  # proposals before the exact scan takes over; see `_draw_rejected`
+REJECTED = -2  # what a draw holds while no proposal is accepted
 COUNTERS = 2 * REJECTIONS + 1  # random numbers that one draw may need
 
 
@@ -67,7 +68,7 @@ def _count_items(workspace: Workspace) -> Any:
         word = U64(distinct[k]) >> U64(6)
         bits[word] |= U64(1) << (U64(distinct[k]) & U64(63))
         bits[U64(words) + (word >> U64(6))] |= U64(1) << (word & U64(63))
-    n = 0
+    n = np.int64(0)
     for s in range(words, bits.shape[0]):
         above = bits[s]
         bits[s] = U64(0)
@@ -106,12 +107,12 @@ def _sum_weights(workspace: Workspace, most: int, power: float, min_support: int
     for k in range(n):
         total += table[U32(tally[U32(distinct[k]), 0])]
         cumulative[k] = total
-    k = np.int64(0)
+    at = np.int64(0)
     for g in range(n):
         edge = total * (np.float64(g) / np.float64(n))
-        while k < n - 1 and cumulative[k] <= edge:
-            k += 1
-        guide[g] = k
+        while at < n - 1 and cumulative[at] <= edge:
+            at += 1
+        guide[g] = at
 
 
 @njit(nogil=True)
@@ -121,13 +122,12 @@ def _rank(workspace: Workspace, most: int) -> None:
         workspace.state, workspace.tally, workspace.distinct, workspace.spare, workspace.level,
     )  # fmt: skip
     n = state[N_DISTINCT]
-    for c in range(most + 2):
-        level[c] = 0
+    level[: most + 2] = 0
     for k in range(n):
         spare[k] = distinct[k]
         level[most - tally[U32(distinct[k]), 0] + 1] += 1
-    for c in range(most):
-        level[c + 1] += level[c]
+    for count in range(most):
+        level[count + 1] += level[count]
     for k in range(n):
         c = most - tally[U32(spare[k]), 0]
         distinct[level[c]] = spare[k]
@@ -135,19 +135,7 @@ def _rank(workspace: Workspace, most: int) -> None:
 
 
 @njit(nogil=True)
-def _is_own(tally: Int32, item: int, stamp: Any, path: Int32, begin: int, end: int) -> bool:
-    """Say whether `item` is the event's user's own: bears the stamp, or is among path[begin:end]."""
-    return tally[U32(item), 1] == stamp or (begin < end and is_among(path, begin, end, item))
-
-
-@njit(nogil=True)
-def _others(tally: Int32, item: int, stamp: Any, path: Int32, begin: int, end: int) -> Any:
-    """Return how many users other than the event's own have `item`; see `_is_own`."""
-    return tally[U32(item), 0] - np.int32(_is_own(tally, item, stamp, path, begin, end))
-
-
-@njit(nogil=True)
-def _propose(cumulative: Float64, guide: Int32, n: int, left: float) -> Any:
+def _propose(cumulative: Float64, guide: Int32, n: Any, left: Any) -> Any:
     """Return the first k with cumulative[k] > left * total, or n - 1; `left` is in [0, 1)."""
     wanted = left * cumulative[n - 1]
     k = np.int64(guide[min(np.int64(left * np.float64(n)), n - 1)])
@@ -159,159 +147,173 @@ def _propose(cumulative: Float64, guide: Int32, n: int, left: float) -> Any:
 
 
 @njit(nogil=True)
-def _draw_again(
-    workspace: Workspace, key: np.uint64, draw: int, total: float, stamp: Any, begin: int, end: int
-) -> tuple[int, float]:
-    """Draw one item whose first proposal was rejected.
+def _draw_rejected(workspace: Workspace, key: Any, stamp: Any, item: Int32) -> None:
+    """Draw what is `REJECTED` among the draws of one event, whose user's own items bear `stamp`.
 
     After `REJECTIONS` proposals one scan over all items draws from the same law exactly, so the law holds whatever
-    happens. `total` is the sum of weights with the event's own paths left out, or below 0 where it is not known yet.
-
-    Returns:
-        The item, and the total or a number below 0.
+    happens.
     """
-    tally, path, distinct, cumulative, table = (
-        workspace.tally, workspace.path, workspace.distinct, workspace.cumulative, workspace.table,
+    tally, distinct, cumulative, guide, table = (
+        workspace.tally, workspace.distinct, workspace.cumulative, workspace.spare, workspace.table,
     )  # fmt: skip
-    n, counter = workspace.state[N_DISTINCT], U64(draw) * U64(COUNTERS)
-    for attempt in range(1, REJECTIONS + 1):
-        # By now proposals have taken about the time of a sum, which tells whether there is anything to find.
-        if total < 0.0 and (attempt * LONG >= n or attempt == REJECTIONS):
-            total = 0.0
-            for k in range(n):
-                total += table[_others(tally, distinct[k], stamp, path, begin, end)]
-        if total == 0.0:
-            return NO_ITEM, total
-        if attempt < REJECTIONS:
-            k = _propose(cumulative, workspace.spare, n, unit(key, counter + U64(2 * attempt)))
-            weight = cumulative[k] - (cumulative[k - 1] if k > 0 else 0.0)
-            wanted = table[_others(tally, distinct[k], stamp, path, begin, end)]
-            if unit(key, counter + U64(2 * attempt + 1)) * weight < wanted:
-                return np.int64(distinct[k]), total
-    left = unit(key, counter + U64(2 * REJECTIONS)) * total
-    drawn = np.int64(NO_ITEM)
-    for k in range(n):
-        weight = table[_others(tally, distinct[k], stamp, path, begin, end)]
-        if weight > 0.0:
-            drawn = np.int64(distinct[k])
-            left -= weight
-            if left < 0.0:
-                break
-    return drawn, total
-
-
-@njit(nogil=True)
-def _draw(
-    workspace: Workspace,
-    key: np.uint64,
-    draws: int,
-    units: Float64,
-    x: int,
-    stamp: Any,
-    begin: int,
-    end: int,
-    item: Int32,
-) -> None:
-    """Draw items in proportion to their weights, the event's own paths left out; see `_others` for these.
-
-    `cumulative` sums the weights with those paths left in. They are never smaller, so a proposal from them that is
-    accepted with the ratio of the two weights has the wanted law. `units`, shape (2 * draws, events), holds in
-    column `x` what the first proposals, then what their acceptances hang on.
-    """
-    tally, path, distinct, cumulative, guide, table = (
-        workspace.tally, workspace.path, workspace.distinct, workspace.cumulative, workspace.spare, workspace.table,
-    )  # fmt: skip
-    n, total = workspace.state[N_DISTINCT], -1.0
-    if cumulative[n - 1] <= 0.0:
-        item[:] = NO_ITEM
-        return
-    for d in range(draws):
-        k = _propose(cumulative, guide, n, units[d, x])
-        weight = cumulative[k] - (cumulative[k - 1] if k > 0 else 0.0)
-        i = distinct[k]
-        count = tally[U32(i), 0] - np.int32(tally[U32(i), 1] == stamp)
-        if begin < end:
-            count -= np.int32(is_among(path, begin, end, i))
-        if units[draws + d, x] * weight < table[count]:
-            item[d] = i
-        else:
-            again, total = _draw_again(workspace, key, d, total, stamp, begin, end)
-            item[d] = again
-
-
-@njit(nogil=True)
-def _take_top(workspace: Workspace, min_support: int, stamp: Any, begin: int, end: int, item: Int32) -> None:
-    """Fill `item` with the items of the highest counts, ties by item code, the event's own paths left out.
-
-    Leaving them out lowers the counts of the user's own items by one and so keeps their order among themselves:
-    two walks along the ranks, one over own items and one over the others, merge into the answer. A walk passes only
-    what the other one takes, so it ends after as many steps as there are draws and own items, whatever the ranks hold.
-    """
-    tally, path, ranked, n = workspace.tally, workspace.path, workspace.distinct, workspace.state[N_DISTINCT]
-    a, b = np.int64(0), np.int64(0)
+    n, total = workspace.state[N_DISTINCT], -1.0  # below 0: not known yet
     for d in range(item.shape[0]):
-        while a < n and _is_own(tally, ranked[a], stamp, path, begin, end):
-            a += 1
-        best = np.int64(tally[U32(ranked[a]), 0]) if a < n else np.int64(0)
-        while b < n and tally[U32(ranked[b]), 0] > best and not _is_own(tally, ranked[b], stamp, path, begin, end):
-            b += 1
-        own = np.int64(tally[U32(ranked[b]), 0]) - 1 if b < n else np.int64(-1)
-        is_own = own > best or (own == best and (a == n or ranked[b] < ranked[a]))
-        if max(own, best) < max(min_support, 1):
-            item[d:] = NO_ITEM
-            break
-        if is_own:
-            item[d] = ranked[b]
-            b += 1
-        else:
-            item[d] = ranked[a]
-            a += 1
+        if item[d] != REJECTED:
+            continue
+        counter, attempt = U64(d) * U64(COUNTERS), 0
+        while item[d] == REJECTED and total != 0.0:
+            attempt += 1
+            # By now proposals have taken about the time of a sum, which tells whether there is anything to find.
+            if total < 0.0 and (attempt * LONG >= n or attempt == REJECTIONS):
+                total = 0.0
+                for k in range(n):
+                    i = U32(distinct[k])
+                    total += table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
+            if total == 0.0 or attempt == REJECTIONS:
+                break
+            k = _propose(cumulative, guide, n, unit(key, counter + U64(2 * attempt)))
+            i = U32(distinct[k])
+            weight = cumulative[k] - (cumulative[k - 1] if k > 0 else 0.0)
+            wanted = table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
+            if unit(key, counter + U64(2 * attempt + 1)) * weight < wanted:
+                item[d] = distinct[k]
+        if item[d] == REJECTED:
+            item[d] = NO_ITEM
+            left = unit(key, counter + U64(2 * REJECTIONS)) * total
+            for k in range(n if total > 0.0 else 0):
+                i = U32(distinct[k])
+                weight = table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
+                if weight > 0.0:
+                    item[d] = distinct[k]
+                    left -= weight
+                    if left < 0.0:
+                        break
 
 
 @njit(nogil=True, error_model="numpy")
-def _draw_events(
+def _draw(
     workspace: Workspace,
     e: int,
     n: int,
     draws: int,
     keys: npt.NDArray[np.uint64],
     units: Float64,
-    min_support: int,
-    top: bool,
     item: Int32,
-    confidence: npt.NDArray[np.float32],
+    confidence: Float32,
     support: Int32,
 ) -> None:
-    """Draw for the events [e, e + n) of the item that is laid out; `keys` and columns of `units` are theirs."""
-    own_at, own_n, width = workspace.own_at, workspace.own_n, workspace.state[WIDTH]
-    tally, path = workspace.tally, workspace.path
-    stamp = take_stamps(workspace.state, tally, n)
+    """Draw for the events [e, e + n) of the item that is laid out, in proportion to weights without the own user.
+
+    `cumulative` sums the weights with the user's own paths left in. They are never smaller, so a proposal from them
+    that is accepted with the ratio of the two weights has the wanted law. `units`, shape (2 * draws, n), holds what
+    the first proposals, then what their acceptances hang on.
+    """
+    path, own_at, own_n, width = workspace.path, workspace.own_at, workspace.own_n, workspace.state[WIDTH]
+    tally, distinct, cumulative, guide, table = (
+        workspace.tally, workspace.distinct, workspace.cumulative, workspace.spare, workspace.table,
+    )  # fmt: skip
+    n_distinct, stamp = workspace.state[N_DISTINCT], take_stamps(workspace.state, tally, n)
+    final = n_distinct - 1
+    total = cumulative[final] if n_distinct > 0 else 0.0
+    for x in range(n):
+        at, own, out = own_at[e + x], np.int64(own_n[e + x]), x * draws
+        if own == width or total <= 0.0:
+            for f in range(out, out + draws):
+                item[f] = NO_ITEM
+            continue
+        if x == 0 or at != own_at[e + x - 1] or own != own_n[e + x - 1]:
+            stamp += np.int32(1)
+            for y in range(at, at + own):
+                tally[U32(path[y]), 1] = stamp
+        rejected = False
+        for d in range(draws):
+            unit_k, unit_weight = units[d, x], units[draws + d, x]
+            wanted = unit_k * total
+            k = np.int64(guide[U64(min(np.int64(unit_k * np.float64(n_distinct)), final))])
+            for _ in range(2):  # without branches: most searches end here, and nobody can foretell after which step
+                k = min(k + np.int64(cumulative[U64(k)] <= wanted), final)
+            while k < final and cumulative[k] <= wanted:
+                k += 1
+            while k > 0 and cumulative[k - 1] > wanted:
+                k -= 1
+            weight = cumulative[k] - (cumulative[k - 1] if k > 0 else 0.0)
+            i = U32(distinct[k])
+            accepted = unit_weight * weight < table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
+            item[out + d] = distinct[k] if accepted else np.int32(REJECTED)
+            rejected |= not accepted
+        if rejected:
+            _draw_rejected(workspace, keys[x], stamp, item[out : out + draws])
+        if confidence.shape[0] == 0:
+            continue
+        others = np.float64(width - own)
+        for f in range(out, out + draws):
+            if item[f] != NO_ITEM:
+                i = U32(item[f])
+                count = tally[i, 0] - np.int32(tally[i, 1] == stamp)
+                support[f] = count
+                confidence[f] = np.float32(np.float64(count) / others)
+
+
+@njit(nogil=True, error_model="numpy")
+def _take_top(
+    workspace: Workspace,
+    e: int,
+    n: int,
+    draws: int,
+    min_support: int,
+    item: Int32,
+    confidence: Float32,
+    support: Int32,
+) -> None:
+    """Take the items of the highest counts, ties by item code, for the events [e, e + n) of the item laid out.
+
+    Leaving a user out lowers the counts of its own items by one and so keeps their order among themselves: a walk along
+    the ranks of own items and one along those of the others merge into the answer. A walk passes only what the other
+    one takes, so both end after as many steps as there are draws and own items, whatever the ranks hold.
+    """
+    path, own_at, own_n, width = workspace.path, workspace.own_at, workspace.own_n, workspace.state[WIDTH]
+    tally, ranked, n_ranked = workspace.tally, workspace.distinct, workspace.state[N_DISTINCT]
+    stamp, least = take_stamps(workspace.state, tally, n), max(min_support, 1)
     for x in range(n):
         at, own, out = own_at[e + x], np.int64(own_n[e + x]), x * draws
         if own == width:
-            item[out : out + draws] = NO_ITEM
+            for f in range(out, out + draws):
+                item[f] = NO_ITEM
             continue
-        if top and x > 0 and own_at[e + x - 1] == at and own_n[e + x - 1] == own:  # the same user again
+        if x > 0 and at == own_at[e + x - 1] and own == own_n[e + x - 1]:  # the same user again
             for f in range(out, out + draws):
                 item[f] = item[f - draws]
                 if confidence.shape[0] > 0:
                     support[f], confidence[f] = support[f - draws], confidence[f - draws]
             continue
-        stamp, begin, end = stamp + np.int32(1), at, at + own
-        if own <= LONG * draws:
-            for y in range(at, end):
-                tally[U32(path[y]), 1] = stamp
-            begin = end
-        if top:
-            _take_top(workspace, min_support, stamp, begin, end, item[out : out + draws])
-        else:
-            _draw(workspace, keys[x], draws, units, x, stamp, begin, end, item[out : out + draws])
-        if confidence.shape[0] > 0:
-            others = np.float64(width - own)
-            for f in range(out, out + draws):
-                if item[f] != NO_ITEM:
-                    support[f] = _others(tally, item[f], stamp, path, begin, end)
-                    confidence[f] = np.float32(np.float64(support[f]) / others)
+        stamp += np.int32(1)
+        for y in range(at, at + own):
+            tally[U32(path[y]), 1] = stamp
+        a, b = np.int64(0), np.int64(0)
+        for f in range(out, out + draws):
+            while a < n_ranked and tally[U32(ranked[a]), 1] == stamp:
+                a += 1
+            count_a = np.int64(tally[U32(ranked[a]), 0]) if a < n_ranked else np.int64(0)
+            while b < n_ranked and tally[U32(ranked[b]), 1] != stamp and tally[U32(ranked[b]), 0] > count_a:
+                b += 1
+            count_b = np.int64(tally[U32(ranked[b]), 0]) - 1 if b < n_ranked else np.int64(-1)
+            if max(count_a, count_b) < least:
+                item[f] = NO_ITEM
+            elif count_b > count_a or (count_b == count_a and ranked[b] < ranked[a]):
+                item[f] = ranked[b]
+                b += 1
+            else:
+                item[f] = ranked[a]
+                a += 1
+        if confidence.shape[0] == 0:
+            continue
+        others = np.float64(width - own)
+        for f in range(out, out + draws):
+            if item[f] != NO_ITEM:
+                i = U32(item[f])
+                count = tally[i, 0] - np.int32(tally[i, 1] == stamp)
+                support[f] = count
+                confidence[f] = np.float32(np.float64(count) / others)
 
 
 @njit(cache=True, nogil=True)
@@ -332,7 +334,7 @@ def draw_weighted_items(
     recent_time: Int64,
     window: int,
     item: Int32,
-    confidence: npt.NDArray[np.float32],
+    confidence: Float32,
     support: Int32,
     power: float,
     min_support: int,
@@ -341,7 +343,7 @@ def draw_weighted_items(
     """Draw items in proportion to count ** power, or take the top ones, among those with the minimum support.
 
     Arguments are those of `draw_uniform_paths`, then those below. All users are laid out, whatever the length of their
-    history, once for each source item they have; per event a long history costs look-ups only.
+    history, once for each source item they have: that takes longer than all else that a long history costs here.
 
     Args:
         power: 1 / temperature.
@@ -385,8 +387,12 @@ def draw_weighted_items(
                     _sum_weights(workspace, most, power, min_support)
                 state[ITEM], state[FILLING] = j, filling
             out, to = (x - rows[0]) * draws, (end - rows[0]) * draws
-            _draw_events(
-                workspace, x - first, end - x, draws, keys[x - start :], units[:, x - start :], min_support, top,
-                item[out:to], confidence[out:to], support[out:to],
-            )  # fmt: skip
+            e, n = x - first, end - x
+            if top:
+                _take_top(workspace, e, n, draws, min_support, item[out:to], confidence[out:to], support[out:to])
+            else:
+                _draw(
+                    workspace, e, n, draws, keys[x - start :], units[:, x - start :],
+                    item[out:to], confidence[out:to], support[out:to],
+                )  # fmt: skip
             x = end
