@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchmarks import baselines, floor, growth, kernel, logs, measuring, run, stages, tables, targets, yardstick
+from benchmarks import baselines, floor, growth, kernel, logs, measuring, run, tables, targets, yardstick
 
 REPOSITORY = Path(__file__).parent.parent
 TINY = logs.SIZES["tiny"]
@@ -141,10 +140,18 @@ def test_a_writer_writes_the_same_rows(way: str, files: tuple[Path, Path], tmp_p
     assert pq.ParquetFile(next(out.iterdir())).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_held_bytes_counts_each_array_once_and_no_logs() -> None:
-    whole = np.zeros(1000, np.int64)
-    parts = {"a": whole, "b": (whole[:10], whole), "c": pa.array(np.zeros(10, np.int32)), "d": "text"}
-    assert stages.held_bytes(parts) == 8000 + 40
+def test_what_sampling_keeps_is_the_source_and_the_histories(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    """4 bytes per user and time of a source event, 8 per item's start; 4 per interaction, 8 per user's start twice."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "benchmarks.stages", *map(str, files)], cwd=REPOSITORY, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    source, target = (pq.read_table(file) for file in files)
+    users = len({*source["user_id"].to_pylist(), *target["user_id"].to_pylist()})
+    interactions = len(set(zip(target["user_id"].to_pylist(), target["item_id"].to_pylist(), strict=True)))
+    items = len(set(source["item_id"].to_pylist()))
+    expected = 8 * len(source) + 8 * (items + 1) + 4 * interactions + 8 * (users + 1) + 8  # and one empty start
+    assert json.loads(answer.stdout) == {"translation_bytes": expected}
 
 
 def test_a_run_writes_its_figures(tmp_path: Path) -> None:
