@@ -294,7 +294,7 @@ class PartWriter:
             write_statistics=False,  # ids in the order of hashes: no reader could skip anything by them
             store_schema=False,
         )
-        self._schema = schema
+        self.file, self._schema = file, schema
 
     def write(self, table: pa.Table) -> None:
         """Write a row group."""

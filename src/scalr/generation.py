@@ -16,6 +16,7 @@ import pyarrow as pa
 from scalr import emit
 from scalr.align import Masses
 from scalr.config import Steps
+from scalr.engines.hashes import file_digest
 from scalr.facts import EventFacts, Gathering, item_shares
 from scalr.narrowing import Narrowing, masses_of
 from scalr.progress import Board, SilentBoard
@@ -36,11 +37,13 @@ class Written:
         facts: The events in numbers.
         generation_id: 16 hexadecimal digits; equal for equal logs, settings and seed.
         receipts: One per stage, from fitting on.
+        digests: SHA-256 of the part files.
     """
 
     facts: EventFacts
     generation_id: str
     receipts: tuple[Receipt, ...]
+    digests: Mapping[Path, str]
 
 
 def generation_name(pair: StoredPair, steps: Steps) -> str:
@@ -108,10 +111,10 @@ def write_events(
     details = {
         "deduplicate": {"policy": steps.refine.duplicates},
         "align": narrowing.align_details(reduce(add, after) if after else None),
-        "emit": {"layout": layout, "parts": files.n_written},
+        "emit": {"layout": layout, "parts": len(files.digests)},
     }
     receipts = _receipts(n_events, count, narrowing, watch, details)
-    return Written(gathering.facts(steps.seed), name, (translation.receipt, *receipts))
+    return Written(gathering.facts(steps.seed), name, (translation.receipt, *receipts), files.digests)
 
 
 def _receipts(
@@ -138,7 +141,7 @@ class _Files:
     def __init__(self, folder: Path, builder: emit.TableBuilder) -> None:
         self._folder, self._builder = folder, builder
         self._own = threading.local()
-        self.n_written = 0
+        self.digests: dict[Path, str] = {}
 
     @contextmanager
     def writer(self, number: int, count: Count) -> Iterator[Callable[[Rows], None]]:
@@ -161,12 +164,12 @@ class _Files:
             clock = Clock(count)
             for writer in writers:
                 writer.close()
+                self.digests[writer.file] = file_digest(writer.file)  # while its pages are still in memory
             clock.lap("emit")
-        self.n_written += len(writers)
 
     def finish(self) -> None:
         """Write an empty file where there are no events, so that readers find the columns."""
-        if not self.n_written:
+        if not self.digests:
             self._open(0).close()
 
     def _build(self, rows: Rows) -> pa.Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import json
 import os
 import platform
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import scalr
+from scalr.engines.hashes import file_digest
 from scalr.errors import InputError, OutputError
 from scalr.receipt import Receipt, peak_rss_bytes
 
@@ -83,12 +83,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2, allow_nan=False, default=str) + "\n", encoding="utf-8")
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def environment() -> dict[str, Any]:
     """Return what the results were made with."""
     return {
@@ -99,17 +93,24 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_manifest(folder: Path, receipts: Iterable[Receipt], facts: Mapping[str, Any]) -> dict[str, Any]:
+def write_manifest(
+    folder: Path, receipts: Iterable[Receipt], facts: Mapping[str, Any], digests: Mapping[Path, str] | None = None
+) -> dict[str, Any]:
     """Write `manifest.json` over everything that stands in `folder`, and return it.
 
     Args:
         folder: The folder to describe.
         receipts: One per stage, in order.
         facts: Command, seed, settings, inputs and results; they stand at the top level.
+        digests: SHA-256 of files that are known already; the others are read.
     """
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    files, known = sorted(file for file in folder.rglob("*") if file.is_file()), digests or {}
     outputs = [
-        {"file": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": file_digest(file)}
+        {
+            "file": file.relative_to(folder).as_posix(),
+            "bytes": file.stat().st_size,
+            "sha256": known.get(file) or file_digest(file),
+        }
         for file in files
     ]
     manifest = {

@@ -157,7 +157,7 @@ def write_generation(
         receipts = (reading, *written.receipts)
         shown = contents_of(written.facts, pair=stored, receipts=receipts, settings=facts["settings"])
         write_report(folder / "report.html", shown)
-        return output.write_manifest(folder, receipts, facts), stored
+        return output.write_manifest(folder, receipts, facts, written.digests), stored
 
 
 def write_study(
@@ -235,7 +235,7 @@ def run(
             notes=notes,
         )
         write_report(folder / "report.html", shown)
-        manifest = output.write_manifest(folder, (reading, *written.receipts, *receipts[-1:]), facts)
+        manifest = output.write_manifest(folder, (reading, *written.receipts, *receipts[-1:]), facts, written.digests)
     return {**manifest, "evaluation": content}
 
 

@@ -15,7 +15,6 @@ from scalr.engines.database import run
 from scalr.engines.files import is_text
 from scalr.kernels import hashing
 
-_BLOCK = 1 << 20
 _NULL_KEY = np.uint64(0x9E6C63D0876A9A47)  # stands for a null in digests; any odd constant would do
 
 
@@ -28,7 +27,7 @@ def typed_keys(ids: pa.Array) -> npt.NDArray[np.uint64]:
 
 def files_digest(files: Sequence[Path]) -> str:
     """Return the SHA-256 of one file, or that of the sorted digests of several: their names do not count."""
-    digests = sorted(_file_digest(file) for file in files)
+    digests = sorted(file_digest(file) for file in files)
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -56,12 +55,10 @@ def _large(texts: pa.Array) -> pa.Array:
     return texts.cast(pa.large_string())
 
 
-def _file_digest(file: Path) -> str:
-    digest = hashlib.sha256()
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as opened:
-        while block := opened.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _cell_keys(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
