@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.logs import SIZES, Size, batches
 
-from scalr.kernels import paths
 from scalr.kernels.hashing import integer_keys
+from scalr.kernels.layout import make_workspace
+from scalr.kernels.uniform import draw_uniform_paths
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 CHUNK_DRAWS = 1 << 20
-_KERNEL: Any = paths  # typed by what it is called with
 _LEAST_DRAWS = 100_000_000  # timed at least, so that small sizes are not over at once
 _STREAM = np.uint64(1)
 
@@ -80,7 +80,7 @@ class Sampler:
 
     def __init__(self, codes: Codes, draws: int, *, confidence: bool) -> None:
         self.codes, self.draws = codes, draws
-        self.workspace = _KERNEL.make_workspace(codes.max_events, codes.max_paths, codes.n_target, weighted=False)
+        self.workspace = make_workspace(codes.max_events, codes.max_paths, codes.n_target, weighted=False)
         filled = CHUNK_DRAWS if confidence else 0
         self.item = np.empty(CHUNK_DRAWS, np.int32)
         self.confidence, self.support = np.empty(filled, np.float32), np.empty(filled, np.int32)
@@ -91,7 +91,7 @@ class Sampler:
         """Draw for the events [rows[0], rows[1]), into `item`, `confidence` and `support`; return how many draws."""
         codes, n = self.codes, (rows[1] - rows[0]) * self.draws
         keys = codes.event_key[rows[0] : rows[1]]
-        _KERNEL.draw_uniform_paths(
+        draw_uniform_paths(
             self.workspace, rows, self.draws, _STREAM, keys, codes.event_user, self.all_testify, self.none64,
             codes.item_start, codes.target_start, codes.target_item, self.none64, self.none32, self.none64, -1,
             self.item[:n], self.confidence[:n], self.support[:n],

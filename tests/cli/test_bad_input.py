@@ -164,7 +164,7 @@ def test_too_little_memory_is_three_lines(scalr, logs, tmp_path, monkeypatch):
     def starved(*_, **__):
         raise MemoryError("Unable to allocate 6 TiB")
 
-    monkeypatch.setattr("scalr.translators.cooccurrence.paths.make_workspace", starved)
+    monkeypatch.setattr("scalr.translators.cooccurrence.layout.make_workspace", starved)
     refused(scalr("generate", *logs, "--out", tmp_path / "run"), "not enough memory")
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,4 @@
-"""The first kernels, kept as the slow and obvious way: what `scalr.kernels.paths` must agree with bit for bit.
+"""The first kernels, kept as the slow and obvious way: what the kernels must agree with bit for bit.
 
 Draw target items along paths (source item -> overlap user -> target item) without storing a table of counts.
 

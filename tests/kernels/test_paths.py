@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kernels import reference_paths as reference
 
-from scalr.kernels import layout, paths
+from scalr.kernels import layout, uniform, weighted
 
 STREAM = np.uint64(7)
 LAWS = {"sharp": (2.0, 1, False), "flat": (1 / 3, 1, False), "support": (1.0, 3, False), "top": (1.0, 2, True)}
@@ -32,9 +32,9 @@ class World:
     recent: tuple[np.ndarray, np.ndarray, np.ndarray]
     n_target: int
 
-    def workspace(self, weighted: bool = True) -> paths.Workspace:
-        n_paths = paths.count_paths(self.user, self.testifies, self.item_start, self.target_start)
-        return paths.make_workspace(
+    def workspace(self, weighted: bool = True) -> layout.Workspace:
+        n_paths = layout.count_paths(self.user, self.testifies, self.item_start, self.target_start)
+        return layout.make_workspace(
             int(np.diff(self.item_start).max()), int(n_paths.max()), self.n_target, weighted=weighted
         )
 
@@ -105,7 +105,7 @@ def drawn(w: World, draws: int, window: int, *law, cuts=(), workspace=None, exac
     for first, last in pairwise(bounds):
         n = (last - first) * draws
         out = tuple(np.zeros(size, kind) for size, kind in ((n + 3, np.int32), (n * exact, "f4"), (n * exact, "i4")))
-        kernel = paths.draw_weighted_items if law else paths.draw_uniform_paths
+        kernel = weighted.draw_weighted_items if law else uniform.draw_uniform_paths
         kernel(
             workspace, (first, last), draws, STREAM, w.key[first:last], w.user, w.testifies,
             w.time if window >= 0 else np.empty(0, np.int64), w.item_start, w.target_start, w.target_item,
@@ -173,7 +173,7 @@ def test_a_popular_item_is_laid_out_once_for_all_its_calls():
     workspace = w.workspace()
     drawn(w, 2, -1, workspace=workspace)
     workspace.path[: workspace.state[layout.WIDTH]] = 11  # what another layout would put right
-    assert set(drawn(w, 2, -1, workspace=workspace, cuts=range(0, 300, 50))[0]) <= {11, paths.NO_ITEM}
+    assert set(drawn(w, 2, -1, workspace=workspace, cuts=range(0, 300, 50))[0]) <= {11, layout.NO_ITEM}
 
 
 def test_one_workspace_serves_all_kernels_and_settings_in_turn():
@@ -220,4 +220,4 @@ def test_top_items_are_those_of_a_full_sort(draws):
             behind = {w.user[y] for y in rows if w.testifies[y]} - {w.user[x]}
             counts = np.array([sum(i in own[u] for u in behind) for i in range(w.n_target)])
             wanted = [i for i in np.lexsort((np.arange(w.n_target), -counts)) if counts[i] > 0][:draws]
-            assert [i for i in item[x] if i != paths.NO_ITEM] == wanted
+            assert [i for i in item[x] if i != layout.NO_ITEM] == wanted

@@ -92,26 +92,6 @@ def make_workspace(max_events: int, max_paths: int, n_target: int, *, weighted: 
 
 
 @njit(cache=True, nogil=True)
-def stable_order(group: Int32, n_groups: int) -> tuple[Int64, Int64]:
-    """Sort rows by group, keeping the order within a group (a counting sort).
-
-    Returns:
-        Rows in the new order, shape (n,), and where each group starts, shape (n_groups + 1,).
-    """
-    start = np.zeros(n_groups + 1, np.int64)
-    for x in range(group.shape[0]):
-        start[group[x] + 1] += 1
-    for g in range(n_groups):
-        start[g + 1] += start[g]
-    place = start[:-1].copy()
-    order = np.empty(group.shape[0], np.int64)
-    for x in range(group.shape[0]):
-        order[place[group[x]]] = x
-        place[group[x]] += 1
-    return order, start
-
-
-@njit(cache=True, nogil=True)
 def count_paths(event_user: Int32, event_testifies: Mask, item_start: Int64, target_start: Int64) -> Int64:
     """Return for each source item, shape (n_items,), how many paths it has at most (before any window).
 

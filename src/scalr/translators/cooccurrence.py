@@ -15,7 +15,7 @@ from scalr import rng
 from scalr.config import SampleSettings, TranslateSettings
 from scalr.domain import EventLog, Pair
 from scalr.errors import SchemaError
-from scalr.kernels import paths
+from scalr.kernels import layout, uniform, weighted
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
 from scalr.times import MICROSECONDS_PER_DAY
@@ -57,7 +57,7 @@ class CooccurrenceTranslation:
         start = np.zeros(n_items + 1, np.int64)
         np.cumsum(np.bincount(log.item - first_item, minlength=n_items), out=start[1:])
         testifies = _ALL_TESTIFY if self.cutoff is None else self.cutoff.admits(log)
-        n_paths = paths.count_paths(log.user, testifies, start, self.target.start)
+        n_paths = layout.count_paths(log.user, testifies, start, self.target.start)
         return PathDrawing(
             events=log,
             item_start=start,
@@ -98,7 +98,7 @@ class PathDrawing:
         self._window, self._settings, self._stream = window, settings, stream
         plain = settings.strategy == "sample" and settings.temperature == 1.0 and settings.min_support == 1
         self._is_plain = plain
-        self._workspace = paths.make_workspace(max_events, max_paths, n_target, weighted=not plain)
+        self._workspace = layout.make_workspace(max_events, max_paths, n_target, weighted=not plain)
         rows = most * settings.draws_per_event
         self._item, self._support = np.empty(rows, np.int32), np.empty(rows, np.int32)
         self._confidence = np.empty(rows, np.float32)
@@ -119,10 +119,10 @@ class PathDrawing:
             target.recent_start, target.recent_item, target.recent_time, self._window, item, confidence, support,
         )  # fmt: skip
         if self._is_plain:
-            paths.draw_uniform_paths(*arguments)
+            uniform.draw_uniform_paths(*arguments)
         else:
             top = settings.strategy == "topk"
-            paths.draw_weighted_items(*arguments, 1.0 / settings.temperature, settings.min_support, top)
+            weighted.draw_weighted_items(*arguments, 1.0 / settings.temperature, settings.min_support, top)
         return Draws(key, item, confidence, support)
 
 

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from scalr.config import SampleSettings, TranslateSettings
 from scalr.domain import Codes, EventLog, Keys, Pair
+from scalr.kernels import layout
 from scalr.receipt import Receipt
 from scalr.store import StoredPair
 
-NO_ITEM = -1
+
+NO_ITEM = layout.NO_ITEM
 """What a draw holds where nothing can be drawn."""
 
 
