@@ -14,7 +14,6 @@ from scalr.kernels import layout
 from scalr.receipt import Receipt
 from scalr.store import StoredPair
 
-
 NO_ITEM = layout.NO_ITEM
 """What a draw holds where nothing can be drawn."""
 
