@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-_SCALR = (sys.executable, "-c", "import sys; from scalr.cli import main; sys.exit(main())")
+_SCALR = (sys.executable, "-m", "scalr")
 
 
 def command(logs: tuple[Path, Path], out: Path, draws: int, layout: str = "target") -> list[str]:

@@ -1,7 +1,5 @@
 """Run the command as `python -m scalr`."""
 
-import sys
+from scalr.cli import entry
 
-from scalr.cli import main
-
-sys.exit(main())
+entry()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,6 +18,7 @@ import scalr
 from scalr.cli import demo, doctor, generate, init, inspect, run, study
 from scalr.errors import ConfigError, InputError, ScalrError, system_error
 
+_GARBAGE_THRESHOLD = 100_000  # objects between collections: a command makes little garbage, and much at its start
 INTERRUPTED = 130  # exit code, by custom 128 + the number of the signal
 
 app = typer.Typer(
@@ -91,3 +95,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == INTERRUPTED:
         print("interrupted; nothing was written", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def entry() -> NoReturn:
+    """Be the command: run it, and end the process at once instead of taking all of its parts down one by one.
+
+    All files are closed by then and all threads are done, so nothing is lost; half a second of a short run is saved.
+    """
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    code = main()
+    with contextlib.suppress(OSError):  # whoever reads may have gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

@@ -100,7 +100,7 @@ def spec(
         padding={"left": left, "right": right, "top": top, "bottom": bottom},
         autosize="none",
     )
-    plain: dict[str, Any] = sized.to_dict()
+    plain: dict[str, Any] = sized.to_dict(validate=False)  # our charts, held to the schema by the tests
     return {**plain, "config": _CONFIG}
 
 
