@@ -44,6 +44,7 @@ _WATCH = """
 import ctypes, json, os, resource, signal, subprocess, sys, time
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG: nothing runs on when nobody listens
 late = False
 start = time.perf_counter()
 process = subprocess.Popen(sys.argv[3:], start_new_session=True)
@@ -60,6 +61,7 @@ def kill():
         pass
 
 signal.signal(signal.SIGALRM, stop)
+signal.signal(signal.SIGTERM, stop)
 signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))
 try:
     _, status = os.waitpid(process.pid, 0)

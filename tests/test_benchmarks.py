@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,24 @@ def test_a_slow_command_is_stopped_with_all_it_started() -> None:
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with pytest.raises(measuring.DidNotFinishError, match="did not finish in 1 s"):
         measuring.measure([sys.executable, "-c", parent], limit_seconds=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+def test_nothing_runs_on_when_the_benchmark_is_killed(tmp_path: Path) -> None:
+    command = f"import os, time; open({str(tmp_path / 'id')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    outer = f"import sys; from benchmarks.measuring import measure; measure([sys.executable, '-c', {command!r}])"
+    with subprocess.Popen([sys.executable, "-c", outer], cwd=REPOSITORY) as process:
+        wait_for(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text() != "")
+        process.kill()
+    wait_for(lambda: not Path("/proc", (tmp_path / "id").read_text()).exists())
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Wait until something holds, for ten seconds at most."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_the_yardstick_reads_less_at_random_than_in_order() -> None:
