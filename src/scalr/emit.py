@@ -23,6 +23,7 @@ from scalr.synthetic import Rows, no_rows
 from scalr.times import from_microseconds
 
 Places = npt.NDArray[np.intp]
+_PAGE_BYTES = 1 << 18  # is compressed while it is in the cache
 _DICTIONARY_BYTES = 1 << 26  # far above what the texts of a row group take, so that none is written twice
 
 
@@ -111,6 +112,7 @@ class TableBuilder:
         self._given = (pair, generation, layout, coded)
         self._pair, self._generation, self._layout, self._as_codes = pair, generation, layout, coded
         self._place: dict[int, Codes] = {}
+        self._room = _Room(reuse=coded)
         self._zeros, self._true = np.zeros(0, np.int32), pa.array([], pa.bool_())
         self._values = item_values(pair.target.positives(), pair.items) if layout == "target" else None
         self.coded = self.schema = pa.schema([])
@@ -127,7 +129,7 @@ class TableBuilder:
         """Return rows as a table of `schema`, but for texts that are left as dictionary arrays."""
         if len(rows) > len(self._zeros):
             self._zeros, self._true = np.zeros(len(rows), np.int32), pa.array(np.ones(len(rows), np.bool_))
-        events = _Events.of(rows)
+        events = _Events.of(rows, self._room)
         columns = self._target_columns(rows, events) if self._layout == "target" else _compact(self._pair, rows, events)
         fields = [pa.field(name, column.type) for name, column in columns.items()]
         return pa.Table.from_arrays(list(columns.values()), schema=self.coded if len(self.coded) else pa.schema(fields))
@@ -158,7 +160,7 @@ class TableBuilder:
             "confidence": pa.array(rows.confidence),
             "support": pa.array(rows.support),
             "source_domain": self._domains(events),
-            "source_item": self._ids(self._pair.source.items, events.item, None, events.of_row),
+            "source_item": self._ids("source item", self._pair.source.items, events.item, None, events.of_row),
             "source_event": events.numbers(),
             "draw": pa.array(rows.draw),
             "generation_id": self._constant(self._generation, n),
@@ -174,9 +176,9 @@ class TableBuilder:
         """Return a column of the target log."""
         pair, target = self._pair, self._pair.target
         if role == "user":
-            return self._ids(target.users, events.user, one.type, events.of_row)
+            return self._ids("user", target.users, events.user, one.type, events.of_row)
         if role == "item":
-            return self._ids(target.items, rows.item, one.type, None)
+            return self._ids("item", target.items, rows.item, one.type, None)
         if role == "time" and (times := events.times(pair)) is not None:
             return to_type(times, one.type)
         if role == "label":
@@ -192,22 +194,25 @@ class TableBuilder:
             return to_type(_chunkless(pair.items.target.column(one.name).take(pa.array(rows.item))), one.type)
         return pa.nulls(len(rows), one.type)
 
-    def _ids(self, words: Vocabulary, codes: Codes, kind: pa.DataType | None, of_row: Places | None) -> pa.Array:
-        """Return ids by their codes, in the user's type if `kind` names it.
+    def _ids(
+        self, role: str, words: Vocabulary, codes: Codes, type_: pa.DataType | None, of_row: Places | None
+    ) -> pa.Array:
+        """Return ids by their codes, in the user's type if `type_` names it.
 
         Args:
+            role: What the ids are, for the room they take.
             words: The ids.
             codes: One per row; or one per event, if `of_row` has each row's event.
-            kind: The user's type.
+            type_: The user's type.
             of_row: Shape (n,), places in `codes`.
         """
         if not self._as_codes or pa.types.is_integer(words.ids.type):
             plain = words.ids.take(pa.array(codes if of_row is None else codes[of_row]))
-            return plain if kind is None else to_type(plain, kind)
+            return plain if type_ is None else to_type(plain, type_)
         place = self._place.setdefault(id(words), np.full(len(words), -1, np.int32))
-        distinct, index = np.empty(len(codes), np.int32), np.empty(len(codes), np.int32)
+        distinct, index = (self._room.take(name, len(codes), np.int32) for name in ("distinct", f"{role} index"))
         n = localise(codes, place, distinct, index)
-        index = index if of_row is None else index[of_row]
+        index = index if of_row is None else self._room.gather(f"{role} of row", index, of_row)
         return pa.DictionaryArray.from_arrays(pa.array(index), words.ids.take(pa.array(distinct[:n])))
 
     def _domains(self, events: _Events) -> pa.Array:
@@ -224,6 +229,26 @@ class TableBuilder:
         return pa.DictionaryArray.from_arrays(pa.array(self._zeros[:n]), pa.array([text]))
 
 
+class _Room:
+    """Arrays for the columns of a table, with `reuse` the same for the next one: touching new memory takes long."""
+
+    def __init__(self, *, reuse: bool) -> None:
+        self._reuse = reuse
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def take(self, name: str, n: int, kind: Any) -> npt.NDArray[Any]:
+        """Return an array of n elements, filled with anything."""
+        if not self._reuse:
+            return np.empty(n, kind)
+        if name not in self._arrays or len(self._arrays[name]) < n:
+            self._arrays[name] = np.empty(n, kind)
+        return self._arrays[name][:n]
+
+    def gather(self, name: str, values: npt.NDArray[Any], places: Places) -> npt.NDArray[Any]:
+        """Return the values at `places`, all of which exist."""
+        return np.take(values, places, out=self.take(name, len(places), values.dtype), mode="clip")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Events:
     """The source events of some rows: columns of one value per event, and each row's event."""
@@ -233,18 +258,21 @@ class _Events:
     time: Times | None
     key: Keys
     of_row: Places
+    room: _Room
 
     @classmethod
-    def of(cls, rows: Rows) -> _Events:
+    def of(cls, rows: Rows, room: _Room) -> _Events:
         """Cut out the events that rows point to, which stand close together."""
         first, end = (int(rows.event.min()), int(rows.event.max()) + 1) if len(rows) else (0, 0)
         time = None if rows.event_time is None else rows.event_time[first:end]
-        of_row = np.subtract(rows.event, first, dtype=np.intp)
-        return cls(rows.event_user[first:end], rows.event_item[first:end], time, rows.event_key[first:end], of_row)
+        of_row = np.subtract(rows.event, first, out=room.take("of row", len(rows), np.intp))
+        return cls(
+            rows.event_user[first:end], rows.event_item[first:end], time, rows.event_key[first:end], of_row, room
+        )
 
     def numbers(self) -> pa.Array:
         """Return the id of every source event: its key without the lowest bit, so that it is not negative anywhere."""
-        return pa.array((self.key >> np.uint64(1)).view(np.int64)[self.of_row])
+        return pa.array(self.room.gather("numbers", (self.key >> np.uint64(1)).view(np.int64), self.of_row))
 
     def times(self, pair: StoredPair) -> pa.Array | None:
         """Return times as the target log writes them; None without time."""
@@ -252,7 +280,7 @@ class _Events:
             return None
         times = from_microseconds(self.time, pair.target.time_unit)
         if pa.types.is_int64(times.type):
-            return pa.array(times.to_numpy()[self.of_row])
+            return pa.array(self.room.gather("times", times.to_numpy(), self.of_row))
         return times.take(pa.array(self.of_row))
 
 
@@ -291,6 +319,7 @@ class PartWriter:
             compression_level=1,
             use_dictionary=texts + counts,
             dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            data_page_size=_PAGE_BYTES,
             write_statistics=False,  # ids in the order of hashes: no reader could skip anything by them
             store_schema=False,
         )

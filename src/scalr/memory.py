@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scalr.errors import ConfigError, InputError
 from scalr.receipt import peak_rss_bytes
@@ -18,7 +19,7 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _FREE_SHARE = 0.75  # of the free memory is taken where the user says nothing
 _BESIDE = 350 << 20  # bytes for the program, the ids, the target log and buffers
 _PER_THREAD = 160 << 20  # bytes for the events, rows, tables and compressed pages of a part
-_M_MMAP_THRESHOLD = -3  # of malloc.h
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
 _LARGE = 8 << 20  # bytes from which an array gets pages of its own; smaller ones are used again by the next chunk
 LEAST = 512 << 20
 """The smallest limit that can be kept, in bytes."""
@@ -43,9 +44,12 @@ class Room:
         return self.folder is None or self.memory_limit is None or bytes_needed < self.memory_limit - _BESIDE
 
     def clear(self) -> None:
-        """Remove what was put into the folder."""
+        """Remove what was put into the folder, and give memory back that is not used any more."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+        trim = _of_the_c_library("malloc_trim")
+        if trim is not None:
+            trim(0)
 
 
 @contextmanager
@@ -87,16 +91,22 @@ def use_lean_allocator() -> None:
     """Let the process give memory back soon after it is done with it; for commands, not for libraries.
 
     Arrow allocates with jemalloc where it can. The C library, where it is GNU's, hands large arrays back to the system
-    at once instead of keeping up to 32 MB each for later.
+    at once instead of keeping up to 32 MB each for later, and has one heap for all threads.
     """
     import pyarrow as pa
 
     if "jemalloc" in pa.supported_memory_backends() and "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
         pa.jemalloc_set_decay_ms(0)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    mallopt = _of_the_c_library("mallopt")
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        mallopt(_M_ARENA_MAX, 1)
+
+
+def _of_the_c_library(name: str) -> Any:
+    """Return a function of GNU's C library; None where there is none."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def free_bytes() -> int:

@@ -30,7 +30,7 @@ Mask = npt.NDArray[np.bool_]
 Result = TypeVar("Result")
 
 PART_DRAWS = 1 << 22  # draws of a part, about: enough to forget its cost, few enough for many threads
-BUFFER_ROWS = 1 << 19  # rows that are handed on together, at most
+BUFFER_ROWS = 3 << 17  # rows that are handed on together, at most: a row group, large enough for its dictionaries
 DRAWN_ROWS = 1 << 15  # draws made at a time: they are looked at while they are in the cache
 
 

@@ -64,6 +64,10 @@ class IdCoder:
         )
         return codes
 
+    def keys(self) -> Keys:
+        """Return the keys of the distinct ids, by code."""
+        return self._keys[: self._n]
+
     def keys_of(self, codes: Codes) -> Keys:
         """Return the keys of ids by their codes, shape (n,)."""
         keys: Keys = self._keys[codes]
@@ -147,8 +151,8 @@ def unify(
             [coder.add(column.slice(first, _SLICE)) for column in columns for first in range(0, len(column), _SLICE)]
             or [np.zeros(0, np.int32)]
         )
-        ids = coder.distinct()
-        keys = hash_ids(ids)
+        ids, keys = coder.distinct(), coder.keys()
+        del coder  # its table is not needed beside the ids in their order
         domain = np.zeros(len(ids), np.int16)
 
     order = _canonical_order(keys, ids, domain)
