@@ -22,7 +22,7 @@ demo: $(STAMP) ## the whole flow on real data, into demo-output/ (made anew each
 
 test: check ## set up once, then format, lint, types, fast tests and doctests
 
-test-extras: $(STAMP) ## every test, the slow ones too, with all optional dependencies
+test-extras: $(BENCH_STAMP) ## every test, the slow ones too, with all optional dependencies
 	@echo "== all tests, slow ones included"
 	@$(TESTS)
 

@@ -1,6 +1,6 @@
 """Generate synthetic events part by part: draw, refine and hand on, without ever holding all of them.
 
-A part is a range of source items with about `PART_DRAWS` draws. Draws are hashes, so a part can be drawn as often as
+A part is a range of source items with about `PART_DRAWS` draws, at most about `PART_EVENTS` events. Draws are hashes, so a part can be drawn as often as
 needed: steps that look at all events (duplicates, alignment, caps) are decided in passes of their own, which draw and
 forget, before the last pass draws once more and hands on what stays. The result is that of `sample` and `refine`.
 """
@@ -30,6 +30,7 @@ Mask = npt.NDArray[np.bool_]
 Result = TypeVar("Result")
 
 PART_DRAWS = 1 << 22  # draws of a part, about: enough to forget its cost, few enough for many threads
+PART_EVENTS = 1 << 20  # source events of a part, about, at most: what a thread holds of the source
 BUFFER_ROWS = 3 << 17  # rows that are handed on together, at most: a row group, large enough for its dictionaries
 DRAWN_ROWS = 1 << 15  # draws made at a time: they are looked at while they are in the cache
 
@@ -224,7 +225,8 @@ class Stream:
         threads: int,
     ) -> Stream:  # fmt: skip
         """Cut the source into parts; only the logs and the draws per event decide where."""
-        ranges = item_ranges(pair.source.item_start, max(1, PART_DRAWS // settings.draws_per_event))
+        n_events = min(PART_EVENTS, max(1, PART_DRAWS // settings.draws_per_event))
+        ranges = item_ranges(pair.source.item_start, n_events)
         start = np.zeros(len(pair.target.users) + 1, np.int64)
         np.cumsum(np.bincount(pair.target.user, minlength=len(pair.target.users)), out=start[1:])
         parts = tuple(Part(number, *ends) for number, ends in enumerate(ranges))
