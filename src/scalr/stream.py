@@ -1,9 +1,9 @@
 """Generate synthetic events part by part: draw, refine and hand on, without ever holding all of them.
 
-A part is a range of source items with about `PART_DRAWS` draws, at most about `PART_EVENTS` events. Draws are hashes, so
-a part can be drawn as often as needed: steps that look at all events (duplicates, alignment, caps) are decided in passes
-of their own, which draw and forget, before the last pass draws once more and hands on what stays. The result is that of
-`sample` and `refine`.
+A part is a range of source items with about `PART_DRAWS` draws, at most about `PART_EVENTS` events. Draws are hashes,
+so a part can be drawn as often as needed: steps that look at all events (duplicates, alignment, caps) are decided in
+passes of their own, which draw and forget, before the last pass draws once more and hands on what stays. The result is
+that of `sample` and `refine`.
 """
 
 from __future__ import annotations
