@@ -44,7 +44,7 @@ _DEFAULTS = {
     "H": tuple(name for name in OURS if name != "floor"),
     "C": tuple(name for name in OURS if name != "floor"),
 }
-_REPEATS = {"C": 1}
+_REPEATS = {"B": 1, "H": 1, "C": 1}
 _LIMITS = {"tiny": 300.0, "A": 600.0, "B": 300.0}
 _ONCE = {"spark"}  # takes long
 _VERSIONS = ("scalr-rec", "numpy", "numba", "pyarrow", "duckdb", "polars", "scipy", "sparse-dot-topn", "pyspark")
@@ -225,7 +225,7 @@ def main() -> None:
     """Measure what the command line asks for; print the tables and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="A")
-    parser.add_argument("--repeats", type=int, help="default 3, for C 1; Spark runs once")
+    parser.add_argument("--repeats", type=int, help="default 3 at A and 1 above; Spark runs once")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="default: everything that ends in reasonable time")
     parser.add_argument("--draws", type=int, default=10, help="per source event")
     parser.add_argument("--limit", type=float, help="seconds that a baseline may take; default 600, for B 300")

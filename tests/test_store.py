@@ -12,7 +12,7 @@ from scalr.arrange import PackedTimes
 from scalr.domain import EventLog, TimeUnit
 from scalr.errors import ConfigError, InputError
 from scalr.intake import MemoryIntake, Read
-from scalr.memory import LEAST, Room, format_bytes, parse_bytes, room, threads_within
+from scalr.memory import LEAST, Room, format_bytes, parse_bytes, room, rows_within, threads_within
 from scalr.reading import read_logs, read_pair
 from scalr.store import StoredPair, item_ranges
 
@@ -121,6 +121,13 @@ def test_threads_are_as_many_as_fit_and_too_little_memory_is_refused() -> None:
     with pytest.raises(InputError, match=r"the memory limit is 1 MB, but reading the logs took [0-9.]+ .B"):
         threads_within(Room(memory_limit=1 << 20, threads=1), 10)
     assert format_bytes(LEAST) == "512 MB"
+
+
+def test_rows_are_compared_in_groups_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scalr.memory.peak_rss_bytes", lambda: 1 << 30)
+    assert rows_within(Room(), 1 << 23) == rows_within(Room(memory_limit=1 << 50), 1 << 23) == 1 << 23
+    assert rows_within(Room(memory_limit=(1 << 30) + 200 * 10**6), 1 << 23) == 10**6
+    assert rows_within(Room(memory_limit=1 << 29), 1 << 23) == 1 << 16
 
 
 def test_a_room_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def write_events(
     *,
     layout: str = "target",
     threads: int = 1,
+    held_rows: int | None = None,
     board: Board | None = None,
 ) -> Written:
     """Fit, draw, refine, and write `synthetic/part-*.parquet` (and for `compact` the dictionaries) into `folder`.
@@ -71,6 +72,7 @@ def write_events(
         folder: An existing folder.
         layout: "target" or "compact"; see `scalr.emit.TableBuilder`.
         threads: Parts to work on at a time.
+        held_rows: Rows that are compared with each other at a time, for duplicates and caps; see `Narrowing`.
         board: Where progress is shown.
     """
     board = board or SilentBoard()
@@ -82,7 +84,7 @@ def write_events(
         pair, translation, steps.sample, min_support=steps.refine.min_support, seed=steps.seed, threads=threads
     )
     n_events = sum(count.positives for count in pair.tally.domains)
-    narrowing = Narrowing(stream, steps.refine, board, n_events)
+    narrowing = Narrowing(stream, steps.refine, board, n_events, held_rows)
     drawn = board.stage("drawing and writing synthetic events", n_events)
     (folder / "synthetic").mkdir()
     files, shares, buckets = _Files(folder / "synthetic", builder), item_shares(pair.target), narrowing.buckets

@@ -21,6 +21,8 @@ _BESIDE = 350 << 20  # bytes for the program, the ids, the target log and buffer
 _PER_THREAD = 160 << 20  # bytes for the events, rows, tables and compressed pages of a part
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
 _LARGE = 8 << 20  # bytes from which an array gets pages of its own; smaller ones are used again by the next chunk
+_PER_ROW = 200  # bytes that sorting rows takes at its peak
+_LEAST_ROWS = 1 << 16
 LEAST = 512 << 20
 """The smallest limit that can be kept, in bytes."""
 
@@ -85,6 +87,13 @@ def threads_within(room: Room, n_users: int) -> int:
             fix=f"raise --memory-limit to at least {format_bytes(taken + _PER_THREAD)}",
         )
     return max(1, min(room.threads, (room.memory_limit - taken) // (_PER_THREAD + 4 * n_users)))
+
+
+def rows_within(room: Room, most: int) -> int:
+    """Return how many rows may be compared with each other at a time, at most `most`."""
+    if room.memory_limit is None:
+        return most
+    return max(_LEAST_ROWS, min(most, (room.memory_limit - peak_rss_bytes()) // _PER_ROW))
 
 
 def use_lean_allocator() -> None:

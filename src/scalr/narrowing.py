@@ -24,7 +24,7 @@ from scalr.synthetic import Rows, joined, no_rows
 Int64 = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float32]
 Result = TypeVar("Result")
-HELD_ROWS = 1 << 23  # rows looked at together, about; 0.7 GB with what sorting takes
+HELD_ROWS = 1 << 23  # rows compared at a time, about, where memory allows; 1.6 GB with what sorting takes
 
 Pick = Callable[[Rows], "tuple[Int64, Weights | None]"]
 """Finds the rows that stay: their numbers, ascending, and new weights or None."""
@@ -38,14 +38,18 @@ class Narrowing:
         settings: What to narrow by.
         board: Where progress is shown.
         n_events: Source events that are drawn for.
+        held_rows: Rows that are compared at a time, about; `HELD_ROWS` if None. They do not change the result.
 
     Attributes:
         steps: What narrows the rows, in order.
         seconds: Wall and processor time of the passes that a stage took.
     """
 
-    def __init__(self, stream: Stream, settings: RefineSettings, board: Board, n_events: int) -> None:
+    def __init__(
+        self, stream: Stream, settings: RefineSettings, board: Board, n_events: int, held_rows: int | None = None
+    ) -> None:
         self._stream, self._board, self._n_events = stream, board, n_events
+        self._held_rows = held_rows or HELD_ROWS
         self.steps: tuple[Step, ...] = ()
         self.seconds: dict[str, tuple[float, float]] = {}
         if settings.min_confidence > 0:
@@ -101,7 +105,7 @@ class Narrowing:
     def _pick(self, stage: str, group: str, pick: Pick) -> None:
         """Find the rows that stay where a group of users or items decides among its own rows."""
         stream, k = self._stream, self._stream.settings.draws_per_event
-        n_groups = max(1, -(-self._n_events * k // HELD_ROWS))
+        n_groups = max(1, -(-self._n_events * k // self._held_rows))
         words = stream.pair.target.users if group == "user" else stream.pair.target.items
         group_of = (words.keys % np.uint64(n_groups)).astype(np.int32)
         bits = [self._no_bits(part) for part in stream.parts]

@@ -15,6 +15,7 @@ from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
 from scalr.generation import generation_name
 from scalr.memory import Room
+from scalr.narrowing import HELD_ROWS
 from scalr.progress import Board, SilentBoard
 from scalr.reading import Source, read_logs
 from scalr.receipt import Receipt, Stopwatch
@@ -243,7 +244,8 @@ def _write_events(
     stored: StoredPair, steps: Steps, folder: Path, layout: str, room: Room, board: Board
 ) -> generation.Written:
     threads = memory.threads_within(room, len(stored.target.users))
-    return generation.write_events(stored, steps, folder, layout=layout, threads=threads, board=board)
+    held = memory.rows_within(room, HELD_ROWS)
+    return generation.write_events(stored, steps, folder, layout=layout, threads=threads, held_rows=held, board=board)
 
 
 def _event_facts(written: generation.Written, stored: StoredPair) -> dict[str, Any]:
