@@ -6,6 +6,7 @@ the end of a uniformly drawn path (source item -> overlap user -> target item), 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +143,7 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
     target_log, cap = stored.target.positives(), settings.history_cap
     with Stopwatch() as watch:
         target = _target_histories(target_log, cap, timed=settings.window_days is not None)
-        cutoff = None if cap is None else cutoff_of(stored.source, stored.tally.interactions_of_user, cap)
+        cutoff = None if cap is None else _source_cutoff(stored, cap)
         n_paths = _count_paths(stored.tally.interactions_of_user, target, cap)
     seen = [] if stored.tally.time_range is None else [stored.tally.time_range[1]]
     last = target_log.last_time()
@@ -156,6 +157,13 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
     )
 
 
+def _source_cutoff(stored: StoredPair, cap: int) -> Cutoff:
+    def positives() -> Iterator[EventLog]:
+        return (part.positives() for part in stored.source.parts())
+
+    return cutoff_of(positives, stored.tally.interactions_of_user, cap)
+
+
 def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int | None) -> int:
     """Count all paths (before any window): every source item of a user meets every target item."""
     testifying = interactions_of_user if cap is None else np.minimum(interactions_of_user, cap)
@@ -164,7 +172,8 @@ def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int 
 
 def _target_histories(log: EventLog, cap: int | None, *, timed: bool) -> TargetHistories:
     if cap is not None:
-        log = log.take(_latest_items(log, cap))
+        interactions = np.bincount(log.user[log.starts_interaction()], minlength=len(log.users))
+        log = log.take(cutoff_of(lambda: [log], interactions, cap).admits(log))
     new = log.starts_interaction()
     start = _starts(log.user[new], len(log.users))
     if not timed or log.time is None:
@@ -177,18 +186,3 @@ def _starts(user: npt.NDArray[np.int32], n_users: int) -> Int64:
     start = np.zeros(n_users + 1, np.int64)
     np.cumsum(np.bincount(user, minlength=n_users), out=start[1:])
     return start
-
-
-def _latest_items(log: EventLog, cap: int) -> Mask:
-    """Say for each event whether its item is among its user's `cap` latest (ties, or no time: by item key)."""
-    new = log.starts_interaction()
-    first = np.flatnonzero(new)
-    last = np.append(first[1:], len(log)) - 1
-    time = np.zeros(len(first), np.int64) if log.time is None else log.time[last]
-    order = np.lexsort((log.item[first], -time, log.user[first]))
-    user = log.user[first][order]
-    place = np.arange(len(order)) - np.searchsorted(user, user)
-    latest = np.empty(len(order), np.bool_)
-    latest[order] = place < cap
-    of_event: Mask = latest[np.cumsum(new) - 1]
-    return of_event

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from scalr.domain import Codes, EventLog
-from scalr.store import StoredLog
 
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -29,7 +28,7 @@ class Cutoff:
     item: Codes
 
     def admits(self, log: EventLog) -> Mask:
-        """Say for each event of all positive events of some items, shape (n,), whether its item testifies."""
+        """Say for each positive event, shape (n,), whether its item testifies; interactions must be whole."""
         interaction = _Interactions(log)
         user = interaction.user
         is_later = interaction.time > self.time[user]
@@ -50,20 +49,20 @@ class _Interactions:
         self.of_event: Int64 = np.cumsum(new) - 1
 
 
-def cutoff_of(source: StoredLog, interactions_of_user: Int64, cap: int) -> Cutoff:
-    """Find the cutoff of every user of a source log.
+def cutoff_of(parts: Callable[[], Iterable[EventLog]], interactions_of_user: Int64, cap: int) -> Cutoff:
+    """Find the cutoff of every user of a log.
 
     Args:
-        source: The log; its positive events count.
+        parts: Gives the log's positive events, those of one interaction in one part; called once per group of users.
         interactions_of_user: Shape (n_users,), distinct items of each user.
         cap: Items per user that testify.
     """
     n_users = len(interactions_of_user)
     time, item = np.full(n_users, np.iinfo(np.int64).min), np.full(n_users, -1, np.int32)
     for chosen in _user_groups(interactions_of_user, cap):
-        parts = [_Interactions(part) for part in _positives_of(source, chosen)]
-        user = np.concatenate([part.user for part in parts])
-        times, items = np.concatenate([part.time for part in parts]), np.concatenate([part.item for part in parts])
+        found = [_Interactions(part.take(chosen[part.user])) for part in parts()]
+        user = np.concatenate([one.user for one in found])
+        times, items = np.concatenate([one.time for one in found]), np.concatenate([one.item for one in found])
         order = np.lexsort((items, -times, user))
         ranked = user[order]
         at_cap = np.arange(len(order)) - np.searchsorted(ranked, ranked) == cap - 1
@@ -78,9 +77,3 @@ def _user_groups(interactions_of_user: Int64, cap: int) -> Iterator[Mask]:
     group = np.cumsum(above) // HELD_INTERACTIONS
     for number in np.unique(group[above > 0]):
         yield (group == number) & (above > 0)
-
-
-def _positives_of(source: StoredLog, chosen: Mask) -> Iterator[EventLog]:
-    for part in source.parts():
-        real = part.positives()
-        yield real.take(chosen[real.user])
