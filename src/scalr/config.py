@@ -139,6 +139,14 @@ class TranslateSettings(Settings):
     """At most this many target items of one user testify (the latest ones); None for all."""
     window_days: Annotated[float, Field(gt=0.0, le=100_000.0, allow_inf_nan=False)] | None = None
     """Only target events within this many days after the source event testify; None for all, before or after."""
+    rank: Annotated[int, Field(ge=1, le=1024)] = 64
+    """`conditioned`, `factor`: dimensions of the users' factors."""
+    ridge: Positive = 1.0
+    """`conditioned`, `factor`: penalty of the regression from these factors to target items."""
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 16
+    """`conditioned`: candidate paths behind every draw; 1 gives co-occurrence."""
+    shortlist: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """`factor`: new items per user that can be drawn, the nearest ones."""
 
 
 class SampleSettings(Settings):

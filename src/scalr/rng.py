@@ -29,6 +29,8 @@ class Purpose(IntEnum):
     CAP = 11
     BOOTSTRAP = 12
     SIMULATE = 13
+    AFFINITY = 14
+    CHOOSE = 15
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

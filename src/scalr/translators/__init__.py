@@ -9,13 +9,17 @@ from scalr.config import TranslateSettings
 from scalr.domain import Pair
 from scalr.errors import ConfigError, nearest_name
 from scalr.store import StoredPair
+from scalr.translators.conditioned import fit_conditioned
 from scalr.translators.cooccurrence import fit_cooccurrence
+from scalr.translators.factor import fit_factor
 from scalr.translators.protocol import Drawing, Draws, Translation, Translator
 
 __all__ = ["Drawing", "Draws", "Translation", "Translator", "fit", "translator_names"]
 
 _TRANSLATORS: dict[str, Translator] = {
     "cooccurrence": fit_cooccurrence,
+    "conditioned": fit_conditioned,
+    "factor": fit_factor,
 }
 
 

@@ -142,17 +142,15 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
         )
     target_log, cap = stored.target.positives(), settings.history_cap
     with Stopwatch() as watch:
-        target = _target_histories(target_log, cap, timed=settings.window_days is not None)
+        target = target_histories(target_log, cap, timed=settings.window_days is not None)
         cutoff = None if cap is None else _source_cutoff(stored, cap)
         n_paths = _count_paths(stored.tally.interactions_of_user, target, cap)
-    seen = [] if stored.tally.time_range is None else [stored.tally.time_range[1]]
-    last = target_log.last_time()
     return CooccurrenceTranslation(
         pair=pair,
         target=target,
         cutoff=cutoff,
         window=-1 if settings.window_days is None else round(settings.window_days * MICROSECONDS_PER_DAY),
-        fitted_until=max([*seen, *([] if last is None else [last])], default=None),
+        fitted_until=horizon(stored),
         receipt=watch.receipt("fit", len(stored.source) + len(target_log), n_paths, translator="cooccurrence"),
     )
 
@@ -170,7 +168,15 @@ def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int 
     return int((testifying * np.diff(target.start)).sum())
 
 
-def _target_histories(log: EventLog, cap: int | None, *, timed: bool) -> TargetHistories:
+def horizon(stored: StoredPair) -> int | None:
+    """Return the latest time of any source event or positive target event; None without time."""
+    seen = [] if stored.tally.time_range is None else [stored.tally.time_range[1]]
+    last = stored.target.positives().last_time()
+    return max([*seen, *([] if last is None else [last])], default=None)
+
+
+def target_histories(log: EventLog, cap: int | None, *, timed: bool = False) -> TargetHistories:
+    """Lay positive target events out by user, at most the `cap` latest items of each; with their times if `timed`."""
     if cap is not None:
         interactions = np.bincount(log.user[log.starts_interaction()], minlength=len(log.users))
         log = log.take(cutoff_of(lambda: [log], interactions, cap).admits(log))

@@ -1,0 +1,140 @@
+"""Choose among candidate items of an event by how near they are to its user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from scalr.kernels.hashing import combine, unit
+from scalr.kernels.layout import NO_ITEM, is_among
+from scalr.kernels.machine import prefetch
+
+Codes = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Singles = npt.NDArray[np.float32]
+LEAST_AFFINITY = np.float32(1e-6)  # of items that a user turns away from: rarely drawn, but never ruled out
+
+
+@njit(inline="always")
+def affinity(of_user: Any, of_item: Any, own_share: Any, is_own: Any) -> Any:
+    """Return the score of an item for a user, at least `LEAST_AFFINITY`, as if the user had not taken part in the fit.
+
+    Factors have a multiple of 8 dimensions; eight sums at a time, in a written order, do not wait for each other.
+    """
+    a = b = c = d = e = f = g = h = np.float32(0.0)
+    for x in range(0, of_user.shape[0], 8):
+        a += of_user[x] * of_item[x]
+        b += of_user[x + 1] * of_item[x + 1]
+        c += of_user[x + 2] * of_item[x + 2]
+        d += of_user[x + 3] * of_item[x + 3]
+        e += of_user[x + 4] * of_item[x + 4]
+        f += of_user[x + 5] * of_item[x + 5]
+        g += of_user[x + 6] * of_item[x + 6]
+        h += of_user[x + 7] * of_item[x + 7]
+    score = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    if is_own:
+        score -= own_share
+    return max(score, LEAST_AFFINITY)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def resample(
+    event_user: Codes,
+    event_key: npt.NDArray[np.uint64],
+    stream: Any,
+    draws: int,
+    power: float,
+    top: bool,
+    user_factors: Singles,
+    item_factors: Singles,
+    own_share: Singles,
+    target_start: Int64,
+    target_item: Codes,
+    candidate: Codes,
+    share: Singles,
+    count: Codes,
+    item: Codes,
+    confidence: Singles,
+    support: Codes,
+) -> None:
+    """Choose `draws` items per event among as many groups of candidates, or the best ones of all candidates.
+
+    A candidate was drawn in proportion to its count and is chosen in proportion to affinity ** power · count **
+    (power - 1), so that with many candidates an item is drawn in proportion to (count · affinity) ** power.
+
+    Args:
+        event_user: Shape (n,), users of the events.
+        event_key: Shape (n,), stable keys of the events.
+        stream: Key of seed and purpose.
+        draws: Items per event.
+        power: 1 / temperature.
+        top: Take the `draws` candidates with the highest count · affinity instead, ties by item code.
+        user_factors: Shape (n_users, rank), the own events left out.
+        item_factors: Shape (n_target, rank).
+        own_share: Shape (n_users,), by how much own items score too high.
+        target_start: Shape (n_users + 1,), where each user's target items start.
+        target_item: Distinct target items by user, ascending within a user.
+        candidate: Shape (n * candidates,), by event; `NO_ITEM` for none.
+        share: Same shape, their share of the paths.
+        count: Same shape, users behind them.
+        item: Shape (n * draws,), filled with the chosen items or `NO_ITEM`.
+        confidence: Same shape, filled with share · affinity / mean affinity of all candidates, at most 1.
+        support: Same shape, filled with the count.
+    """
+    n_candidates = candidate.shape[0] // max(event_user.shape[0], 1)
+    per_draw = n_candidates // draws
+    near, weight = np.empty(n_candidates, np.float32), np.empty(n_candidates)
+    for x in range(event_user.shape[0]):
+        u, first = event_user[x], x * n_candidates
+        for c in range(n_candidates):
+            if candidate[first + c] != NO_ITEM:
+                prefetch(item_factors[candidate[first + c]], 0)
+        of_user, begin, end = user_factors[u], target_start[u], target_start[u + 1]
+        total, known = 0.0, 0
+        for c in range(n_candidates):
+            i = candidate[first + c]
+            weight[c] = 0.0
+            if i == NO_ITEM:
+                continue
+            is_own = is_among(target_item, begin, end, i)
+            near[c] = affinity(of_user, item_factors[i], own_share[u], is_own)
+            total, known = total + near[c], known + 1
+            if top:
+                weight[c] = np.float64(near[c]) * count[first + c]
+            elif power == 1.0:
+                weight[c] = near[c]
+            else:
+                weight[c] = np.float64(near[c]) ** power * np.float64(count[first + c]) ** (power - 1.0)
+        mean, key = total / max(known, 1), combine(stream, event_key[x])
+        for d in range(draws):
+            chosen, out = -1, x * draws + d
+            if top:
+                for c in range(n_candidates):
+                    if weight[c] > 0.0 and (
+                        chosen < 0
+                        or weight[c] > weight[chosen]
+                        or (weight[c] == weight[chosen] and candidate[first + c] < candidate[first + chosen])
+                    ):
+                        chosen = c
+                if chosen >= 0:
+                    weight[chosen] = 0.0
+            else:
+                start, sum_ = d * per_draw, 0.0
+                for c in range(start, start + per_draw):
+                    sum_ += weight[c]
+                left = unit(key, d) * sum_
+                for c in range(start, start + per_draw):
+                    if weight[c] > 0.0:
+                        chosen = c
+                        left -= weight[c]
+                        if left < 0.0:
+                            break
+            if chosen < 0:
+                item[out] = NO_ITEM
+                continue
+            item[out], support[out] = candidate[first + chosen], count[first + chosen]
+            stated = np.float64(share[first + chosen]) * near[chosen] / mean
+            confidence[out] = np.float32(min(stated, 1.0))

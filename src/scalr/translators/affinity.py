@@ -1,0 +1,149 @@
+"""How near a user is to every target item, by what the user did in the source domains: a low-rank ridge regression.
+
+The user-item matrix of the source, rows and columns normalised by their degree, is projected on the subspace of its
+largest singular values (randomised subspace iteration, Halko, Martinsson, Tropp 2011). Ridge regression from there to
+the target items of the overlap users gives a score for every (user, target item); the diagonal of the hat matrix takes
+the user's own target events out of it again. Nothing larger than users x rank or items x rank is held.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr import rng
+from scalr.domain import Codes
+from scalr.kernels import lowrank
+from scalr.store import StoredLog, StoredPair, item_ranges
+
+Int64 = npt.NDArray[np.int64]
+Singles = npt.NDArray[np.float32]
+PASSES = 4  # power iterations after the first projection: the subspace then holds what it can hold within a percent
+LARGEST_LEVERAGE = 0.99  # of a user on its own scores; beyond that nothing is left when the user is left out
+COLUMNS_AT_ONCE = 16  # of user factors that a thread sums at a time: one cache line
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UserAffinity:
+    """Scores of target items for users: user_factors[u] · item_factors[i], less own_share[u] where u has i.
+
+    Attributes:
+        user_factors: Shape (n_users, rank), zero for users without source events; the user's own events are left out.
+        item_factors: Shape (n_target, rank), zero for items that no overlap user has.
+        own_share: Shape (n_users,), by how much the score of an item of the user's own is too high, at least 0.
+        rank: Dimensions asked for; the arrays have more, all zero, up to a multiple of 8.
+    """
+
+    user_factors: Singles
+    item_factors: Singles
+    own_share: Singles
+    rank: int
+
+
+def fit_affinity(stored: StoredPair, target_start: Int64, target_item: Codes, rank: int, ridge: float) -> UserAffinity:
+    """Fit scores of target items on the source items of the overlap users.
+
+    Args:
+        stored: The logs.
+        target_start: Shape (n_users + 1,), where each user's target items start.
+        target_item: Distinct target items by user.
+        rank: Dimensions of the subspace.
+        ridge: Penalty, above 0, beside squared norms of rows that are 1 at most.
+    """
+    n_users, n_target = len(stored.target.users), len(stored.target.items)
+    matrix = _matrix_of(stored.source, n_users)
+    width = -(-rank // 8) * 8
+    of_user = np.zeros((n_users, width), np.float32)
+    of_user[:, :rank] = _user_factors(matrix, stored.source.items.keys, rank)
+    history = np.diff(target_start)
+    overlap = np.flatnonzero((history > 0) & (matrix.user_weight > 0)).astype(np.int32)
+    lower = lowrank.cholesky(lowrank.gram(of_user, overlap) + ridge * np.eye(width))
+    leverage = np.zeros(n_users)
+    leverage[overlap] = np.minimum(lowrank.leverages(lower, of_user, overlap), LARGEST_LEVERAGE)
+
+    order = np.argsort(target_item, kind="stable")
+    item_start = np.zeros(n_target + 1, np.int64)
+    np.cumsum(np.bincount(target_item, minlength=n_target), out=item_start[1:])
+    item_user = np.repeat(np.arange(n_users, dtype=np.int32), history)[order]
+    of_item = np.zeros((n_target, width), np.float32)
+    ones = np.ones(n_target, np.float32)
+    _by_items(lambda part: lowrank.sum_over_users(item_start, item_user, ones, of_user, part, of_item), item_start)
+    lowrank.solve_rows(lower, of_item)
+    lowrank.scale_rows(of_user, (1 / (1 - leverage)).astype(np.float32))
+    return UserAffinity(of_user, of_item, (leverage / (1 - leverage)).astype(np.float32), rank)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Matrix:
+    """Distinct (user, item) of the source by item; entry (u, j) is user_weight[u] · item_weight[j]."""
+
+    item_start: Int64
+    user: Codes
+    item_weight: Singles
+    user_weight: Singles
+
+
+def _matrix_of(source: StoredLog, n_users: int) -> _Matrix:
+    users: list[Codes] = []
+    taken = np.zeros(len(source.items), np.int64)
+    for part in source.parts():
+        log = part.positives()
+        new = log.starts_interaction()
+        users.append(log.user[new])
+        taken += np.bincount(log.item[new], minlength=len(taken))
+    start = np.concatenate([[0], np.cumsum(taken)])
+    user = np.concatenate(users) if users else np.empty(0, np.int32)
+    item_weight = (1 / np.sqrt(np.maximum(taken, 1))).astype(np.float32)
+    squared = np.zeros((n_users, 1), np.float32)
+    one = np.ones((len(taken), 1), np.float32)
+    lowrank.sum_over_items(start, user, item_weight**2, one, (0, 1), squared)
+    norm = np.sqrt(squared[:, 0])
+    user_weight = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
+    return _Matrix(start, user, item_weight, user_weight)
+
+
+def _user_factors(matrix: _Matrix, item_keys: npt.NDArray[np.uint64], rank: int) -> Singles:
+    """Return the matrix times an orthonormal basis of about its leading right singular vectors, shape (n_users, rank).
+
+    Ridge regression on it does not depend on which basis of the subspace it is.
+    """
+    start, user, item_weight = matrix.item_start, matrix.user, matrix.item_weight
+    basis = lowrank.first_columns(item_keys, rank, rng.stream(0, rng.Purpose.AFFINITY))
+    everything = np.arange(len(basis), dtype=np.int32)
+
+    def project() -> Singles:
+        of_user = np.zeros((len(matrix.user_weight), rank), np.float32)
+        columns = [(first, min(first + COLUMNS_AT_ONCE, rank)) for first in range(0, rank, COLUMNS_AT_ONCE)]
+        _in_threads(
+            [lambda c=c: lowrank.sum_over_items(start, user, item_weight, basis, c, of_user) for c in columns]
+        )
+        lowrank.scale_rows(of_user, matrix.user_weight)
+        return of_user
+
+    for _ in range(1 + PASSES):
+        of_user = project()
+        lowrank.scale_rows(of_user, matrix.user_weight)
+        _by_items(
+            lambda part, rows=of_user: lowrank.sum_over_users(start, user, item_weight, rows, part, basis), start
+        )
+        lowrank.orthonormal_rows(basis, lowrank.cholesky(lowrank.gram(basis, everything)))
+    return project()
+
+
+def _by_items(work: Callable[[tuple[int, int]], None], item_start: Int64) -> None:
+    _in_threads([lambda part=part: work(part) for part in item_ranges(item_start, 1 << 18)])
+
+
+def _in_threads(jobs: list[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        _all(pool.map(lambda job: job(), jobs))
+
+
+def _all(results: Iterator[None]) -> None:
+    for _ in results:
+        pass

@@ -1,0 +1,103 @@
+"""Co-occurrence conditioned on the user: candidate paths of the source item, chosen by the user's affinity to their end.
+
+The paper writes P(i | u, j) and estimates it without u. Here P(i | u, j) is in proportion to the number of other users
+who have both i and j times the user's own score for i (`affinity`): one of several candidate paths is drawn by score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalr import rng
+from scalr.config import SampleSettings, TranslateSettings
+from scalr.domain import EventLog, Pair
+from scalr.kernels.resample import resample
+from scalr.receipt import Receipt, Stopwatch
+from scalr.store import StoredPair
+from scalr.translators.affinity import UserAffinity, fit_affinity
+from scalr.translators.cooccurrence import CooccurrenceTranslation, fit_cooccurrence
+from scalr.translators.protocol import Drawing, Draws
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConditionedTranslation:
+    """Paths, and how near users are to their ends."""
+
+    paths: CooccurrenceTranslation
+    affinity: UserAffinity
+    candidates: int
+    receipt: Receipt
+
+    @property
+    def pair(self) -> Pair | StoredPair:
+        """Return the logs it was fitted on."""
+        return self.paths.pair
+
+    @property
+    def fitted_until(self) -> int | None:
+        """Return the latest time of any event it saw; None without time."""
+        return self.paths.fitted_until
+
+    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> ConditionedDrawing:
+        """Draw candidates to choose from; see `Translation.drawing`."""
+        most_candidates = self.candidates * settings.draws_per_event
+        proposed = settings.model_copy(update={"draws_per_event": most_candidates, "temperature": 1.0})
+        drawing = self.paths.drawing(source, proposed, seed=seed, most=most)
+        return ConditionedDrawing(drawing, self, settings, rng.stream(seed, rng.Purpose.CHOOSE), most)
+
+
+class ConditionedDrawing:
+    """Draws among candidate paths; see `Drawing`.
+
+    With the strategy `topk` the candidates are the items with the highest counts.
+    """
+
+    def __init__(
+        self, candidates: Drawing, translation: ConditionedTranslation, settings: SampleSettings, stream: np.uint64,
+        most: int,
+    ) -> None:  # fmt: skip
+        self.events = candidates.events
+        self._candidates = candidates
+        self._given = (translation, settings, stream, most)
+        self._affinity, self._target = translation.affinity, translation.paths.target
+        self._settings, self._stream = settings, stream
+        rows = most * settings.draws_per_event
+        self._item, self._support = np.empty(rows, np.int32), np.empty(rows, np.int32)
+        self._confidence = np.empty(rows, np.float32)
+
+    def fork(self) -> ConditionedDrawing:
+        """Return the same with a workspace of its own."""
+        return ConditionedDrawing(self._candidates.fork(), *self._given)
+
+    def draw(self, first: int, last: int) -> Draws:
+        """Draw for events [first, last); see `Drawing.draw`."""
+        found = self._candidates.draw(first, last)
+        settings, affinity = self._settings, self._affinity
+        rows = (last - first) * settings.draws_per_event
+        item, confidence, support = self._item[:rows], self._confidence[:rows], self._support[:rows]
+        resample(
+            self.events.user[first:last], found.key, self._stream, settings.draws_per_event,
+            1.0 / settings.temperature, settings.strategy == "topk", affinity.user_factors, affinity.item_factors,
+            affinity.own_share, self._target.start, self._target.item, found.item, found.confidence, found.support,
+            item, confidence, support,
+        )  # fmt: skip
+        return Draws(found.key, item, confidence, support)
+
+
+def fit_conditioned(pair: Pair | StoredPair, settings: TranslateSettings) -> ConditionedTranslation:
+    """Lay the target histories out by user, and fit how near users are to target items.
+
+    A cap on histories bounds what testifies in paths and in the regression's target; users' source items enter the
+    regression in full, as one row of norm 1 each.
+
+    Raises:
+        SchemaError: If a window is asked for and a log has no time.
+    """
+    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    with Stopwatch() as watch:
+        paths = fit_cooccurrence(pair, settings)
+        affinity = fit_affinity(stored, paths.target.start, paths.target.item, settings.rank, settings.ridge)
+    receipt = watch.receipt("fit", paths.receipt.rows_in, paths.receipt.rows_out, translator="conditioned")
+    return ConditionedTranslation(paths, affinity, settings.candidates, receipt)

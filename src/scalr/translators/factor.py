@@ -1,0 +1,144 @@
+"""The user's affinity alone: P(i | u, j) in proportion to the score of i for u, over the nearest new items.
+
+For catalogues so sparse that a source item has few paths or none. The source item has no say; it only says when.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr import rng
+from scalr.config import SampleSettings, TranslateSettings
+from scalr.domain import Codes, EventLog, Pair
+from scalr.kernels import shortlist
+from scalr.receipt import Receipt, Stopwatch
+from scalr.store import StoredPair
+from scalr.translators.affinity import UserAffinity, fit_affinity
+from scalr.translators.cooccurrence import horizon, target_histories
+from scalr.translators.protocol import Draws
+
+Singles = npt.NDArray[np.float32]
+USERS_AT_ONCE = 256  # whose lists a thread makes at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shortlists:
+    """The nearest new target items of every user with source events.
+
+    Attributes:
+        of_user: Shape (n_users,), the user's list; -1 for none.
+        item: Shape (lists, length), best first; `NO_ITEM` behind the end.
+        score: Same shape, above 0; 0 behind the end.
+        total: Shape (lists,), summed scores.
+        item_users: Shape (n_target,), overlap users of each item.
+    """
+
+    of_user: Codes
+    item: Codes
+    score: Singles
+    total: Singles
+    item_users: Codes
+
+    def cumulative(self, power: float, min_support: int) -> Singles:
+        """Return running sums of score ** power along each list, shape (lists, length)."""
+        sums = np.empty_like(self.score)
+        shortlist.accumulate(self.item, self.score, self.item_users, power, min_support, sums)
+        return sums
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FactorTranslation:
+    """Shortlists, ready to be drawn from."""
+
+    pair: Pair | StoredPair
+    lists: Shortlists
+    fitted_until: int | None
+    receipt: Receipt
+    _sums: dict[tuple[float, int], Singles] = field(default_factory=dict)
+
+    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> FactorDrawing:
+        """Look the lists of users up; see `Translation.drawing`."""
+        law = (1.0 / settings.temperature, settings.min_support)
+        if law not in self._sums:  # of a few settings, for all parts of the source
+            self._sums[law] = self.lists.cumulative(*law)
+        stream = rng.stream(seed, rng.Purpose.DRAW)
+        return FactorDrawing(source.positives(), self.lists, self._sums[law], settings, stream, most)
+
+
+class FactorDrawing:
+    """Draws from the lists of users; see `Drawing`. With the strategy `topk` the first items of the list."""
+
+    def __init__(
+        self, events: EventLog, lists: Shortlists, sums: Singles, settings: SampleSettings, stream: np.uint64, most: int
+    ) -> None:
+        self.events = events
+        self._given = (events, lists, sums, settings, stream, most)
+        self._lists, self._sums, self._settings, self._stream = lists, sums, settings, stream
+        rows = most * settings.draws_per_event
+        self._item, self._support = np.empty(rows, np.int32), np.empty(rows, np.int32)
+        self._confidence = np.empty(rows, np.float32)
+
+    def fork(self) -> FactorDrawing:
+        """Return the same with a workspace of its own."""
+        return FactorDrawing(*self._given)
+
+    def draw(self, first: int, last: int) -> Draws:
+        """Draw for events [first, last); see `Drawing.draw`."""
+        key, lists, settings = self.events.keys(first, last), self._lists, self._settings
+        rows = (last - first) * settings.draws_per_event
+        item, confidence, support = self._item[:rows], self._confidence[:rows], self._support[:rows]
+        shortlist.draw_listed(
+            self.events.user[first:last], key, self._stream, settings.draws_per_event, settings.strategy == "topk",
+            settings.min_support, lists.of_user, lists.item, lists.score, lists.total, self._sums, lists.item_users,
+            item, confidence, support,
+        )  # fmt: skip
+        return Draws(key, item, confidence, support)
+
+
+def fit_factor(pair: Pair | StoredPair, settings: TranslateSettings) -> FactorTranslation:
+    """Fit how near users are to target items, and list the nearest of each user that it does not have.
+
+    A window has no meaning here and is refused.
+
+    Raises:
+        ConfigError: If a window is asked for.
+    """
+    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    with Stopwatch() as watch:
+        target = target_histories(stored.target.positives(), settings.history_cap)
+        affinity = fit_affinity(stored, target.start, target.item, settings.rank, settings.ridge)
+        lists = _shortlists(affinity, stored, target.start, target.item, settings.shortlist)
+    rows = len(stored.source) + len(stored.target)
+    receipt = watch.receipt("fit", rows, int(np.count_nonzero(lists.score)), translator="factor")
+    return FactorTranslation(pair, lists, horizon(stored), receipt)
+
+
+def _shortlists(
+    affinity: UserAffinity, stored: StoredPair, target_start: npt.NDArray[np.int64], target_item: Codes, length: int
+) -> Shortlists:
+    n_users, n_target = len(stored.target.users), len(stored.target.items)
+    has_source = stored.tally.interactions_of_user > 0
+    users = np.flatnonzero(has_source).astype(np.int32)
+    of_user = np.full(n_users, -1, np.int32)
+    of_user[users] = np.arange(len(users), dtype=np.int32)
+    shape = (len(users), min(length, n_target))
+    item, score = np.empty(shape, np.int32), np.empty(shape, np.float32)
+    columns = np.ascontiguousarray(affinity.item_factors[:, : affinity.rank].T)
+
+    def list_some(first: int) -> None:
+        rows = (first, min(first + USERS_AT_ONCE, len(users)))
+        shortlist.nearest_items(
+            rows, users, affinity.user_factors, columns, target_start, target_item, item, score
+        )
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(list_some, range(0, len(users), USERS_AT_ONCE)):
+            pass
+    owners = np.repeat(has_source, np.diff(target_start))
+    item_users = np.bincount(target_item[owners], minlength=n_target).astype(np.int32)
+    return Shortlists(of_user, item, score, score.sum(axis=1), item_users)
