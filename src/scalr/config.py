@@ -215,11 +215,14 @@ class TrainSettings(Settings):
     popularity_prior: Share | None = None
     """Items start at this share of their log popularity; null lets a study choose on real events of the validation
     period (and is 0 outside of one)."""
+    half_life: Positive | None = None
+    """Age at which an event weighs half as much, as a share of the time that the target log spans; null for all
+    alike. Of synthetic events the age of their source event. Where fashions change, old events teach what is past."""
     negatives: Count = 4
     """Uniform negatives per positive, for real and synthetic events alike."""
-    max_epochs: Count = 40
+    max_epochs: Count = 60
     """Most passes over the events."""
-    patience: Count = 5
+    patience: Count = 8
     """Passes without a better validation loss before training stops."""
 
 
