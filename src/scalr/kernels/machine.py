@@ -56,3 +56,43 @@ def _load_word(typing: Any, data: Any, at: Any) -> Any:
 
 
 load_word: Any = intrinsic(_load_word)
+
+
+LANES = 16  # of `dot`: arrays have a multiple of as many numbers
+
+
+def _dot(typing_context: Any, left: Any, right: Any) -> Any:
+    """Return the inner product of two contiguous float32 arrays with the same multiple of `LANES` numbers.
+
+    Sixteen sums that are added in pairs at the end: the order is part of the result, whatever vectors a processor has.
+    """
+    single = ir.FloatType()
+    wide = ir.VectorType(single, LANES)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        arrays = [make_array(kind)(context, builder, value) for kind, value in zip(signature.args, values, strict=True)]
+        length = builder.extract_value(arrays[0].shape, 0)
+        sums = cgutils.alloca_once_value(builder, ir.Constant(wide, [0.0] * LANES))
+        with cgutils.for_range(builder, builder.udiv(length, length.type(LANES))) as loop:
+            at = builder.mul(loop.index, length.type(LANES))
+            numbers = []
+            for array in arrays:
+                number = builder.load(builder.bitcast(builder.gep(array.data, [at]), wide.as_pointer()))
+                number.align = 4
+                numbers.append(number)
+            builder.store(builder.fadd(builder.load(sums), builder.fmul(*numbers)), sums)
+        total, lanes = builder.load(sums), LANES
+        while lanes > 1:
+            lanes //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(first, first + lanes)))
+                for first in (0, lanes)
+            )
+            nothing = ir.Constant(total.type, ir.Undefined)
+            total = builder.fadd(*(builder.shuffle_vector(total, nothing, half) for half in (low, high)))
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(left, right), generate
+
+
+dot: Any = intrinsic(_dot)

@@ -9,35 +9,13 @@ import numpy.typing as npt
 from numba import njit
 
 from scalr.kernels.hashing import combine, unit
-from scalr.kernels.layout import NO_ITEM, is_among
-from scalr.kernels.machine import prefetch
+from scalr.kernels.layout import NO_ITEM
+from scalr.kernels.machine import dot, prefetch
 
 Codes = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Singles = npt.NDArray[np.float32]
 LEAST_AFFINITY = np.float32(1e-6)  # of items that a user turns away from: rarely drawn, but never ruled out
-
-
-@njit(inline="always")
-def affinity(of_user: Any, of_item: Any, own_share: Any, is_own: Any) -> Any:
-    """Return the score of an item for a user, at least `LEAST_AFFINITY`, as if the user had not taken part in the fit.
-
-    Factors have a multiple of 8 dimensions; eight sums at a time, in a written order, do not wait for each other.
-    """
-    a = b = c = d = e = f = g = h = np.float32(0.0)
-    for x in range(0, of_user.shape[0], 8):
-        a += of_user[x] * of_item[x]
-        b += of_user[x + 1] * of_item[x + 1]
-        c += of_user[x + 2] * of_item[x + 2]
-        d += of_user[x + 3] * of_item[x + 3]
-        e += of_user[x + 4] * of_item[x + 4]
-        f += of_user[x + 5] * of_item[x + 5]
-        g += of_user[x + 6] * of_item[x + 6]
-        h += of_user[x + 7] * of_item[x + 7]
-    score = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    if is_own:
-        score -= own_share
-    return max(score, LEAST_AFFINITY)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -87,20 +65,26 @@ def resample(
     n_candidates = candidate.shape[0] // max(event_user.shape[0], 1)
     per_draw = n_candidates // draws
     near, weight = np.empty(n_candidates, np.float32), np.empty(n_candidates)
+    owner = np.full(item_factors.shape[0], -1, np.int32)
     for x in range(event_user.shape[0]):
         u, first = event_user[x], x * n_candidates
         for c in range(n_candidates):
             if candidate[first + c] != NO_ITEM:
                 prefetch(item_factors[candidate[first + c]], 0)
-        of_user, begin, end = user_factors[u], target_start[u], target_start[u + 1]
+        if x == 0 or u != event_user[x - 1]:
+            for y in range(target_start[u], target_start[u + 1]):
+                owner[target_item[y]] = u
+        of_user = user_factors[u]
         total, known = 0.0, 0
         for c in range(n_candidates):
             i = candidate[first + c]
             weight[c] = 0.0
             if i == NO_ITEM:
                 continue
-            is_own = is_among(target_item, begin, end, i)
-            near[c] = affinity(of_user, item_factors[i], own_share[u], is_own)
+            score = dot(of_user, item_factors[i])
+            if owner[i] == u:
+                score -= own_share[u]
+            near[c] = max(score, LEAST_AFFINITY)
             total, known = total + near[c], known + 1
             if top:
                 weight[c] = np.float64(near[c]) * count[first + c]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scalr import rng
 from scalr.domain import Codes
 from scalr.kernels import lowrank
+from scalr.kernels.machine import LANES
 from scalr.store import StoredLog, StoredPair, item_ranges
 
 Int64 = npt.NDArray[np.int64]
@@ -36,7 +37,7 @@ class UserAffinity:
         user_factors: Shape (n_users, rank), zero for users without source events; the user's own events are left out.
         item_factors: Shape (n_target, rank), zero for items that no overlap user has.
         own_share: Shape (n_users,), by how much the score of an item of the user's own is too high, at least 0.
-        rank: Dimensions asked for; the arrays have more, all zero, up to a multiple of 8.
+        rank: Dimensions asked for; the arrays have more, all zero, up to a whole number of `LANES`.
     """
 
     user_factors: Singles
@@ -57,7 +58,7 @@ def fit_affinity(stored: StoredPair, target_start: Int64, target_item: Codes, ra
     """
     n_users, n_target = len(stored.target.users), len(stored.target.items)
     matrix = _matrix_of(stored.source, n_users)
-    width = -(-rank // 8) * 8
+    width = -(-rank // LANES) * LANES
     of_user = np.zeros((n_users, width), np.float32)
     of_user[:, :rank] = _user_factors(matrix, stored.source.items.keys, rank)
     history = np.diff(target_start)
