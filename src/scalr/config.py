@@ -216,8 +216,8 @@ class TrainSettings(Settings):
     """Items start at this share of their log popularity; null lets a study choose on real events of the validation
     period (and is 0 outside of one)."""
     half_life: Positive | None = None
-    """Age at which an event weighs half as much, as a share of the time that the target log spans; null for all
-    alike. Of synthetic events the age of their source event. Where fashions change, old events teach what is past."""
+    """Age at which a real event weighs half as much, as a share of the time that the visible target log spans; null
+    for all alike. Where fashions change, old events teach what is past. A study lets real events choose it."""
     negatives: Count = 4
     """Uniform negatives per positive, for real and synthetic events alike."""
     max_epochs: Count = 60

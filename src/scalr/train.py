@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import TrainSettings
-from scalr.domain import Codes, EventLog, Floats, Times, Vocabulary
+from scalr.domain import Codes, EventLog, Floats, Vocabulary
 from scalr.errors import ConfigError, SchemaError
 from scalr.metrics.predictive import labelled_rows, normalized_entropy
 from scalr.models import Examples, Model, get_model
@@ -72,7 +72,7 @@ def train(
 
     Real rows are the fold's distinct interactions, as the judged pairs are: one that was repeated is one row with the
     largest of its weights. A label of 0 is not used: the negatives of every row are uniform draws from the catalogue.
-    A synthetic row weighs λ · its event's weight · κ / (κ + real target events of its user). Rows without weight are
+    Real rows weigh less with age where `half_life` says so. A synthetic row weighs λ · its event's weight · κ / (κ + real target events of its user). Rows without weight are
     removed before anything random happens, so λ = 0 gives, bit for bit, what no synthetic events give.
 
     Args:
@@ -141,7 +141,7 @@ def examples_of(
     target = fold.pair.target
     fold.guard(fold.pair.target.last_time(), "the target log")
     fold.guard(fold.pair.source.last_time(), "the source log")
-    real = _interactions(_fading(target, target, settings.half_life))
+    real = _interactions(_fading(target, settings.half_life))
     if not len(real[0]):
         raise SchemaError(
             f"the target log of the {fold.name} fold has no positive event of weight above 0",
@@ -183,8 +183,6 @@ def synthetic_weights(synthetic: SyntheticEvents, target: EventLog, settings: Tr
         settings: λ and κ.
     """
     weight = settings.synthetic_weight * synthetic.weight.astype(np.float64)
-    if settings.half_life is not None and synthetic.pair.source.time is not None:
-        weight *= _fresh(synthetic.pair.source.time[synthetic.source_row], target, settings.half_life)
     if settings.shrinkage is not None:
         history = np.bincount(target.positives().user, minlength=len(target.users))
         weight *= settings.shrinkage / (settings.shrinkage + history[synthetic.user])
@@ -212,22 +210,14 @@ def _interactions(target: EventLog) -> Rows:
     return _above_zero((distinct // n_items).astype(np.int32), (distinct % n_items).astype(np.int32), weight)
 
 
-def _fading(log: EventLog, target: EventLog, half_life: float | None) -> EventLog:
+def _fading(log: EventLog, half_life: float | None) -> EventLog:
     """Return the log with weights that halve with every half-life of age, 1 on average; as it is without time."""
     if half_life is None or log.time is None or not len(log):
         return log
-    faded = _fresh(log.time, target, half_life) * (1.0 if log.weight is None else log.weight)
-    return replace(log, weight=faded.astype(np.float32))
-
-
-def _fresh(time: Times, target: EventLog, half_life: float) -> Floats:
-    """Return a factor per event, shape (n,), that halves with every half-life of age and is 1 on average."""
-    if target.time is None or not len(time):
-        return np.ones(len(time))
-    span = max(int(target.time.max()) - int(target.time.min()), 1)
-    factor = 0.5 ** ((float(target.time.max()) - time) / (half_life * span))
-    fresh: Floats = factor / factor.mean()
-    return fresh
+    age = (int(log.time.max()) - log.time) / max(int(log.time.max()) - int(log.time.min()), 1)
+    fresh = 0.5 ** (age / half_life)
+    fresh /= fresh.mean()
+    return replace(log, weight=(fresh if log.weight is None else fresh * log.weight).astype(np.float32))
 
 
 def _above_zero(user: Codes, item: Codes, weight: Weights) -> Rows:

@@ -58,7 +58,7 @@ def penalty(real: float, synthetic: float) -> np.ndarray:
     return np.array([real, synthetic], np.float32)
 
 
-def parameters(users: int = 9, items: int = 11, dimensions: int = 5):
+def parameters(users: int = 9, items: int = 11, dimensions: int = 16):
     random = np.random.default_rng(0)
     shapes = ((users, dimensions), (items, dimensions), (2, items), (2, items), (2,))
     return tuple(random.normal(0, 0.5, shape).astype(np.float32) for shape in shapes)

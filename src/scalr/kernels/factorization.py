@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from scalr.kernels.hashing import GOLDEN, U64, combine, mix, unit
+from scalr.kernels.machine import dot
 
 Codes = npt.NDArray[np.int32]
 Singles = npt.NDArray[np.float32]
@@ -99,7 +100,7 @@ def pass_over(
     """Take one gradient step per positive, on its loss and that of its negatives together; changes the parameters.
 
     Args:
-        user_factors: Shape (n_users, dimensions).
+        user_factors: Shape (n_users, dimensions), dimensions being a multiple of `machine.LANES`.
         item_factors: Shape (n_items, dimensions).
         item_bias: Shape (2, n_items), one row per head: what an item's log-odds are above its prior.
         item_prior: Shape (2, n_items), one row per head; stays as it is and is not penalised.
@@ -137,10 +138,7 @@ def pass_over(
         # All logits before any change: the sums are independent, so the processor works on several at a time.
         for s in range(n_slots):
             i = items[s]
-            logit, of_item = intercept[h] + item_prior[h, i] + item_bias[h, i], item_factors[i]
-            for d in range(dimensions):
-                logit += of_user[d] * of_item[d]
-            gradient[s] = logit
+            gradient[s] = intercept[h] + item_prior[h, i] + item_bias[h, i] + dot(of_user, item_factors[i])
         step = rate * weight[z]
         total = np.float32(0.0)
         for s in range(n_slots):

@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import TrainSettings
-from scalr.domain import Codes, Floats
+from scalr.domain import Codes, Floats, Keys
 from scalr.errors import ConfigError
 from scalr.kernels import factorization
 from scalr.kernels.hashing import combine_keys
+from scalr.kernels.machine import LANES
 from scalr.models.protocol import Examples
 
 Singles = npt.NDArray[np.float32]
@@ -22,6 +23,7 @@ FIRST_SPREAD = (
 )
 SMOOTHING = 0.5  # events added to every item, so that the log of its popularity is finite
 REAL, SYNTHETIC = 0, 1  # heads
+AVERAGING = np.float32(0.5)  # share of earlier passes in the model that is handed out
 LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
 MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
 
@@ -64,6 +66,9 @@ class Factorization:
 def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Factorization]:
     """Fit by stochastic gradient descent with a constant step, one step per row on its positive and its negatives.
 
+    A constant step never comes to rest, so the model that is handed out after a pass averages the parameters at the end
+    of the passes so far, the last one with half of the weight (Polyak and Juditsky 1992, with a memory that fades).
+
     The intercept starts at log(1 / negatives), the log-odds of a positive among its negatives; biases start at
     `popularity_prior` times the item's log popularity among the rows of its head and are drawn back to there: where
     popularity lasts, a prior of 1 spares the data what counting knows; where it drifts, 0 is better.
@@ -79,7 +84,7 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
     examples = in_steps(examples)
     n_items = len(examples.item_keys)
     user_factors, item_factors = (
-        factorization.first_factors(keys, settings.dimensions, _stream(seed, side), FIRST_SPREAD)
+        _first_factors(keys, settings.dimensions, _stream(seed, side))
         for side, keys in enumerate((examples.user_keys, examples.item_keys))
     )
     item_bias = np.zeros((2, n_items), np.float32)
@@ -91,6 +96,7 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
     item_prior = strength * np.stack([_log_popularity(examples, head[kind] == one) for one in (REAL, SYNTHETIC)])
     order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
     negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
+    average: tuple[Singles, ...] | None = None
     epoch = 0
     while True:
         order = factorization.visiting_order(examples.n_first, len(examples), order_key, epoch)
@@ -114,14 +120,23 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
             l2,
         )
         epoch += 1
-        yield Factorization(
-            user_factors.copy(),
-            item_factors.copy(),
-            item_prior[REAL] + item_bias[REAL],
-            intercept[REAL],
-            examples.fitted_until,
-            examples.fitted_on,
-        )
+        dimensions = slice(settings.dimensions)
+        parameters = (user_factors[:, dimensions], item_factors[:, dimensions], item_prior[REAL] + item_bias[REAL])
+        now = (*(np.ascontiguousarray(x) for x in parameters), intercept[REAL : REAL + 1])
+        average = tuple(x.copy() for x in now) if average is None else tuple(map(_mixed, average, now))
+        yield Factorization(*average[:3], average[3][0], examples.fitted_until, examples.fitted_on)
+
+
+def _mixed(earlier: Singles, now: Singles) -> Singles:
+    mixed: Singles = AVERAGING * earlier + (np.float32(1) - AVERAGING) * now
+    return mixed
+
+
+def _first_factors(keys: Keys, dimensions: int, stream: np.uint64) -> Singles:
+    """Return first factors, and zeros up to a whole number of `LANES`, which stay zeros."""
+    factors = np.zeros((len(keys), -(-dimensions // LANES) * LANES), np.float32)
+    factors[:, :dimensions] = factorization.first_factors(keys, dimensions, stream, FIRST_SPREAD)
+    return factors
 
 
 def in_steps(examples: Examples) -> Examples:
