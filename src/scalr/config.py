@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import typing
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 import pydantic
@@ -134,7 +135,7 @@ class TranslateSettings(Settings):
     """How P(target item | user, source item) is estimated."""
 
     translator: str = "cooccurrence"
-    """Name of the translator."""
+    """Name of the translator; `auto` lets a study choose it, with all that goes with it."""
     history_cap: Count | None = None
     """At most this many target items of one user testify (the latest ones); None for all."""
     window_days: Annotated[float, Field(gt=0.0, le=100_000.0, allow_inf_nan=False)] | None = None
@@ -248,6 +249,20 @@ class StudySettings(Settings):
     """Arms to train; `real_only` is always among them."""
     seeds: Count = 5
     """Repetitions: a seed fixes hidden users, first parameters, draws and negatives, the same for all arms."""
+    choosing_seeds: Count = 3
+    """Settings are chosen on the validation periods of so many of the seeds, the first ones."""
+    baseline_trials: Annotated[int, Field(ge=0, le=1000)] = 14
+    """Trials by which real events alone choose popularity prior, half-life, penalty and step size, for all arms; 0
+    takes the settings of `train` as they are."""
+    trials: Count = 30
+    """Translator `auto`: trials by which synthetic events choose translator, draws, temperature, weight, shrinkage
+    and objective."""
+    budget_seconds: Positive | None = None
+    """Translator `auto`: no new round of trials begins after so many seconds; null for no limit. What is chosen
+    then depends on the machine."""
+    gate: bool | None = None
+    """Switch augmentation off for users (warm, cold) whom validation does not show to gain; null does so with the
+    translator `auto` only."""
 
 
 class Steps(Settings):
@@ -269,6 +284,21 @@ class Steps(Settings):
     """How a trained model is judged."""
     study: StudySettings = StudySettings()
     """What a study compares."""
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """Return the settings with others by dotted name, such as {"train.l2": 0.1}; values are not checked."""
+        sections: dict[str, dict[str, Any]] = {}
+        for name, value in changes.items():
+            section, setting = name.split(".")
+            sections.setdefault(section, {})[setting] = value
+        return self.model_copy(
+            update={name: getattr(self, name).model_copy(update=values) for name, values in sections.items()}
+        )
+
+    def at(self, name: str) -> Any:
+        """Return a setting by dotted name."""
+        section, setting = name.split(".")
+        return getattr(getattr(self, section), setting)
 
 
 class ColumnSettings(Settings):

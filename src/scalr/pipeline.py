@@ -279,9 +279,8 @@ def read_settings(settings: RunSettings, room: Room | None = None, board: Board 
 
 def _timed_study(pair: Pair, steps: Steps, threads: int | None, board: Board) -> tuple[Study, tuple[Receipt, ...]]:
     n_arms = len({"real_only", *steps.study.arms})
-    advance = board.stage("training and judging", 2 * steps.study.seeds * n_arms, "fits")
     with Stopwatch() as watch:
-        done = study(pair, steps, threads=threads or os.cpu_count() or 1, progress=lambda name: advance(1))
+        done = study(pair, steps, threads=threads or os.cpu_count() or 1, board=board)
     events = done.synthetic["scalr"]
     receipt = watch.receipt(
         "study", len(pair.source) + len(pair.target), len(events), seeds=steps.study.seeds, arms=n_arms

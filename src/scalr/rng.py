@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     SIMULATE = 13
     AFFINITY = 14
     CHOOSE = 15
+    GATE = 16
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from scalr import controls
+from scalr.arms import Synthesis
+from scalr.auto import Choice, choose
 from scalr.config import Arm, Steps
 from scalr.domain import Pair
 from scalr.evaluate import Evaluation, evaluate
+from scalr.gate import gated
 from scalr.metrics.comparison import compare_arms
-from scalr.refine import drop_real, refine
-from scalr.sample import sample
+from scalr.progress import Board, SilentBoard
 from scalr.split import Fold, split
 from scalr.synthetic import SyntheticEvents
-from scalr.train import ExtraReal, choose_popularity_prior, synthetic_weights, train
-from scalr.translators import fit
+from scalr.train import Trained, train
+from scalr.trials import Journal
 
 STUDY_SCHEMA = "scalr.study/1"
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,15 +50,15 @@ class Study:
 
     Attributes:
         results: One per seed and arm, by seed, arms in the order asked for.
-        popularity_priors: One per seed, chosen by `real_only` on the validation fold unless the settings name one.
+        choice: What the validation periods chose: settings, the weights of controls, the gate.
         pair: The whole logs.
         fold: The first seed's test fold.
         synthetic: The first seed's synthetic events in the test fold: arms `scalr` and, where asked for, `top1`.
-        steps: The settings.
+        steps: The settings, chosen ones among them.
     """
 
     results: tuple[ArmResult, ...]
-    popularity_priors: tuple[float | None, ...]
+    choice: Choice
     pair: Pair
     fold: Fold
     synthetic: Mapping[str, SyntheticEvents]
@@ -80,7 +79,17 @@ class Study:
             "segments": segments,
             "epochs": {arm: [r.epochs for r in results] for arm, results in by_arm.items()},
             "synthetic_events": {arm: [r.synthetic_events for r in results] for arm, results in by_arm.items()},
+            "choice": self._choice(),
             "comparisons": compare_arms({arm: [r.evaluation for r in results] for arm, results in by_arm.items()}),
+        }
+
+    def _choice(self) -> dict[str, Any]:
+        choice = self.choice
+        return {
+            "seeds": min(self.steps.study.choosing_seeds, self.steps.study.seeds),
+            "searches": {arm: search.to_json() for arm, search in choice.searches.items()},
+            "synthetic_weights": dict(choice.weights),
+            "gate": [opening.to_json() for opening in choice.openings] or None,
         }
 
     def _protocol(self, seeds: list[int]) -> dict[str, Any]:
@@ -94,10 +103,10 @@ class Study:
             "judged_cold_users": int(fold.is_cold(np.unique(fold.user)).sum()),
             "left_out": dict(fold.left_out),
             "tuning": (
-                "popularity prior: chosen by real_only on the validation fold, for all arms; "
-                "epochs: chosen by each arm there, then trained anew before the test period"
+                "popularity prior, half-life, penalty and step size: chosen by real_only on the validation periods of "
+                "the first seeds, for all arms; passes: chosen by each arm and seed there, then trained anew before "
+                "the test period"
             ),
-            "popularity_prior": list(self.popularity_priors),
             "settings": self.steps.model_dump(mode="json", exclude={"seed", "study"}),
         }
 
@@ -107,98 +116,90 @@ def study(
     steps: Steps | None = None,
     *,
     threads: int = 1,
-    progress: Progress | None = None,
+    board: Board | None = None,
+    journal: Journal | None = None,
 ) -> Study:
     """Train every arm with every seed on one pair of logs and judge them on the same held-out events.
 
-    For each seed, let real events choose the popularity prior on the validation period. Then for each arm: fit,
-    sample and refine before that period, train with early stopping on it; fit, sample and refine anew before the test
-    period, train for the chosen number of passes, and judge once.
+    First settings are chosen on validation periods (`auto`): by real events alone what all arms share, then, with the
+    translator `auto`, by synthetic events how they are made and weighed, then the gate. Then, for each seed and arm:
+    fit, sample and refine before the validation period, train with early stopping on it; fit, sample and refine anew
+    before the test period, train for the chosen number of passes, and judge once.
 
     Arms: `real_only`; `oversampled_real` (as many repeats of real events as there are synthetic ones, of the same
     total weight); `random_items`, `popular_items`, `shuffled_users` (the synthetic events with item or user
     exchanged, those that became real pairs dropped as well);
-    `top1` (each source event's most probable item, at the total weight of `scalr`); `scalr`.
+    `top1` (each source event's most probable item, at the total weight of `scalr`); `scalr`, behind the gate.
 
     Args:
         pair: The whole logs.
         steps: Settings of every step; defaults if None.
         threads: Arms trained at a time; the results do not depend on it.
-        progress: Called with the name of each thing done: every arm of every seed, twice (validation, test).
+        board: Shown the progress.
+        journal: Trials that are known already.
 
     Raises:
         InputError: If the logs cannot be cut as asked.
     """
-    steps = steps or Steps()
+    steps, board = steps or Steps(), board or SilentBoard()
     arms: tuple[Arm, ...] = tuple(dict.fromkeys(("real_only", *steps.study.arms)))
+    seeds = range(steps.seed, steps.seed + steps.study.seeds)
+    tuning = [split(pair, steps.split, seed).validation for seed in seeds[: steps.study.choosing_seeds]]
+    choice = choose(tuning, steps, arms, journal=journal or Journal(), threads=threads, board=board)
+    del tuning
+    advance = board.stage("training and judging", 2 * len(seeds) * len(arms), "fits")
     results: list[ArmResult] = []
-    priors: list[float | None] = []
     first: tuple[Fold, dict[str, SyntheticEvents]] | None = None
-    for seed in range(steps.seed, steps.seed + steps.study.seeds):
+    for seed in seeds:
         folds = split(pair, steps.split, seed)
-        chosen: dict[Arm, int | None] = dict.fromkeys(arms)
-        tuned = steps.model_copy(update={"train": choose_popularity_prior(folds.validation, steps.train, seed)})
-        priors.append(tuned.train.popularity_prior)
+        epochs: dict[Arm, int | None] = dict.fromkeys(arms)
         for fold in (folds.validation, folds.test):
-            synthetic = synthesise(fold.pair, steps, seed, with_top1="top1" in arms, threads=threads)
-            one_arm = partial(_train_and_judge, fold, synthetic, tuned, seed, progress)
-            with ThreadPoolExecutor(threads) as pool:
-                done = list(pool.map(one_arm, arms, chosen.values()))
-            chosen = {arm: result.epochs for arm, result in zip(arms, done, strict=True)}
-        first = first or (fold, synthetic)
-        results.extend(done)
+            synthesis = Synthesis(fold, seed, threads=threads)
+            synthesis.scalr(choice.steps)  # with all threads, before the arms take one each
+            trained = _train_all(fold, synthesis, choice, epochs, seed, threads, advance)
+            epochs = {arm: one.epochs for arm, (one, _) in trained.items()}
+        results += _judge_all(fold, trained, choice, seed, threads)
+        shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
+        first = first or (fold, shown | ({"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}))
     assert first is not None  # seeds >= 1
-    return Study(tuple(results), tuple(priors), pair, first[0], first[1], steps)
+    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps)
 
 
-def _train_and_judge(
+def _train_all(
     fold: Fold,
-    synthetic: Mapping[str, SyntheticEvents],
-    steps: Steps,
+    synthesis: Synthesis,
+    choice: Choice,
+    epochs: Mapping[Arm, int | None],
     seed: int,
-    progress: Progress | None,
-    arm: Arm,
-    epochs: int | None,
-) -> ArmResult:
-    """Train one arm on a fold, with early stopping where `epochs` is None, and judge it there."""
-    events, extra = _arm_events(arm, fold, synthetic, steps, seed)
-    trained = train(fold, events, steps.train, seed, epochs=epochs, extra_real=extra)
-    judged = evaluate(trained.model, fold, steps.evaluate, seed)
-    if progress:
-        progress(f"{arm}, seed {seed}, {fold.name}")
-    return ArmResult(arm, seed, trained.epochs, judged, 0 if events is None else len(events))
+    threads: int,
+    advance: Callable[[int], None],
+) -> dict[Arm, tuple[Trained, int]]:
+    """Train every arm on a fold, with early stopping where `epochs` is None; also return its synthetic events."""
+
+    def one(arm: Arm) -> tuple[Trained, int]:
+        events, extra = synthesis.arm(arm, choice.of(arm))
+        trained = train(fold, events, choice.of(arm).train, seed, epochs=epochs[arm], extra_real=extra)
+        advance(1)
+        return trained, 0 if events is None else len(events)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return dict(zip(epochs, pool.map(one, epochs), strict=True))
 
 
-def synthesise(
-    pair: Pair, steps: Steps, seed: int, *, with_top1: bool = False, threads: int = 1
-) -> dict[str, SyntheticEvents]:
-    """Fit, sample and refine: the events of arm `scalr` and, with one draw of the top item, of `top1`."""
-    translation = fit(pair, settings=steps.translate)
-    events = {"scalr": refine(sample(translation, steps.sample, seed=seed, threads=threads), steps.refine)}
-    if with_top1:
-        top = steps.sample.model_copy(update={"strategy": "topk", "draws_per_event": 1})
-        top1 = refine(sample(translation, top, seed=seed, threads=threads), steps.refine)
-        total, own = float(events["scalr"].weight.sum()), float(top1.weight.sum())
-        scale = np.float32(total / own if own > 0 else 1.0)
-        events["top1"] = replace(top1, weight=top1.weight * scale)
-    return events
+def _judge_all(
+    fold: Fold, trained: Mapping[Arm, tuple[Trained, int]], choice: Choice, seed: int, threads: int
+) -> list[ArmResult]:
+    """Judge every arm; `scalr` with real events alone where its gate is closed."""
+    real_only = trained["real_only"][0].model
 
+    def one(arm: Arm) -> ArmResult:
+        model, (done, n_events) = trained[arm][0].model, trained[arm]
+        if arm == "scalr" and choice.openings:
+            model = gated(model, real_only, fold, choice.openings)
+        return ArmResult(arm, seed, done.epochs, evaluate(model, fold, choice.steps.evaluate, seed), n_events)
 
-def _arm_events(
-    arm: str, fold: Fold, synthetic: Mapping[str, SyntheticEvents], steps: Steps, seed: int
-) -> tuple[SyntheticEvents | None, ExtraReal | None]:
-    """Return what an arm trains on beside the real events."""
-    scalr = synthetic["scalr"]
-    if arm == "real_only":
-        return None, None
-    if arm == "oversampled_real":
-        user, item = controls.oversampled_real(fold.pair.target, len(scalr), seed)
-        total = synthetic_weights(scalr, fold.pair.target, steps.train).sum()
-        weight = np.full(len(user), total / max(len(user), 1), np.float32)
-        return None, ExtraReal(user, item, weight)
-    if arm in synthetic:
-        return synthetic[arm], None
-    return drop_real(getattr(controls, arm)(scalr, seed)), None
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, trained))
 
 
 def _metrics(evaluations: list[Evaluation], segment: str) -> dict[str, dict[str, Any]]:

@@ -19,8 +19,6 @@ from scalr.receipt import Receipt, Stopwatch
 from scalr.split import Fold
 from scalr.synthetic import SyntheticEvents, catalogue_of
 
-POPULARITY_PRIORS = (0.0, 0.5, 1.0)  # shares that a study tries
-
 Weights = npt.NDArray[np.float32]
 Rows = tuple[Codes, Codes, Weights]
 """User codes, item codes and weights, shape (n,) each."""
@@ -111,19 +109,6 @@ def train(
         synthetic_weight=round(float(examples.weight[examples.is_synthetic].sum(dtype=np.float64)), 3),
     )
     return Trained(model, n_passes, losses, receipt)
-
-
-def choose_popularity_prior(fold: Fold, settings: TrainSettings, seed: int = 0) -> TrainSettings:
-    """Return the settings with the popularity prior under which real events alone predict the judged pairs best.
-
-    Settings that name one come back as they are. For the validation fold only. Synthetic events have no say, so a
-    study's arms share a choice that favours the baseline.
-    """
-    if settings.popularity_prior is not None:
-        return settings
-    tried = [settings.model_copy(update={"popularity_prior": share}) for share in POPULARITY_PRIORS]
-    losses = [min(train(fold, None, one, seed).validation_losses) for one in tried]
-    return tried[int(np.argmin(losses))]
 
 
 def examples_of(

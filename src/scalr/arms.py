@@ -1,0 +1,68 @@
+"""What each arm of a study trains on: the synthetic events of a fold, and the controls made from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from scalr import controls
+from scalr.config import Arm, Steps
+from scalr.refine import drop_real, refine
+from scalr.sample import sample
+from scalr.split import Fold
+from scalr.synthetic import SyntheticEvents
+from scalr.train import ExtraReal, synthetic_weights
+from scalr.translators import Translation, fit
+from scalr.trials import Kept
+
+KEPT_TRANSLATIONS, KEPT_EVENTS = 4, 6  # of a fold, while settings are tried
+
+
+class Synthesis:
+    """Translations and synthetic events of one fold, made when asked for and kept for a while; threads may share it.
+
+    Args:
+        fold: Whose visible logs are translated.
+        seed: Fixes draws and controls.
+        threads: Threads to draw with; they change nothing else.
+    """
+
+    def __init__(self, fold: Fold, seed: int, *, threads: int = 1) -> None:
+        self.fold, self.seed, self._threads = fold, seed, threads
+        self._translations: Kept[Translation] = Kept(KEPT_TRANSLATIONS)
+        self._events: Kept[SyntheticEvents] = Kept(KEPT_EVENTS)
+
+    def scalr(self, steps: Steps) -> SyntheticEvents:
+        """Fit, sample and refine."""
+        key = (steps.translate.digest(), steps.sample.digest(), steps.refine.digest())
+        return self._events.get(key, lambda: self._made(steps))
+
+    def _made(self, steps: Steps) -> SyntheticEvents:
+        translation = self._translations.get(
+            steps.translate.digest(), lambda: fit(self.fold.pair, settings=steps.translate)
+        )
+        return refine(sample(translation, steps.sample, seed=self.seed, threads=self._threads), steps.refine)
+
+    def top1(self, steps: Steps) -> SyntheticEvents:
+        """Give each source event its most probable item, once, at the total weight of `scalr`."""
+        top = steps.sample.model_copy(update={"strategy": "topk", "draws_per_event": 1})
+        events = self.scalr(steps.model_copy(update={"sample": top}))
+        total, own = float(self.scalr(steps).weight.sum()), float(events.weight.sum())
+        scale = np.float32(total / own if own > 0 else 1.0)
+        return replace(events, weight=events.weight * scale)
+
+    def arm(self, arm: Arm, steps: Steps) -> tuple[SyntheticEvents | None, ExtraReal | None]:
+        """Return the synthetic and the further real events that an arm trains on beside the real ones."""
+        if arm == "real_only":
+            return None, None
+        if arm == "scalr":
+            return self.scalr(steps), None
+        if arm == "top1":
+            return self.top1(steps), None
+        scalr = self.scalr(steps)
+        if arm == "oversampled_real":
+            user, item = controls.oversampled_real(self.fold.pair.target, len(scalr), self.seed)
+            total = synthetic_weights(scalr, self.fold.pair.target, steps.train).sum()
+            return None, ExtraReal(user, item, np.full(len(user), total / max(len(user), 1), np.float32))
+        return drop_real(getattr(controls, arm)(scalr, self.seed)), None

@@ -1,0 +1,264 @@
+"""Choose a study's settings on the validation periods: for real events alone, then for synthetic ones, then the gate.
+
+No test event is seen. Real events alone go first and choose what all arms share, so that augmentation starts from a
+baseline that was tuned for itself. Then, where the translator is `auto`, rounds of trials choose translator, draws,
+temperature, weight, shrinkage and objective; every round begins with the best settings so far, so none can lose.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scalr.arms import Synthesis
+from scalr.config import Arm, Steps
+from scalr.domain import EventLog
+from scalr.evaluate import Evaluation, evaluate
+from scalr.gate import Opening, choosing, open_segments
+from scalr.progress import Board
+from scalr.split import Fold
+from scalr.times import MICROSECONDS_PER_DAY
+from scalr.train import train
+from scalr.trials import Changes, Journal, Outcome, Trial, race
+
+AUTO = "auto"
+PRIORS = (0.0, 0.5, 1.0)
+HALF_LIVES = (0.5, 0.2, 0.1, 0.05)
+WINDOWS = (0.01, 0.04, 0.16)  # from source to target event, as shares of the time that the target log spans
+LAWS: tuple[Changes, ...] = tuple(
+    {"translate.translator": name, "sample.draws_per_event": draws, "sample.temperature": temperature}
+    for name, draws, temperature in (
+        ("cooccurrence", 4, 1.0),
+        ("conditioned", 4, 1.0),
+        ("conditioned", 4, 0.5),
+        ("factor", 1, 1.0),
+        ("cooccurrence", 4, 0.5),
+        ("factor", 4, 1.0),
+    )
+)
+TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
+WEIGHT_FACTORS = (1.0, 1 / 3, 3.0)  # of λ, that each control tries for itself
+
+Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was tried for one arm.
+
+    Attributes:
+        rounds: By name of the round, its trials, best first; changes are counted from the settings at the beginning.
+        chosen: All changes of the best settings.
+        stopped: Why rounds were left out; None if none was.
+    """
+
+    rounds: Mapping[str, tuple[Trial, ...]]
+    chosen: Changes
+    stopped: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the search for `study.json`."""
+        rounds = {name: [trial.to_json() for trial in trials] for name, trials in self.rounds.items()}
+        return {"chosen": dict(self.chosen), "stopped": self.stopped, "rounds": rounds}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Settings that the validation periods chose.
+
+    Attributes:
+        steps: For all arms; the translator is never `auto`.
+        weights: λ of the arms that chose their own.
+        searches: What was tried, by arm.
+        openings: The gate, by segment; empty without one.
+    """
+
+    steps: Steps
+    weights: Mapping[Arm, float]
+    searches: Mapping[str, Search]
+    openings: tuple[Opening, ...]
+
+    def of(self, arm: Arm) -> Steps:
+        """Return the settings of an arm."""
+        weight = self.weights.get(arm)
+        return self.steps if weight is None else self.steps.changed({"train.synthetic_weight": weight})
+
+
+class Examiner:
+    """Trains arms on validation folds and remembers how they did."""
+
+    def __init__(self, folds: Sequence[Fold], first_seed: int, journal: Journal, threads: int, board: Board) -> None:
+        halves = [choosing(fold) for fold in folds]
+        self.choosing = [half if len(half.user) else fold for half, fold in zip(halves, folds, strict=True)]
+        self.judging = [choosing(fold, judge=True) for fold in folds]
+        self.seeds = [first_seed + place for place in range(len(folds))]
+        self.threads, self._journal = threads, journal
+        self._synthesis = [Synthesis(fold, seed) for fold, seed in zip(folds, self.seeds, strict=True)]
+        self._logs = [(fold.pair.source.digest(), fold.pair.target.digest(), len(fold.user)) for fold in folds]
+        self._advance = board.stage("choosing settings", unit="trials")
+
+    def outcome(self, arm: Arm, steps: Steps, place: int) -> Outcome:
+        """Train an arm with the seed of that number; its loss is that on the choosing users."""
+        sections = ("train",) if arm == "real_only" else ("translate", "sample", "refine", "train")
+        key = {
+            "arm": arm,
+            "logs": self._logs[place],
+            "seed": self.seeds[place],
+            "split": steps.split.model_dump(mode="json"),
+            "settings": {name: getattr(steps, name).model_dump(mode="json") for name in sections},
+        }
+
+        def run() -> tuple[float, int]:
+            events, extra = self._synthesis[place].arm(arm, steps)
+            trained = train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
+            self._advance(1)
+            return min(trained.validation_losses), trained.epochs
+
+        return self._journal.outcome(key, run)
+
+    def judged(self, arm: Arm, steps: Steps) -> list[Evaluation]:
+        """Train an arm with every seed, passes chosen by the choosing users, and evaluate it on the judging ones."""
+        found = []
+        for place, seed in enumerate(self.seeds):
+            events, extra = self._synthesis[place].arm(arm, steps)
+            trained = train(self.choosing[place], events, steps.train, seed, extra_real=extra)
+            found.append(evaluate(trained.model, self.judging[place], steps.evaluate, seed))
+            self._advance(1)
+        return found
+
+    def search(self, arm: Arm, steps: Steps, rounds: Sequence[Round], most: int, seconds: float | None) -> Search:
+        """Run one round after another, each from the best settings of the one before, at most `most` trials."""
+        began, chosen, left = time.perf_counter(), dict[str, Any](), most
+        done: dict[str, tuple[Trial, ...]] = {}
+        stopped = None
+        for name, candidates in rounds:
+            if seconds is not None and time.perf_counter() - began > seconds:
+                stopped = f"the budget of {seconds:g} seconds was used up before round '{name}'"
+                break
+            current = steps.changed(chosen)
+            fresh = [c for c in candidates(current) if any(c[key] != current.at(key) for key in c)][:left]
+            if not fresh:
+                continue
+            left -= len(fresh)
+            tried = [dict(chosen), *({**chosen, **changes} for changes in fresh)]
+            ranked = race(
+                tried,
+                len(self.seeds),
+                lambda changes, place: self.outcome(arm, steps.changed(changes), place),
+                self.threads,
+            )
+            done[name], chosen = tuple(ranked), dict(ranked[0].changes)
+        if left == 0 and stopped is None:
+            stopped = f"the budget of {most} trials was used up"
+        return Search(done, chosen, stopped)
+
+
+def choose(
+    folds: Sequence[Fold], steps: Steps, arms: Sequence[Arm], *, journal: Journal, threads: int, board: Board
+) -> Choice:
+    """Choose settings on validation folds.
+
+    Args:
+        folds: Validation folds of the first seeds.
+        steps: Settings to begin with; `study` says how much may be tried.
+        arms: Arms of the study.
+        journal: Outcomes that are known already.
+        threads: Trials at a time.
+        board: Shown the progress.
+    """
+    examiner = Examiner(folds, steps.seed, journal, threads, board)
+    limits, searches = steps.study, dict[str, Search]()
+    is_auto = steps.translate.translator == AUTO
+    if steps.train.popularity_prior is None and not limits.baseline_trials:
+        steps = steps.changed({"train.popularity_prior": 0.0})
+    if limits.baseline_trials:
+        rounds = _baseline_rounds(steps, timed=folds[0].pair.target.time is not None)
+        steps = steps if steps.train.popularity_prior is not None else steps.changed({"train.popularity_prior": 0.0})
+        found = examiner.search("real_only", steps, rounds, limits.baseline_trials, None)
+        searches["real_only"], steps = found, steps.changed(found.chosen)
+    weights: dict[Arm, float] = {}
+    if is_auto:
+        steps = steps.changed({**LAWS[0], "refine.duplicates": "merge"})
+        found = examiner.search("scalr", steps, _rounds(folds[0].pair.target), limits.trials, limits.budget_seconds)
+        searches["scalr"], steps = found, steps.changed(found.chosen)
+        for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
+            found = examiner.search(arm, steps, [("weight", _other_weights)], len(WEIGHT_FACTORS), None)
+            searches[arm] = found
+            weights[arm] = found.chosen.get("train.synthetic_weight", steps.train.synthetic_weight)
+    return Choice(steps, weights, searches, _gate(examiner, steps, is_auto=is_auto))
+
+
+def _gate(examiner: Examiner, steps: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
+    if not (is_auto if steps.study.gate is None else steps.study.gate):
+        return ()
+    if not all(len(fold.user) for fold in examiner.judging):
+        return tuple(Opening(segment, False, 0, float("nan"), float("nan"), float("nan")) for segment in ("warm", "cold"))
+    arms: tuple[Arm, ...] = ("real_only", "scalr", "shuffled_users")
+    return open_segments({arm: examiner.judged(arm, steps) for arm in arms})
+
+
+def _baseline_rounds(steps: Steps, *, timed: bool) -> list[Round]:
+    priors: list[Changes] = [{"train.popularity_prior": prior} for prior in PRIORS]
+    free = steps.train.popularity_prior is None
+    rounds: list[Round] = [("popularity", lambda now: priors)] if free else []
+    if timed:
+        rounds.append(("half-life", lambda now: [{"train.half_life": share} for share in HALF_LIVES]))
+        rounds += [("popularity again", lambda now: priors)] if free else []
+    rounds.append(("penalty", lambda now: [{"train.l2": now.train.l2 * factor} for factor in (2.0, 0.5)]))
+    rounds.append(("step", lambda now: [{"train.learning_rate": now.train.learning_rate * f} for f in (0.5, 2.0)]))
+    return rounds
+
+
+def _rounds(log: EventLog) -> list[Round]:
+    """Return the rounds for synthetic events; windows need a target log whose times are days."""
+    rounds: list[Round] = [("law", lambda now: LAWS), ("strength", _strengths), ("neighbours", _neighbours)]
+    if log.time is not None and log.time_unit is not None and log.time_unit.kind != "order":
+        days = (int(log.time.max()) - int(log.time.min())) / MICROSECONDS_PER_DAY
+        windows = [{"translate.window_days": _rounded(share * days)} for share in WINDOWS if share * days > 0]
+        rounds.append(("window", lambda now: [] if now.translate.translator == "factor" else windows))
+    return [*rounds, ("law again", _laws_again)]
+
+
+def _strengths(now: Steps) -> list[Changes]:
+    weight = now.train.synthetic_weight
+    return [
+        {"train.shrinkage": None},
+        {"train.shrinkage": None, "train.l2": now.train.l2 / 2, "train.synthetic_penalty": 1.0},
+        {"train.synthetic_penalty": 0.5},
+        {"train.shrinkage": 1.0},
+        {"train.synthetic_weight": _rounded(weight / 3)},
+        {"train.synthetic_weight": _rounded(weight * 3)},
+    ]
+
+
+def _neighbours(now: Steps) -> list[Changes]:
+    draws, weight, temperature = now.sample.draws_per_event, now.train.synthetic_weight, now.sample.temperature
+    return [
+        {"sample.draws_per_event": 2 * draws},
+        {"sample.draws_per_event": 4 * draws, "train.synthetic_weight": _rounded(weight / 2)},
+        {"train.synthetic_weight": _rounded(weight / 2)},
+        {"train.synthetic_weight": _rounded(weight * 2)},
+        {"train.shrinkage": 4.0 if now.train.shrinkage is None else None},
+        {"sample.temperature": _rounded(temperature * 0.7)},
+        {"sample.temperature": _rounded(temperature / 0.7)},
+        {"train.objective": "joint"},
+    ]
+
+
+def _laws_again(now: Steps) -> list[Changes]:
+    others = [law for law in LAWS if law["translate.translator"] != now.translate.translator]
+    first = {law["translate.translator"]: law for law in reversed(others)}
+    names = [{"translate.translator": name, "translate.window_days": None if name == "factor" else now.translate.window_days} for name in first]
+    return [*names, {"translate.backoff": 3.0}]
+
+
+def _other_weights(now: Steps) -> list[Changes]:
+    weight = now.train.synthetic_weight
+    return [{"train.synthetic_weight": _rounded(weight * factor)} for factor in WEIGHT_FACTORS[1:]]
+
+
+def _rounded(value: float) -> float:
+    """Return two significant digits, which people can read and repeat."""
+    return float(f"{value:.2g}")

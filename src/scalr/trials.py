@@ -1,0 +1,200 @@
+"""Try settings on validation periods: races over seeds, every trial remembered, in memory and in a file if wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from scalr.errors import OutputError, SchemaError
+
+Value = TypeVar("Value")
+Changes = Mapping[str, Any]
+"""Settings by dotted name, such as {"sample.draws_per_event": 8}."""
+SURVIVORS = 3  # one of so many candidates goes on to the next seed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one trial gave with one seed.
+
+    Attributes:
+        loss: Normalized entropy on the judged pairs of the users that choose; lower is better.
+        epochs: Passes behind it.
+        seconds: Wall seconds it took.
+    """
+
+    loss: float
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One candidate of a race.
+
+    Attributes:
+        changes: What it changes in the settings that the race began with; empty for those themselves.
+        outcomes: One per seed that it was tried with, in their order; those who lag behind see fewer.
+    """
+
+    changes: Changes
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def loss(self) -> float:
+        """Return the mean loss over its seeds."""
+        return float(np.mean([outcome.loss for outcome in self.outcomes]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial for `study.json`."""
+        return {
+            "changes": dict(self.changes),
+            "loss": [outcome.loss for outcome in self.outcomes],
+            "epochs": [outcome.epochs for outcome in self.outcomes],
+            "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 2),
+        }
+
+
+class Journal:
+    """Outcomes by key; a file of JSON lines keeps them beyond the run, so that one that was cut off goes on.
+
+    Args:
+        file: Where to read and append outcomes; None to remember them for this run only.
+
+    Raises:
+        SchemaError: If the file holds something else.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file, self._known = file, {} if file is None else _read(file)
+        self._lock = threading.Lock()
+
+    def outcome(self, key: Mapping[str, Any], run: Callable[[], tuple[float, int]]) -> Outcome:
+        """Return what is known under a key, or run, and remember.
+
+        Args:
+            key: All that the outcome depends on, as plain values.
+            run: Returns loss and passes.
+        """
+        text = json.dumps(key, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        with self._lock:
+            if digest in self._known:
+                return self._known[digest]
+        began = time.perf_counter()
+        loss, epochs = run()
+        outcome = Outcome(loss, epochs, time.perf_counter() - began)
+        with self._lock:
+            self._known[digest] = outcome
+            if self._file is not None:
+                _append(self._file, digest, outcome)
+        return outcome
+
+
+def _read(file: Path) -> dict[str, Outcome]:
+    if not file.exists():
+        return {}
+    known = {}
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            known[str(row["key"])] = Outcome(float(row["loss"]), int(row["epochs"]), float(row["seconds"]))
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines) and not line.endswith("\n"):  # the run was cut off while it wrote this one
+                break
+            raise SchemaError(
+                f"line {number} of '{file}' is not a trial",
+                expected="a file of trials that an earlier study wrote",
+                fix="give another file, or a name that does not exist yet",
+            ) from error
+    return known
+
+
+def _append(file: Path, digest: str, outcome: Outcome) -> None:
+    row = {"key": digest, "loss": outcome.loss, "epochs": outcome.epochs, "seconds": round(outcome.seconds, 3)}
+    try:
+        whole = not file.exists() or file.read_bytes()[-1:] in (b"", b"\n")
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(("" if whole else "\n") + json.dumps(row) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"the trials cannot be written to '{file}': {error.strerror}",
+            expected="a file that can be written",
+            fix="give another file with --trials-file",
+        ) from error
+
+
+def race(
+    candidates: Sequence[Changes], seeds: int, examine: Callable[[Changes, int], Outcome], threads: int
+) -> list[Trial]:
+    """Try candidates with one seed after another; after each the best third goes on (successive halving).
+
+    Args:
+        candidates: What to try; the first wins ties.
+        seeds: Seeds to try with.
+        examine: Returns the outcome of a candidate with the seed of that number.
+        threads: Trials at a time; the result does not depend on it.
+
+    Returns:
+        All trials, best first: those tried with most seeds, then by mean loss, then in their order.
+
+    References:
+        Jamieson, Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization.
+    """
+    outcomes: list[list[Outcome]] = [[] for _ in candidates]
+    alive = list(range(len(candidates)))
+
+    def standing(place: int) -> tuple[float, float, int]:
+        return -len(outcomes[place]), float(np.mean([one.loss for one in outcomes[place]])), place
+
+    with ThreadPoolExecutor(threads) as pool:
+        for seed in range(seeds):
+            for place, outcome in zip(
+                alive, pool.map(lambda place, seed=seed: examine(candidates[place], seed), alive), strict=True
+            ):
+                outcomes[place].append(outcome)
+            alive = sorted(alive, key=standing)[: max(-(-len(alive) // SURVIVORS), min(2, len(alive)))]
+    ranked = sorted(range(len(candidates)), key=standing)
+    return [Trial(candidates[place], tuple(outcomes[place])) for place in ranked]
+
+
+class Kept(Generic[Value]):
+    """The last values that were made, by key; threads that ask for the same one wait for it.
+
+    Args:
+        most: Values to keep.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._values: OrderedDict[Hashable, Future[Value]] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value of a key, made now if it is not there."""
+        with self._lock:
+            value = self._values.get(key)
+            mine = value is None
+            if value is None:
+                value = self._values[key] = Future()
+            self._values.move_to_end(key)
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+        if mine:
+            try:
+                value.set_result(make())
+            except BaseException as error:
+                with self._lock:
+                    self._values.pop(key, None)
+                value.set_exception(error)
+        return value.result()
