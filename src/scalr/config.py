@@ -139,6 +139,11 @@ class TranslateSettings(Settings):
     """At most this many target items of one user testify (the latest ones); None for all."""
     window_days: Annotated[float, Field(gt=0.0, le=100_000.0, allow_inf_nan=False)] | None = None
     """Only target events within this many days after the source event testify; None for all, before or after."""
+    backoff: NonNegative = 0.0
+    """Pseudo-paths that the law of the source item's category gets beside the item's own paths, and popularity beside
+    the category's; 0 for none. Categories are the item table's column `category`; an item without one backs off to
+    popularity. The wider laws obey `history_cap` and ignore `window_days`; temperature and minimum support
+    hold within each law. The strategy `topk` only fills what the item's own paths leave empty, the category first."""
 
 
 class SampleSettings(Settings):

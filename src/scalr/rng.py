@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     CAP = 11
     BOOTSTRAP = 12
     SIMULATE = 13
+    BACKOFF = 16
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:
