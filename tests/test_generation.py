@@ -1,6 +1,7 @@
 """Events that are written part by part are those that are made in memory, whatever the threads and the memory."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tests.test_store import rich_tables
 from tests.worlds import small_tables
 
-from scalr import generation, narrowing, stream
+from scalr import emit, generation, narrowing, stream
 from scalr.config import Steps
 from scalr.memory import Room
 from scalr.pipeline import generate_from
@@ -27,6 +28,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "topk": {**PLAIN, "sample": {"strategy": "topk", "draws_per_event": 3}},
     "capped histories": {**PLAIN, "translate": {"history_cap": 2}},
     "window": {**PLAIN, "translate": {"window_days": 10}},
+    "back-off": {**PLAIN, "translate": {"backoff": 50}},
     "filter": {"refine": {"align": None, "min_support": 3, "min_confidence": 0.02}},
     "best": {"refine": {"align": None, "duplicates": "best"}},
     "merge": {"refine": {"align": None, "duplicates": "merge"}},
@@ -107,7 +109,7 @@ def test_the_report_shows_the_same_of_written_events_and_of_those_in_memory(tmp_
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("name", ["plain", "all", "capped histories"])
+@pytest.mark.parametrize("name", ["plain", "all", "capped histories", "back-off"])
 def test_files_are_the_same_for_any_threads_memory_and_row_order(
     name: str, tables: tuple[object, pa.Table], tmp_path: Path
 ) -> None:
@@ -132,6 +134,34 @@ def test_files_are_the_same_for_any_threads_memory_and_row_order(
         found.append(digests(tmp_path / case))
     assert found[0]
     assert all(one == found[0] for one in found)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("strategy", ["sample", "topk"])
+def test_back_off_to_categories_is_the_same_in_memory_and_in_files(strategy: str, tmp_path: Path) -> None:
+    source, target = small_tables(seed=2, events=(60, 60), target_items=30)
+    items = pa.table({"item": [0, 1, 2, 3, 4, 5], "category": ["a", "a", "b", "b", None, "c"]})
+    steps = Steps.parse(
+        {**PLAIN, "translate": {"backoff": 4, "history_cap": 2}, "sample": {"strategy": strategy, "temperature": 0.6}}
+    )
+    wanted = generate_from(read_logs(source, target, items=items), steps, Receipt("read", 0, 0)).table()
+    room = Room(memory_limit=1, folder=tmp_path / ".events")
+    done = generation.write_events(read_logs(source, target, items=items, room=room), steps, tmp_path, threads=2)
+    assert written(tmp_path).to_pydict() == wanted.to_pydict()
+    assert done.receipts[0].details["categories"] == 3
+    elsewhere = generate_from(read_logs(source, target), steps, Receipt("read", 0, 0)).table()
+    assert elsewhere["item"].to_pylist() != wanted["item"].to_pylist()
+
+
+def test_a_setting_that_is_off_leaves_the_generation_id_alone() -> None:
+    stored = read_logs(*small_tables())
+    ids = [
+        generation.generation_name(stored, Steps.parse({"translate": {"backoff": backoff}})) for backoff in (0, 1, 2)
+    ]
+    assert len(set(ids)) == 3
+    known = Steps().model_dump(mode="json", include={"translate", "sample", "refine"})
+    assert known["translate"].pop("backoff") == 0
+    assert ids[0] == emit.generation_id(stored, json.dumps(known, separators=(",", ":")), Steps().seed)
 
 
 @pytest.mark.usefixtures("small_parts")

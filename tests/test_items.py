@@ -71,3 +71,17 @@ def test_item_ids_follow_the_logs(small_source: pa.Table, small_target: pa.Table
         assert pair.items is not None
         assert "soap" in pair.items.target["title"].to_pylist()
     assert any("knows only 1 of 3" in warning for warning in read_pair(small_source, small_target, items=file).warnings)
+
+
+def test_source_categories_are_codes_in_any_type(small_source: pa.Table, small_target: pa.Table) -> None:
+    for values in (["a", None, "a"], [7, None, 7]):
+        table = pa.table({"item_id": [10, 11, 100], "CATEGORY": values})
+        items = read_pair(small_source, small_target, items=table).items
+        assert items is not None
+        codes, n_categories = items.source_categories()
+        ids = read_pair(small_source, small_target).source.items.ids.to_pylist()
+        assert dict(zip(ids, codes.tolist(), strict=True)) == {10: 0, 11: -1, 12: -1}
+        assert n_categories == 1
+    items = read_pair(small_source, small_target, items=item_table()).items
+    assert items is not None
+    assert items.source_categories()[1] == 0

@@ -88,6 +88,7 @@ def test_purposes_keep_their_numbers() -> None:
         "CAP": 11,
         "BOOTSTRAP": 12,
         "SIMULATE": 13,
+        "BACKOFF": 16,
     }
 
 

@@ -194,7 +194,9 @@ def _gate(examiner: Examiner, steps: Steps, *, is_auto: bool) -> tuple[Opening, 
     if not (is_auto if steps.study.gate is None else steps.study.gate):
         return ()
     if not all(len(fold.user) for fold in examiner.judging):
-        return tuple(Opening(segment, False, 0, float("nan"), float("nan"), float("nan")) for segment in ("warm", "cold"))
+        return tuple(
+            Opening(segment, False, 0, float("nan"), float("nan"), float("nan")) for segment in ("warm", "cold")
+        )
     arms: tuple[Arm, ...] = ("real_only", "scalr", "shuffled_users")
     return open_segments({arm: examiner.judged(arm, steps) for arm in arms})
 
@@ -250,7 +252,10 @@ def _neighbours(now: Steps) -> list[Changes]:
 def _laws_again(now: Steps) -> list[Changes]:
     others = [law for law in LAWS if law["translate.translator"] != now.translate.translator]
     first = {law["translate.translator"]: law for law in reversed(others)}
-    names = [{"translate.translator": name, "translate.window_days": None if name == "factor" else now.translate.window_days} for name in first]
+    names = [
+        {"translate.translator": name, "translate.window_days": None if name == "factor" else now.translate.window_days}
+        for name in first
+    ]
     return [*names, {"translate.backoff": 3.0}]
 
 

@@ -148,6 +148,11 @@ class TranslateSettings(Settings):
     """`conditioned`: candidate paths behind every draw; 1 gives co-occurrence."""
     shortlist: Annotated[int, Field(ge=1, le=10_000)] = 200
     """`factor`: new items per user that can be drawn, the nearest ones."""
+    backoff: NonNegative = 0.0
+    """Pseudo-paths that the law of the source item's category gets beside the item's own paths, and popularity beside
+    the category's; 0 for none. Categories are the item table's column `category`; an item without one backs off to
+    popularity. The wider laws obey `history_cap` and ignore `window_days`; temperature and minimum support
+    hold within each law. The strategy `topk` only fills what the item's own paths leave empty, the category first."""
 
 
 class SampleSettings(Settings):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from scalr.errors import SchemaError
 from scalr.kernels.hashing import combine_keys
 from scalr.kernels.keys import event_keys
 from scalr.schema import Columns
@@ -175,6 +176,32 @@ class ItemTable:
             if name in self.target.column_names:
                 return name
         return None
+
+    def source_categories(self) -> tuple[Codes, int]:
+        """Return the category of each source item and how many there are.
+
+        The column `category` tells, in any spelling of capitals. A name that several source domains use is one
+        category.
+
+        Returns:
+            Shape (n_source_items,), codes from 0 on, -1 where the table has none; and the number of codes.
+
+        Raises:
+            SchemaError: If the column holds lists or other nested values.
+        """
+        name = next((name for name in self.source.column_names if name.lower() == "category"), None)
+        if name is None:
+            return np.full(self.source.num_rows, -1, np.int32), 0
+        column = self.source[name]
+        if pa.types.is_nested(column.type):
+            raise SchemaError(
+                f"column '{name}' of the item table holds {column.type}, which names no single category",
+                expected="one category per item",
+                fix="keep the most telling one of each item, or leave --backoff out",
+            )
+        coded = column.combine_chunks().dictionary_encode()
+        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        return codes, len(coded.dictionary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

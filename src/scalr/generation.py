@@ -47,8 +47,11 @@ class Written:
 
 
 def generation_name(pair: StoredPair, steps: Steps) -> str:
-    """Return the generation id of logs and settings."""
-    settings = steps.model_copy(update={"seed": 0}).model_dump_json(include={"translate", "sample", "refine"})
+    """Return the generation id of logs and settings; settings that came later count only where they are on."""
+    later = {"translate": {"backoff"}} if not steps.translate.backoff else None
+    settings = steps.model_copy(update={"seed": 0}).model_dump_json(
+        include={"translate", "sample", "refine"}, exclude=later
+    )
     return emit.generation_id(pair, settings, steps.seed)
 
 

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     AFFINITY = 14
     CHOOSE = 15
     GATE = 16
+    BACKOFF = 17
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

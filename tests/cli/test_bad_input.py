@@ -142,6 +142,8 @@ def test_inspect_wants_a_folder_or_logs(scalr, tmp_path):
         (["--draws", str(10**11)], "draws_per_event"),
         (["--min-support", str(10**20)], "min_support"),
         (["--window-days", "1e300"], "window_days"),
+        (["--backoff", "-1"], "backoff"),
+        (["--backoff", "inf"], "backoff"),
         (["--source-columns", "user"], "'user'"),
         (["--target-columns", "usr=user"], "'usr'"),
         (["--out", "x" * 300], "too long"),

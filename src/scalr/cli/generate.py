@@ -37,6 +37,7 @@ def command(
     min_support: o.MinSupportOption = 1,
     history_cap: o.HistoryCapOption = None,
     window_days: o.WindowOption = None,
+    backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
     seed: o.SeedOption = 0,
@@ -61,8 +62,9 @@ def command(
     columns = Columns(user, item, time, label, value, weight)
     logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
     steps = StepOptions(
-        seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, duplicates, align
-    ).steps()
+        seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
+        align,
+    ).steps()  # fmt: skip
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest, pair = pipeline.write_generation(
             lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),

@@ -29,6 +29,7 @@ class StepOptions:
     min_support: int
     history_cap: int | None
     window_days: float | None
+    backoff: float
     duplicates: str
     align: str
 
@@ -49,6 +50,7 @@ class StepOptions:
                 "translator": self.translator,
                 "history_cap": self.history_cap,
                 "window_days": self.window_days,
+                "backoff": self.backoff,
             },
             "sample": {
                 "draws_per_event": self.draws,

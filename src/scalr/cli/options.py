@@ -139,6 +139,16 @@ WindowOption = Annotated[
         rich_help_panel=STEPS,
     ),
 ]
+BackoffOption = Annotated[
+    float,
+    typer.Option(
+        "--backoff",
+        metavar="M",
+        help="Pseudo-paths of the source item's category (column 'category' of --items), for items with few paths; 0 "
+        "for none.",
+        rich_help_panel=STEPS,
+    ),
+]
 DuplicatesOption = Annotated[
     str,
     typer.Option(

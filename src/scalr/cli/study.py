@@ -78,6 +78,7 @@ def command(
     min_support: o.MinSupportOption = 1,
     history_cap: o.HistoryCapOption = None,
     window_days: o.WindowOption = None,
+    backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
     seed: o.SeedOption = 0,
@@ -94,8 +95,9 @@ def command(
     columns = Columns(user, item, time, label, value, weight)
     logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
     chosen = StepOptions(
-        seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, duplicates, align
-    )
+        seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
+        align,
+    )  # fmt: skip
     steps = chosen.steps(
         split={"by": split, "test_share": test_share, "test_from": test_from, "hide_overlap": hide_overlap},
         train={

@@ -142,6 +142,38 @@ def _draw_and_count(
             confidence[out + d] = np.float32(np.float64(count) / others)
 
 
+@njit(nogil=True)
+def _hold(
+    workspace: Workspace,
+    first: int,
+    last: int,
+    most: int,
+    event_user: Int32,
+    event_testifies: Mask,
+    event_time: Int64,
+    target_start: Int64,
+    target_item: Int32,
+    recent_start: Int64,
+    recent_item: Int32,
+    recent_time: Int64,
+    window: int,
+    counts: bool,
+) -> None:
+    """Lay out the item whose events are rows [first, last) instead of the one before, and count its paths."""
+    forget(workspace)
+    if window < 0:
+        lay_out(workspace, first, last, most, event_user, event_testifies, target_start, target_item)
+    else:
+        lay_out_window(
+            workspace, first, last, event_user, event_testifies, event_time,
+            recent_start, recent_item, recent_time, window,
+        )  # fmt: skip
+    if counts:
+        tally, path = workspace.tally, workspace.path
+        for r in range(workspace.state[N_LAID]):
+            tally[U32(path[r]), 0] += 1
+
+
 @njit(cache=True, nogil=True)
 def draw_uniform_paths(
     workspace: Workspace,
@@ -191,7 +223,7 @@ def draw_uniform_paths(
             neither confidence nor support is counted, which is faster.
         support: Same shape, filled with the number of other users behind it.
     """
-    state, tally, path = workspace.state, workspace.tally, workspace.path
+    state = workspace.state
     filling = COUNTS if confidence.shape[0] > 0 else PATHS
     at_once = max(1, UNITS_AT_ONCE // draws)
     keys, units = np.empty(at_once, np.uint64), np.empty((draws, at_once))
@@ -205,27 +237,11 @@ def draw_uniform_paths(
                 j += 1
             first, end = item_start[j], min(stop, item_start[j + 1])
             if state[ITEM] != j or state[FILLING] != filling:
-                forget(workspace)
-                if window < 0:
-                    most = LONG * draws * (item_start[j + 1] - first)
-                    lay_out(
-                        workspace,
-                        first,
-                        item_start[j + 1],
-                        most,
-                        event_user,
-                        event_testifies,
-                        target_start,
-                        target_item,
-                    )
-                else:
-                    lay_out_window(
-                        workspace, first, item_start[j + 1], event_user, event_testifies, event_time,
-                        recent_start, recent_item, recent_time, window,
-                    )  # fmt: skip
-                if filling == COUNTS:
-                    for r in range(state[N_LAID]):
-                        tally[U32(path[r]), 0] += 1
+                most = LONG * draws * (item_start[j + 1] - first)
+                _hold(
+                    workspace, first, item_start[j + 1], most, event_user, event_testifies, event_time, target_start,
+                    target_item, recent_start, recent_item, recent_time, window, filling == COUNTS,
+                )  # fmt: skip
                 state[ITEM], state[FILLING] = j, filling
             e, n, out, to = x - first, end - x, (x - rows[0]) * draws, (end - rows[0]) * draws
             if state[N_VIRTUAL] > 0:
@@ -238,3 +254,59 @@ def draw_uniform_paths(
                 if filling == COUNTS:
                     _count(workspace, e, n, draws, item[out:to], confidence[out:to], support[out:to])
             x = end
+
+
+@njit(cache=True, nogil=True)
+def count_users_behind(
+    workspace: Workspace,
+    row: Int64,
+    item: Int32,
+    draws: int,
+    event_user: Int32,
+    event_testifies: Mask,
+    event_time: Int64,
+    item_start: Int64,
+    target_start: Int64,
+    target_item: Int32,
+    recent_start: Int64,
+    recent_item: Int32,
+    recent_time: Int64,
+    window: int,
+) -> Int32:
+    """Return, shape (n,), how many other users are behind the source item of each row and a target item, or 0.
+
+    Other arguments are those of `draw_uniform_paths`, with which it shares what is laid out.
+
+    Args:
+        workspace: Made for these events and histories.
+        row: Shape (n,), rows, ascending.
+        item: Shape (n,), target items.
+        draws: Draws per event; decides which users are laid out, not the result.
+    """
+    state, tally, path = workspace.state, workspace.tally, workspace.path
+    count = np.empty(row.shape[0], np.int32)
+    j = np.int64(0)
+    for z in range(row.shape[0]):
+        x, i = row[z], item[z]
+        if z == 0 or item_start[j + 1] <= x:
+            j = np.searchsorted(item_start, x, side="right") - 1
+            if state[ITEM] != j or state[FILLING] != COUNTS:
+                most = LONG * draws * (item_start[j + 1] - item_start[j])
+                _hold(
+                    workspace, item_start[j], item_start[j + 1], most, event_user, event_testifies, event_time,
+                    target_start, target_item, recent_start, recent_item, recent_time, window, True,
+                )  # fmt: skip
+                state[ITEM], state[FILLING] = j, COUNTS
+        e = x - item_start[j]
+        own, users = np.int64(workspace.own_n[e]), tally[U32(i), 0]
+        for v in range(state[N_VIRTUAL]):
+            begin = workspace.virtual_from[v]
+            users += np.int32(is_among(target_item, begin, begin + workspace.virtual_n[v], i))
+        if window < 0:
+            begin = target_start[event_user[x]]
+            users -= np.int32(is_among(target_item, begin, begin + own, i))
+        else:
+            begin = workspace.own_at[e]
+            users -= np.int32(is_among(path, begin, begin + own, i))
+        count[z] = users
+    return count

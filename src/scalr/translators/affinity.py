@@ -120,18 +120,14 @@ def _user_factors(matrix: _Matrix, item_keys: npt.NDArray[np.uint64], rank: int)
     def project() -> Singles:
         of_user = np.zeros((len(matrix.user_weight), rank), np.float32)
         columns = [(first, min(first + COLUMNS_AT_ONCE, rank)) for first in range(0, rank, COLUMNS_AT_ONCE)]
-        _in_threads(
-            [lambda c=c: lowrank.sum_over_items(start, user, item_weight, basis, c, of_user) for c in columns]
-        )
+        _in_threads([lambda c=c: lowrank.sum_over_items(start, user, item_weight, basis, c, of_user) for c in columns])
         lowrank.scale_rows(of_user, matrix.user_weight)
         return of_user
 
     for _ in range(1 + PASSES):
         of_user = project()
         lowrank.scale_rows(of_user, matrix.user_weight)
-        _by_items(
-            lambda part, rows=of_user: lowrank.sum_over_users(start, user, item_weight, rows, part, basis), start
-        )
+        _by_items(lambda part, rows=of_user: lowrank.sum_over_users(start, user, item_weight, rows, part, basis), start)
         lowrank.orthonormal_rows(basis, lowrank.cholesky(lowrank.gram(basis, everything)))
     return project()
 

@@ -20,8 +20,9 @@ from scalr.kernels import layout, uniform, weighted
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
 from scalr.times import MICROSECONDS_PER_DAY
+from scalr.translators.backoff import Backoff, fit_backoff
 from scalr.translators.history import Cutoff, cutoff_of
-from scalr.translators.protocol import Draws
+from scalr.translators.protocol import Drawing, Draws
 
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -47,10 +48,11 @@ class CooccurrenceTranslation:
     target: TargetHistories
     cutoff: Cutoff | None
     window: int
+    backoff: Backoff | None
     fitted_until: int | None
     receipt: Receipt
 
-    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> PathDrawing:
+    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
         """Join source events with the target half; see `Translation.drawing`."""
         log = source.positives()
         first_item = int(log.item[0]) if len(log) else 0
@@ -59,7 +61,7 @@ class CooccurrenceTranslation:
         np.cumsum(np.bincount(log.item - first_item, minlength=n_items), out=start[1:])
         testifies = _ALL_TESTIFY if self.cutoff is None else self.cutoff.admits(log)
         n_paths = layout.count_paths(log.user, testifies, start, self.target.start)
-        return PathDrawing(
+        paths = PathDrawing(
             events=log,
             item_start=start,
             testifies=testifies,
@@ -72,6 +74,7 @@ class CooccurrenceTranslation:
             max_paths=int(n_paths.max(initial=0)),
             most=most,
         )
+        return paths if self.backoff is None else self.backoff.over(paths, testifies, settings, seed=seed, most=most)
 
 
 class PathDrawing:
@@ -97,9 +100,11 @@ class PathDrawing:
         )  # fmt: skip
         self._item_start, self._testifies, self._target = item_start, testifies, target
         self._window, self._settings, self._stream = window, settings, stream
+        self._sizes = max_events, max_paths, n_target
         plain = settings.strategy == "sample" and settings.temperature == 1.0 and settings.min_support == 1
         self._is_plain = plain
         self._workspace = layout.make_workspace(max_events, max_paths, n_target, weighted=not plain)
+        self._counting = self._workspace if plain else None
         rows = most * settings.draws_per_event
         self._item, self._support = np.empty(rows, np.int32), np.empty(rows, np.int32)
         self._confidence = np.empty(rows, np.float32)
@@ -126,12 +131,29 @@ class PathDrawing:
             weighted.draw_weighted_items(*arguments, 1.0 / settings.temperature, settings.min_support, top)
         return Draws(key, item, confidence, support)
 
+    def behind(self, event: Int64, item: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return, shape (n,), the other users behind the source item of each event and a target item, at least 0.
+
+        Args:
+            event: Shape (n,), places among `events`, ascending.
+            item: Shape (n,), codes of target items.
+        """
+        log, target = self.events, self._target
+        if self._counting is None:  # draws with weights lay out otherwise, and should find what they left
+            max_events, max_paths, n_target = self._sizes
+            self._counting = layout.make_workspace(max_events, max_paths, n_target, weighted=False)
+        return uniform.count_users_behind(
+            self._counting, event, item, self._settings.draws_per_event, log.user, self._testifies,
+            _NO_TIMES if log.time is None else log.time, self._item_start, target.start, target.item,
+            target.recent_start, target.recent_item, target.recent_time, self._window,
+        )  # fmt: skip
+
 
 def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> CooccurrenceTranslation:
-    """Lay the target histories out by user.
+    """Lay the target histories out by user, and the laws of categories where thin items are to back off to them.
 
     Raises:
-        SchemaError: If a window is asked for and a log has no time.
+        SchemaError: If a window is asked for and a log has no time, or the item table's `category` holds lists.
     """
     stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
     if settings.window_days is not None and (stored.source.time is None or stored.target.time is None):
@@ -145,13 +167,23 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
         target = target_histories(target_log, cap, timed=settings.window_days is not None)
         cutoff = None if cap is None else _source_cutoff(stored, cap)
         n_paths = _count_paths(stored.tally.interactions_of_user, target, cap)
+        backoff = (
+            fit_backoff(stored, settings.backoff, target.start, target.item, cutoff) if settings.backoff > 0 else None
+        )
     return CooccurrenceTranslation(
         pair=pair,
         target=target,
         cutoff=cutoff,
         window=-1 if settings.window_days is None else round(settings.window_days * MICROSECONDS_PER_DAY),
+        backoff=backoff,
         fitted_until=horizon(stored),
-        receipt=watch.receipt("fit", len(stored.source) + len(target_log), n_paths, translator="cooccurrence"),
+        receipt=watch.receipt(
+            "fit",
+            len(stored.source) + len(target_log),
+            n_paths,
+            translator="cooccurrence",
+            **({} if backoff is None else {"categories": backoff.n_categories}),
+        ),
     )
 
 

@@ -132,9 +132,7 @@ def _shortlists(
 
     def list_some(first: int) -> None:
         rows = (first, min(first + USERS_AT_ONCE, len(users)))
-        shortlist.nearest_items(
-            rows, users, affinity.user_factors, columns, target_start, target_item, item, score
-        )
+        shortlist.nearest_items(rows, users, affinity.user_factors, columns, target_start, target_item, item, score)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(list_some, range(0, len(users), USERS_AT_ONCE)):

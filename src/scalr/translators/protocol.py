@@ -26,7 +26,8 @@ class Draws:
         key: Shape (events,), keys of the source events.
         item: Shape (events * draws,), codes of target items, or `NO_ITEM`.
         confidence: Same shape, P(item | source item) without the user's own events, in (0, 1].
-        support: Same shape, distinct other users behind (source item, item), at least 1.
+        support: Same shape, distinct other users behind (source item, item), at least 1; of a draw that backed off,
+            behind (category, item) or the item.
     """
 
     key: Keys
