@@ -69,9 +69,10 @@ def train(
     """Fit a model to the positives of a fold, and to synthetic events with their weights.
 
     Real rows are the fold's distinct interactions, as the judged pairs are: one that was repeated is one row with the
-    largest of its weights. A label of 0 is not used: the negatives of every row are uniform draws from the catalogue.
-    Real rows weigh less with age where `half_life` says so. A synthetic row weighs λ · its event's weight · κ / (κ + real target events of its user). Rows without weight are
-    removed before anything random happens, so λ = 0 gives, bit for bit, what no synthetic events give.
+    largest of its weights, which fade with age where `half_life` says so. A label of 0 is not used: the negatives of
+    every row are uniform draws from the catalogue. A synthetic row weighs λ · its event's weight · κ / (κ + real target
+    events of its user). Rows without weight are removed before anything random happens, so λ = 0 gives, bit for bit,
+    what no synthetic events give.
 
     Args:
         fold: The validation fold to choose the number of passes, or the test fold with `epochs` given.

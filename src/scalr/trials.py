@@ -193,7 +193,7 @@ class Kept(Generic[Value]):
         if mine:
             try:
                 value.set_result(make())
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whoever waits gets it
                 with self._lock:
                     self._values.pop(key, None)
                 value.set_exception(error)

@@ -96,7 +96,7 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
     item_prior = strength * np.stack([_log_popularity(examples, head[kind] == one) for one in (REAL, SYNTHETIC)])
     order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
     negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
-    average: tuple[Singles, ...] | None = None
+    average: Factorization | None = None
     epoch = 0
     while True:
         order = factorization.visiting_order(examples.n_first, len(examples), order_key, epoch)
@@ -120,16 +120,27 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
             l2,
         )
         epoch += 1
-        dimensions = slice(settings.dimensions)
-        parameters = (user_factors[:, dimensions], item_factors[:, dimensions], item_prior[REAL] + item_bias[REAL])
-        now = (*(np.ascontiguousarray(x) for x in parameters), intercept[REAL : REAL + 1])
-        average = tuple(x.copy() for x in now) if average is None else tuple(map(_mixed, average, now))
-        yield Factorization(*average[:3], average[3][0], examples.fitted_until, examples.fitted_on)
+        now = Factorization(
+            np.ascontiguousarray(user_factors[:, : settings.dimensions]),
+            np.ascontiguousarray(item_factors[:, : settings.dimensions]),
+            item_prior[REAL] + item_bias[REAL],
+            intercept[REAL],
+            examples.fitted_until,
+            examples.fitted_on,
+        )
+        average = now if average is None else _mixed(average, now)
+        yield average
 
 
-def _mixed(earlier: Singles, now: Singles) -> Singles:
-    mixed: Singles = AVERAGING * earlier + (np.float32(1) - AVERAGING) * now
-    return mixed
+def _mixed(earlier: Factorization, now: Factorization) -> Factorization:
+    share = np.float32(1) - AVERAGING
+    return replace(
+        now,
+        user_factors=AVERAGING * earlier.user_factors + share * now.user_factors,
+        item_factors=AVERAGING * earlier.item_factors + share * now.item_factors,
+        item_bias=AVERAGING * earlier.item_bias + share * now.item_bias,
+        intercept=np.float32(AVERAGING * earlier.intercept + share * now.intercept),
+    )
 
 
 def _first_factors(keys: Keys, dimensions: int, stream: np.uint64) -> Singles:

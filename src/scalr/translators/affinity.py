@@ -9,9 +9,10 @@ the user's own target events out of it again. Nothing larger than users x rank o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -120,27 +121,27 @@ def _user_factors(matrix: _Matrix, item_keys: npt.NDArray[np.uint64], rank: int)
     def project() -> Singles:
         of_user = np.zeros((len(matrix.user_weight), rank), np.float32)
         columns = [(first, min(first + COLUMNS_AT_ONCE, rank)) for first in range(0, rank, COLUMNS_AT_ONCE)]
-        _in_threads([lambda c=c: lowrank.sum_over_items(start, user, item_weight, basis, c, of_user) for c in columns])
+        _in_threads(lambda some: lowrank.sum_over_items(start, user, item_weight, basis, some, of_user), columns)
         lowrank.scale_rows(of_user, matrix.user_weight)
         return of_user
 
     for _ in range(1 + PASSES):
         of_user = project()
         lowrank.scale_rows(of_user, matrix.user_weight)
-        _by_items(lambda part, rows=of_user: lowrank.sum_over_users(start, user, item_weight, rows, part, basis), start)
+        _by_items(partial(_gather, matrix, of_user, basis), start)
         lowrank.orthonormal_rows(basis, lowrank.cholesky(lowrank.gram(basis, everything)))
     return project()
 
 
+def _gather(matrix: _Matrix, of_user: Singles, basis: Singles, items: tuple[int, int]) -> None:
+    lowrank.sum_over_users(matrix.item_start, matrix.user, matrix.item_weight, of_user, items, basis)
+
+
 def _by_items(work: Callable[[tuple[int, int]], None], item_start: Int64) -> None:
-    _in_threads([lambda part=part: work(part) for part in item_ranges(item_start, 1 << 18)])
+    _in_threads(work, item_ranges(item_start, 1 << 18))
 
 
-def _in_threads(jobs: list[Callable[[], None]]) -> None:
+def _in_threads(work: Callable[[tuple[int, int]], None], ranges: Iterable[tuple[int, int]]) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        _all(pool.map(lambda job: job(), jobs))
-
-
-def _all(results: Iterator[None]) -> None:
-    for _ in results:
-        pass
+        for _ in pool.map(work, ranges):
+            pass

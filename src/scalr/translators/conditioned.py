@@ -1,4 +1,4 @@
-"""Co-occurrence conditioned on the user: candidate paths of the source item, chosen by the user's affinity to their end.
+"""Co-occurrence conditioned on the user: candidate paths of the source item, chosen by the user's affinity.
 
 The paper writes P(i | u, j) and estimates it without u. Here P(i | u, j) is in proportion to the number of other users
 who have both i and j times the user's own score for i (`affinity`): one of several candidate paths is drawn by score.
