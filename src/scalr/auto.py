@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scalr.arms import Synthesis
-from scalr.config import Arm, Steps
+from scalr.config import Arm, Steps, TrainSettings
 from scalr.domain import EventLog
 from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import Opening, choosing, open_segments
@@ -39,7 +40,7 @@ LAWS: tuple[Changes, ...] = tuple(
     )
 )
 TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
-WEIGHT_FACTORS = (1.0, 1 / 3, 3.0)  # of λ, that each control tries for itself
+MOST_CONTROL_TRIALS = 4
 
 Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
 
@@ -69,21 +70,20 @@ class Choice:
     """Settings that the validation periods chose.
 
     Attributes:
-        steps: For all arms; the translator is never `auto`.
-        weights: λ of the arms that chose their own.
+        steps: Of `scalr`; the translator is never `auto`.
+        own: Of the arms that chose for themselves: `real_only`, and with the translator `auto` the controls.
         searches: What was tried, by arm.
         openings: The gate, by segment; empty without one.
     """
 
     steps: Steps
-    weights: Mapping[Arm, float]
+    own: Mapping[Arm, Steps]
     searches: Mapping[str, Search]
     openings: tuple[Opening, ...]
 
     def of(self, arm: Arm) -> Steps:
         """Return the settings of an arm."""
-        weight = self.weights.get(arm)
-        return self.steps if weight is None else self.steps.changed({"train.synthetic_weight": weight})
+        return self.own.get(arm, self.steps)
 
 
 class Examiner:
@@ -178,27 +178,31 @@ def choose(
         steps = steps if steps.train.popularity_prior is not None else steps.changed({"train.popularity_prior": 0.0})
         found = examiner.search("real_only", steps, rounds, limits.baseline_trials, None)
         searches["real_only"], steps = found, steps.changed(found.chosen)
-    weights: dict[Arm, float] = {}
+    own: dict[Arm, Steps] = {"real_only": steps}
     if is_auto:
+        baseline = steps.train
         steps = steps.changed({**LAWS[0], "refine.duplicates": "merge"})
         found = examiner.search("scalr", steps, _rounds(folds[0].pair.target), limits.trials, limits.budget_seconds)
         searches["scalr"], steps = found, steps.changed(found.chosen)
         for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
-            found = examiner.search(arm, steps, [("weight", _other_weights)], len(WEIGHT_FACTORS), None)
-            searches[arm] = found
-            weights[arm] = found.chosen.get("train.synthetic_weight", steps.train.synthetic_weight)
-    return Choice(steps, weights, searches, _gate(examiner, steps, is_auto=is_auto))
+            # What has only real rows begins with what real rows chose; what has synthetic ones, with what those chose.
+            begin = _with_training_of(steps, baseline) if arm == "oversampled_real" else steps
+            rounds: list[Round] = [("weight", partial(_for_a_control, baseline=baseline))]
+            searches[arm] = examiner.search(arm, begin, rounds, MOST_CONTROL_TRIALS, None)
+            own[arm] = begin.changed(searches[arm].chosen)
+    return Choice(steps, own, searches, _gate(examiner, steps, own["real_only"], is_auto=is_auto))
 
 
-def _gate(examiner: Examiner, steps: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
+def _gate(examiner: Examiner, steps: Steps, baseline: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
     if not (is_auto if steps.study.gate is None else steps.study.gate):
         return ()
     if not all(len(fold.user) for fold in examiner.judging):
         return tuple(
             Opening(segment, False, 0, float("nan"), float("nan"), float("nan")) for segment in ("warm", "cold")
         )
-    arms: tuple[Arm, ...] = ("real_only", "scalr", "shuffled_users")
-    return open_segments({arm: examiner.judged(arm, steps) for arm in arms})
+    judged = {"real_only": examiner.judged("real_only", baseline)}
+    judged |= {arm: examiner.judged(arm, steps) for arm in ("scalr", "shuffled_users")}
+    return open_segments(judged)
 
 
 def _baseline_rounds(steps: Steps, *, timed: bool) -> list[Round]:
@@ -259,9 +263,18 @@ def _laws_again(now: Steps) -> list[Changes]:
     return [*names, {"translate.backoff": 3.0}]
 
 
-def _other_weights(now: Steps) -> list[Changes]:
+def _for_a_control(now: Steps, baseline: TrainSettings) -> list[Changes]:
     weight = now.train.synthetic_weight
-    return [{"train.synthetic_weight": _rounded(weight * factor)} for factor in WEIGHT_FACTORS[1:]]
+    return [
+        {"train.synthetic_weight": _rounded(weight / 3)},
+        {"train.synthetic_weight": _rounded(weight * 3)},
+        {f"train.{name}": getattr(baseline, name) for name in ("l2", "shrinkage", "synthetic_penalty")},
+    ]
+
+
+def _with_training_of(steps: Steps, train: TrainSettings) -> Steps:
+    weight = steps.train.synthetic_weight
+    return steps.model_copy(update={"train": train.model_copy(update={"synthetic_weight": weight})})
 
 
 def _rounded(value: float) -> float:

@@ -50,7 +50,7 @@ class Study:
 
     Attributes:
         results: One per seed and arm, by seed, arms in the order asked for.
-        choice: What the validation periods chose: settings, the weights of controls, the gate.
+        choice: What the validation periods chose: settings by arm, the gate.
         pair: The whole logs.
         fold: The first seed's test fold.
         synthetic: The first seed's synthetic events in the test fold: arms `scalr` and, where asked for, `top1`.
@@ -88,7 +88,7 @@ class Study:
         return {
             "seeds": min(self.steps.study.choosing_seeds, self.steps.study.seeds),
             "searches": {arm: search.to_json() for arm, search in choice.searches.items()},
-            "synthetic_weights": dict(choice.weights),
+            "settings": {arm: own.train.model_dump(mode="json") for arm, own in choice.own.items()},
             "gate": [opening.to_json() for opening in choice.openings] or None,
         }
 
