@@ -143,7 +143,7 @@ def judged(focus: float) -> dict[str, float | None]:
 def test_planted_groups_are_found():
     metrics = judged(focus=0.95)
     assert metrics["normalized_entropy"] < 0.8
-    assert metrics["auc"] > 0.8
+    assert metrics["auc"] > 0.78
     assert metrics["calibration_ratio"] == pytest.approx(1.0, abs=0.2)
 
 

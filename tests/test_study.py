@@ -110,8 +110,28 @@ def test_one_seed_compares_users():
     assert low < changes(content, "scalr")["relative_change"] < high
 
 
-def test_progress_names_every_arm_of_both_folds():
-    names = []
-    steps = Steps.parse({"train": {"max_epochs": 1}, "study": {"seeds": 1, "arms": ["scalr"]}})
-    study(simulate(n_users=200, seed=1).pair, steps, progress=names.append)
-    assert names == [f"{arm}, seed 0, {fold}" for fold in ("validation", "test") for arm in ("real_only", "scalr")]
+class CountingBoard:
+    """Remembers stages and what they counted."""
+
+    def __init__(self):
+        self.stages = []
+
+    def stage(self, name, total=None, unit="events"):
+        counted = {"name": name, "total": total, "done": 0}
+        self.stages.append(counted)
+
+        def advance(done):
+            counted["done"] += done
+
+        return advance
+
+    def note(self, text):
+        pass
+
+
+def test_progress_counts_every_fit_of_both_folds():
+    board = CountingBoard()
+    steps = Steps.parse({"train": {"max_epochs": 1}, "study": {"seeds": 1, "arms": ["scalr"], "baseline_trials": 0}})
+    study(simulate(n_users=200, seed=1).pair, steps, board=board)
+    assert [stage["name"] for stage in board.stages] == ["choosing settings", "training and judging"]
+    assert board.stages[1]["total"] == board.stages[1]["done"] == 4

@@ -187,8 +187,8 @@ def choose(
         for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
             # What has only real rows begins with what real rows chose; what has synthetic ones, with what those chose.
             begin = _with_training_of(steps, baseline) if arm == "oversampled_real" else steps
-            rounds: list[Round] = [("weight", partial(_for_a_control, baseline=baseline))]
-            searches[arm] = examiner.search(arm, begin, rounds, MOST_CONTROL_TRIALS, None)
+            weights: list[Round] = [("weight", partial(_for_a_control, baseline=baseline))]
+            searches[arm] = examiner.search(arm, begin, weights, MOST_CONTROL_TRIALS, None)
             own[arm] = begin.changed(searches[arm].chosen)
     return Choice(steps, own, searches, _gate(examiner, steps, own["real_only"], is_auto=is_auto))
 

@@ -27,6 +27,7 @@ from scalr.store import StoredPair
 from scalr.study import Study, study
 from scalr.synthetic import SyntheticEvents, rows_of
 from scalr.translators import fit
+from scalr.trials import Journal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,6 +171,7 @@ def write_study(
     reading: Receipt,
     notes: tuple[str, ...] = (),
     threads: int | None = None,
+    trials_file: Path | None = None,
     board: Board | None = None,
 ) -> dict[str, Any]:
     """Run a study and write `study.json`, `report.html` and `manifest.json` into a new folder.
@@ -182,7 +184,7 @@ def write_study(
     """
     board = board or SilentBoard()
     with output.finished_folder(out) as folder:
-        done, receipts = _timed_study(pair, steps, threads, board)
+        done, receipts = _timed_study(pair, steps, threads, board, trials_file)
         content = done.to_json()
         output.write_json(folder / "study.json", content)
         facts = _facts("study", steps, pair, inputs) | _study_facts(done)
@@ -198,6 +200,7 @@ def run(
     *,
     threads: int | None = None,
     memory_limit: int | None = None,
+    trials_file: Path | None = None,
     notes: tuple[str, ...] = (),
     board: Board | None = None,
     title: str | None = None,
@@ -220,7 +223,8 @@ def run(
             emit.check_columns(stored)
         rows = len(stored.source) + len(stored.target)
         reading = watch.receipt("read", rows, rows)
-        done, receipts = _timed_study(stored.load(), settings, threads, board)
+        done, receipts = _timed_study(stored.load(), settings, threads, board, trials_file)
+        settings = _with_choice(settings, done)
         written = _write_events(stored, settings, folder, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
@@ -277,10 +281,17 @@ def read_settings(settings: RunSettings, room: Room | None = None, board: Board 
     )
 
 
-def _timed_study(pair: Pair, steps: Steps, threads: int | None, board: Board) -> tuple[Study, tuple[Receipt, ...]]:
+def _with_choice(settings: RunSettings, done: Study) -> RunSettings:
+    """Return the settings with those that the study chose."""
+    return settings.model_copy(update={name: getattr(done.steps, name) for name in type(done.steps).model_fields})
+
+
+def _timed_study(
+    pair: Pair, steps: Steps, threads: int | None, board: Board, trials_file: Path | None
+) -> tuple[Study, tuple[Receipt, ...]]:
     n_arms = len({"real_only", *steps.study.arms})
     with Stopwatch() as watch:
-        done = study(pair, steps, threads=threads or os.cpu_count() or 1, board=board)
+        done = study(pair, steps, threads=threads or os.cpu_count() or 1, board=board, journal=Journal(trials_file))
     events = done.synthetic["scalr"]
     receipt = watch.receipt(
         "study", len(pair.source) + len(pair.target), len(events), seeds=steps.study.seeds, arms=n_arms

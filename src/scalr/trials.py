@@ -61,7 +61,6 @@ class Trial:
             "changes": dict(self.changes),
             "loss": [outcome.loss for outcome in self.outcomes],
             "epochs": [outcome.epochs for outcome in self.outcomes],
-            "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 2),
         }
 
 

@@ -94,12 +94,23 @@ TargetColumnsOption = Annotated[
         "--target-columns", metavar="ROLE=COL,...", help="Names that differ in the target log.", rich_help_panel=LOGS
     ),
 ]
+TrialsFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trials-file",
+        metavar="FILE",
+        help="Keep the trials of settings here (JSON lines): a study that was cut off goes on from them.",
+        rich_help_panel=STEPS,
+    ),
+]
+
 TranslatorOption = Annotated[
     str,
     typer.Option(
         "--translator",
         metavar="NAME",
-        help="How P(target item | user, source item) is estimated: cooccurrence.",
+        help="How P(target item | user, source item) is estimated: cooccurrence, conditioned, factor. In a study also "
+        "auto: chosen on the validation period, with draws, temperature, weight, shrinkage and objective.",
         rich_help_panel=STEPS,
     ),
 ]

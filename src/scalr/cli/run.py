@@ -21,6 +21,7 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="a.b=c", help="Change one setting; may be repeated.", rich_help_panel=o.STEPS),
     ] = None,
+    trials_file: o.TrialsFileOption = None,
     threads: o.ThreadsOption = None,
     memory_limit: o.MemoryLimitOption = None,
     quiet: o.QuietOption = False,
@@ -36,7 +37,9 @@ def command(
     use_lean_allocator()
     settings, limit = read_config(config, set_ or []), o.memory_limit(memory_limit)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        manifest = pipeline.run(settings, out, threads=threads, memory_limit=limit, board=terminal)
+        manifest = pipeline.run(
+            settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, board=terminal
+        )
         for warning in manifest["warnings"]:
             terminal.note(f"! {warning}")
     terminal.result({key: value for key, value in manifest.items() if key != "evaluation"})

@@ -81,6 +81,38 @@ def command(
     backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
+    trials: Annotated[
+        int,
+        typer.Option("--trials", metavar="N", help="--translator auto: settings to try.", rich_help_panel=o.STEPS),
+    ] = 30,
+    budget_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-seconds",
+            metavar="S",
+            help="--translator auto: begin no new round of trials after so long.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = None,
+    baseline_trials: Annotated[
+        int,
+        typer.Option(
+            "--baseline-trials",
+            metavar="N",
+            help="Settings that real events alone may try, for all arms; 0 for none.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = 14,
+    gate: Annotated[
+        bool | None,
+        typer.Option(
+            "--gate/--no-gate",
+            help="Switch augmentation off for users (warm, cold) whom validation does not show to gain; on with "
+            "--translator auto.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = None,
+    trials_file: o.TrialsFileOption = None,
     seed: o.SeedOption = 0,
     threads: o.ThreadsOption = None,
     quiet: o.QuietOption = False,
@@ -106,13 +138,27 @@ def command(
             "synthetic_weight": synthetic_weight,
             "shrinkage": shrinkage or None,
         },
-        study={"seeds": seeds} | ({} if arms is None else {"arms": [arm.strip() for arm in arms.split(",")]}),
+        study={
+            "seeds": seeds,
+            "trials": trials,
+            "budget_seconds": budget_seconds,
+            "baseline_trials": baseline_trials,
+            "gate": gate,
+        }
+        | ({} if arms is None else {"arms": [arm.strip() for arm in arms.split(",")]}),
     )
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
         pair = stored.load()
         content = pipeline.write_study(
-            pair, steps, out, inputs=logs.settings(), reading=receipt, threads=threads, board=terminal
+            pair,
+            steps,
+            out,
+            inputs=logs.settings(),
+            reading=receipt,
+            threads=threads,
+            trials_file=trials_file,
+            board=terminal,
         )
     terminal.result(content)
     terminal.show(pair_table(summarise(stored).to_json()))

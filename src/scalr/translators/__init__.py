@@ -50,6 +50,12 @@ def fit(
     """
     settings = settings or TranslateSettings()
     name = translator or settings.translator
+    if name == "auto":
+        raise ConfigError(
+            "translator 'auto' needs a validation period to choose on, which this step does not have",
+            expected=f"one of {', '.join(_TRANSLATORS)}",
+            fix="run `scalr study` or `scalr run` with 'auto', then take what it chose",
+        )
     if name not in _TRANSLATORS:
         near = nearest_name(name, _TRANSLATORS)
         raise ConfigError(
