@@ -41,6 +41,7 @@ LAWS: tuple[Changes, ...] = tuple(
 )
 TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
 MOST_CONTROL_TRIALS = 4
+MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
 
 Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
 
@@ -170,11 +171,11 @@ def choose(
     """
     examiner = Examiner(folds, steps.seed, journal, threads, board)
     limits, searches = steps.study, dict[str, Search]()
-    is_auto = steps.translate.translator == AUTO
+    is_auto, pair = steps.translate.translator == AUTO, folds[0].pair
     if steps.train.popularity_prior is None and not limits.baseline_trials:
         steps = steps.changed({"train.popularity_prior": 0.0})
     if limits.baseline_trials:
-        rounds = _baseline_rounds(steps, timed=folds[0].pair.target.time is not None)
+        rounds = _baseline_rounds(steps, timed=pair.target.time is not None)
         steps = steps if steps.train.popularity_prior is not None else steps.changed({"train.popularity_prior": 0.0})
         found = examiner.search("real_only", steps, rounds, limits.baseline_trials, None)
         searches["real_only"], steps = found, steps.changed(found.chosen)
@@ -182,7 +183,9 @@ def choose(
     if is_auto:
         baseline = steps.train
         steps = steps.changed({**LAWS[0], "refine.duplicates": "merge"})
-        found = examiner.search("scalr", steps, _rounds(folds[0].pair.target), limits.trials, limits.budget_seconds)
+        found = examiner.search(
+            "scalr", steps, _rounds(pair.target, len(pair.source)), limits.trials, limits.budget_seconds
+        )
         searches["scalr"], steps = found, steps.changed(found.chosen)
         for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
             # What has only real rows begins with what real rows chose; what has synthetic ones, with what those chose.
@@ -217,9 +220,10 @@ def _baseline_rounds(steps: Steps, *, timed: bool) -> list[Round]:
     return rounds
 
 
-def _rounds(log: EventLog) -> list[Round]:
+def _rounds(log: EventLog, n_events: int) -> list[Round]:
     """Return the rounds for synthetic events; windows need a target log whose times are days."""
-    rounds: list[Round] = [("law", lambda now: LAWS), ("strength", _strengths), ("neighbours", _neighbours)]
+    rounds: list[Round] = [("law", lambda now: LAWS), ("strength", _strengths)]
+    rounds.append(("neighbours", partial(_neighbours, n_events=n_events)))
     if log.time is not None and log.time_unit is not None and log.time_unit.kind != "order":
         days = (int(log.time.max()) - int(log.time.min())) / MICROSECONDS_PER_DAY
         windows = [{"translate.window_days": _rounded(share * days)} for share in WINDOWS if share * days > 0]
@@ -239,11 +243,14 @@ def _strengths(now: Steps) -> list[Changes]:
     ]
 
 
-def _neighbours(now: Steps) -> list[Changes]:
+def _neighbours(now: Steps, n_events: int) -> list[Changes]:
     draws, weight, temperature = now.sample.draws_per_event, now.train.synthetic_weight, now.sample.temperature
-    return [
+    more: list[Changes] = [
         {"sample.draws_per_event": 2 * draws},
         {"sample.draws_per_event": 4 * draws, "train.synthetic_weight": _rounded(weight / 2)},
+    ]
+    return [
+        *(changes for changes in more if changes["sample.draws_per_event"] * n_events <= MOST_DRAWS),
         {"train.synthetic_weight": _rounded(weight / 2)},
         {"train.synthetic_weight": _rounded(weight * 2)},
         {"train.shrinkage": 4.0 if now.train.shrinkage is None else None},
