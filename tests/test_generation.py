@@ -29,6 +29,17 @@ SETTINGS: dict[str, dict[str, object]] = {
     "capped histories": {**PLAIN, "translate": {"history_cap": 2}},
     "window": {**PLAIN, "translate": {"window_days": 10}},
     "back-off": {**PLAIN, "translate": {"backoff": 50}},
+    "conditioned": {**PLAIN, "translate": {"translator": "conditioned", "rank": 8}},
+    "conditioned, all settings": {
+        "translate": {"translator": "conditioned", "rank": 8, "history_cap": 3, "window_days": 15, "backoff": 5},
+        "sample": {"temperature": 0.7, "min_support": 2},
+    },
+    "factor": {**PLAIN, "translate": {"translator": "factor", "rank": 8, "shortlist": 9}},
+    "factor, sharp": {
+        "translate": {"translator": "factor", "rank": 8},
+        "sample": {"temperature": 0.5, "min_support": 2},
+        "refine": {"duplicates": "merge"},
+    },
     "filter": {"refine": {"align": None, "min_support": 3, "min_confidence": 0.02}},
     "best": {"refine": {"align": None, "duplicates": "best"}},
     "merge": {"refine": {"align": None, "duplicates": "merge"}},

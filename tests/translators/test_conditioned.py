@@ -92,7 +92,7 @@ def test_topk_takes_the_best_of_the_most_counted():
 
 
 def test_it_knows_a_user_better_than_the_source_item_alone():
-    """Where most source events are noise, the user's other events tell the taste: more draws are of the user's group."""
+    """Where most source events are noise, the user's other events tell the taste: more draws are of its group."""
     world = simulate(n_users=600, events_per_user=(25, 6), focus=0.5, seed=5)
     group = np.argmax(world.item_law, axis=0)
     items, users = (np.array(v.ids.to_pylist()) for v in (world.pair.target.items, world.pair.target.users))
