@@ -127,7 +127,7 @@ def examples_of(
     target = fold.pair.target
     fold.guard(fold.pair.target.last_time(), "the target log")
     fold.guard(fold.pair.source.last_time(), "the source log")
-    real = _interactions(_fading(target, settings.half_life))
+    real = _interactions(fading(target, settings.half_life))
     if not len(real[0]):
         raise SchemaError(
             f"the target log of the {fold.name} fold has no positive event of weight above 0",
@@ -196,7 +196,7 @@ def _interactions(target: EventLog) -> Rows:
     return _above_zero((distinct // n_items).astype(np.int32), (distinct % n_items).astype(np.int32), weight)
 
 
-def _fading(log: EventLog, half_life: float | None) -> EventLog:
+def fading(log: EventLog, half_life: float | None) -> EventLog:
     """Return the log with weights that halve with every half-life of age, 1 on average; as it is without time."""
     if half_life is None or log.time is None or not len(log):
         return log

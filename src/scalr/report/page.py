@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from scalr.errors import OutputError
-from scalr.report import charts, drawing, sections
+from scalr.report import charts, choice, drawing, sections
 from scalr.report.comparisons import Change, read_changes
 from scalr.report.verdict import verdict
 from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, segment_name
@@ -118,6 +118,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "metric_tables": sections.metric_tables(changes),
         "means": sections.mean_table(data.study),
         "comparisons": sections.comparison_rows(changes),
+        "choices": choice.trial_rows(data.study),
+        "trials": choice.trials_chart(data.study) if has_charts else None,
         "steps": steps,
         "funnel": charts.funnel_chart(steps) if has_charts and steps else None,
         "shares": shares,
