@@ -45,6 +45,7 @@ def test_oversampled_real_rows_are_real(events):
     user, item, weight = controls.oversampled_real(target, 5000, 1)
     real = set(zip(target.user.tolist(), target.item.tolist(), strict=True))
     assert len(user) == 5000
+    assert (weight == 1).all()
     assert set(zip(user.tolist(), item.tolist(), strict=True)) <= real
 
 
