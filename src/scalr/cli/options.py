@@ -99,7 +99,8 @@ TranslatorOption = Annotated[
     typer.Option(
         "--translator",
         metavar="NAME",
-        help="How P(target item | user, source item) is estimated: cooccurrence.",
+        help="How P(target item | user, source item) is estimated: cooccurrence, conditioned, factor; "
+        "popularity and random are controls.",
         rich_help_panel=STEPS,
     ),
 ]
