@@ -29,6 +29,8 @@ SETTINGS: dict[str, dict[str, object]] = {
     "capped histories": {**PLAIN, "translate": {"history_cap": 2}},
     "window": {**PLAIN, "translate": {"window_days": 10}},
     "back-off": {**PLAIN, "translate": {"backoff": 50}},
+    "popularity": {**PLAIN, "translate": {"translator": "popularity"}},
+    "random": {**PLAIN, "translate": {"translator": "random"}},
     "filter": {"refine": {"align": None, "min_support": 3, "min_confidence": 0.02}},
     "best": {"refine": {"align": None, "duplicates": "best"}},
     "merge": {"refine": {"align": None, "duplicates": "merge"}},

@@ -88,7 +88,10 @@ def test_purposes_keep_their_numbers() -> None:
         "CAP": 11,
         "BOOTSTRAP": 12,
         "SIMULATE": 13,
-        "BACKOFF": 16,
+        "GATE": 16,
+        "BACKOFF": 17,
+        "UNIFORM": 18,
+        "JUDGED_USERS": 19,
     }
 
 

@@ -41,7 +41,8 @@ class SegmentQuality:
         gain: Log-likelihood less that of popularity, pair by pair; above 0 is better. None where popularity was not
             judged.
         mixed_gain: The same for popularity with a tenth of the translation mixed in, which leaves no pair without a
-            chance: above 0, the translation knows something that popularity does not.
+            chance. Above 0 it adds something; knowledge of users only where it is more than `random` gains, by
+            smoothing the counts of popularity.
         reached: Share of the judged pairs that the translation gives a chance, in [0, 1]; the others live on what is
             mixed in alone, and decide the mean where they are many.
         pairs: Judged pairs.
