@@ -46,6 +46,7 @@ ORDER = (
     "translators",
     "sample",
     "refine",
+    "translation_quality",
     "facts",
     "stream",
     "narrowing",

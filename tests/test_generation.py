@@ -40,6 +40,8 @@ SETTINGS: dict[str, dict[str, object]] = {
         "sample": {"temperature": 0.5, "min_support": 2},
         "refine": {"duplicates": "merge"},
     },
+    "popularity": {**PLAIN, "translate": {"translator": "popularity"}},
+    "random": {**PLAIN, "translate": {"translator": "random"}},
     "filter": {"refine": {"align": None, "min_support": 3, "min_confidence": 0.02}},
     "best": {"refine": {"align": None, "duplicates": "best"}},
     "merge": {"refine": {"align": None, "duplicates": "merge"}},

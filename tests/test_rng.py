@@ -92,6 +92,8 @@ def test_purposes_keep_their_numbers() -> None:
         "CHOOSE": 15,
         "GATE": 16,
         "BACKOFF": 17,
+        "UNIFORM": 18,
+        "JUDGED_USERS": 19,
     }
 
 

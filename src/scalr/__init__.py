@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from scalr.summary import summarise as summarise
     from scalr.synthetic import SyntheticEvents as SyntheticEvents
     from scalr.train import train as train
+    from scalr.translation_quality import translation_quality as translation_quality
     from scalr.translators import fit as fit
 
 __version__ = "0.1.0"
@@ -89,6 +90,7 @@ _PUBLIC = {
     "summary": ("summarise",),
     "synthetic": ("SyntheticEvents",),
     "train": ("train",),
+    "translation_quality": ("translation_quality",),
     "translators": ("fit",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -33,6 +33,8 @@ class Purpose(IntEnum):
     CHOOSE = 15
     GATE = 16
     BACKOFF = 17
+    UNIFORM = 18
+    JUDGED_USERS = 19
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

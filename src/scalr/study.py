@@ -20,6 +20,7 @@ from scalr.progress import Board, SilentBoard
 from scalr.split import Fold, split
 from scalr.synthetic import SyntheticEvents
 from scalr.train import Trained, train
+from scalr.translation_quality import TranslationQuality, translation_quality
 from scalr.trials import Journal
 
 STUDY_SCHEMA = "scalr.study/1"
@@ -55,6 +56,7 @@ class Study:
         fold: The first seed's test fold.
         synthetic: The first seed's synthetic events in the test fold: arms `scalr` and, where asked for, `top1`.
         steps: The settings, chosen ones among them.
+        translation: Every translator by itself on the first seed's test fold; it chooses nothing.
     """
 
     results: tuple[ArmResult, ...]
@@ -63,6 +65,7 @@ class Study:
     fold: Fold
     synthetic: Mapping[str, SyntheticEvents]
     steps: Steps
+    translation: Mapping[str, TranslationQuality]
 
     def to_json(self) -> dict[str, Any]:
         """Return `study.json`: protocol, arms (all users), arms by segment, comparisons."""
@@ -81,6 +84,7 @@ class Study:
             "synthetic_events": {arm: [r.synthetic_events for r in results] for arm, results in by_arm.items()},
             "choice": self._choice(),
             "comparisons": compare_arms({arm: [r.evaluation for r in results] for arm, results in by_arm.items()}),
+            "translation": {name: quality.to_json() for name, quality in self.translation.items()},
         }
 
     def _choice(self) -> dict[str, Any]:
@@ -162,7 +166,8 @@ def study(
         shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
         first = first or (fold, shown | ({"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}))
     assert first is not None  # seeds >= 1
-    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps)
+    quality = translation_quality(first[0], choice.steps.translate, seed=steps.seed, threads=threads)
+    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, quality)
 
 
 def _train_all(

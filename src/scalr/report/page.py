@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from scalr.errors import OutputError
-from scalr.report import charts, choice, drawing, sections
+from scalr.report import charts, choice, drawing, sections, translations
 from scalr.report.comparisons import Change, read_changes
 from scalr.report.verdict import verdict
 from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, segment_name
@@ -105,6 +105,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     steps = sections.funnel_steps(data.stages)
     shares, curves = sections.known_shares(data.coverage), sections.known_curves(data.curves)
     alignment = sections.alignment_rows(data.alignment)
+    calibration = translations.calibration_points(data.study)
     return {
         "title": data.title,
         "subtitle": data.subtitle,
@@ -128,6 +129,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "series_names": {name: charts.SERIES.get(name, (name, ""))[0] for name in (*shares, *curves)},
         "alignment": alignment,
         "alignment_charts": [_alignment_chart(row) if has_charts and row["is_drawable"] else None for row in alignment],
+        "translations": translations.translation_table(data.study),
+        "calibration": translations.calibration_chart(calibration) if has_charts and calibration else None,
         "examples": sections.example_rows(data.examples),
         "pair": sections.pair_table(data.pair),
         "stages": sections.stage_rows(data.stages),
