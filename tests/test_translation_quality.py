@@ -64,6 +64,15 @@ def test_in_a_null_world_nobody_beats_popularity(seed):
         assert quality.segments["cold"].users > 50
 
 
+def test_what_is_mixed_in_counts_for_what_it_knows_not_for_smoothing(related):
+    """The uniform law adds nothing over itself; knowledge of users does, and more than itself unmixed loses."""
+    _, found = related
+    random = found["random"].segments["all"].mixed_gain
+    assert random.value == pytest.approx(0.0, abs=1e-9)
+    for name in ("cooccurrence", "conditioned", "factor"):
+        assert found[name].segments["all"].mixed_gain.interval[0] > 0, name
+
+
 def test_warm_and_cold_users_are_all_users(related):
     fold, found = related
     for quality in found.values():

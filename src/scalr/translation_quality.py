@@ -40,9 +40,8 @@ class SegmentQuality:
         perplexity: exp(-log-likelihood); lower is better.
         gain: Log-likelihood less that of popularity, pair by pair; above 0 is better. None where popularity was not
             judged.
-        mixed_gain: The same for popularity with a tenth of the translation mixed in, which leaves no pair without a
-            chance. Above 0 it adds something; knowledge of users only where it is more than `random` gains, by
-            smoothing the counts of popularity.
+        mixed_gain: The gain of popularity with a tenth of the translation mixed in over popularity with a tenth of the
+            uniform law mixed in. Above 0 the translation knows what neither popularity nor smoothing does.
         reached: Share of the judged pairs that the translation gives a chance, in [0, 1]; the others live on what is
             mixed in alone, and decide the mean where they are many.
         pairs: Judged pairs.
@@ -193,7 +192,8 @@ def _segments(
     if baseline is not None:
         known = metrics.log_likelihoods(baseline, n_catalogue)
         gain = likelihood - known
-        mixed = metrics.log_likelihoods((1 - MIXED) * baseline + MIXED * probability, n_catalogue) - known
+        smoothed = metrics.log_likelihoods((1 - MIXED) * baseline + MIXED / n_catalogue, n_catalogue)
+        mixed = metrics.log_likelihoods((1 - MIXED) * baseline + MIXED * probability, n_catalogue) - smoothed
     masks = {"all": np.ones(n_users, np.bool_), "warm": ~judged.is_cold, "cold": judged.is_cold}
     pairs = np.bincount(judged.place, minlength=n_users).astype(np.float64)
     found = {}
