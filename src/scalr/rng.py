@@ -33,6 +33,8 @@ class Purpose(IntEnum):
     CHOOSE = 15
     GATE = 16
     BACKOFF = 17
+    RIVAL = 21
+    DISTILL = 18
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:
