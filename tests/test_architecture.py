@@ -52,6 +52,7 @@ ORDER = (
     "controls",
     "models",
     "train",
+    "rivals",
     "evaluate",
     "trials",
     "arms",

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from scalr.config import ARMS, Steps
+from scalr.config import DEFAULT_ARMS, Steps
 from scalr.simulate import simulate
 from scalr.study import study
 
@@ -60,9 +60,9 @@ def test_a_null_world_shows_no_transfer():
 
 def test_the_json_has_the_fields_of_the_schema(related):
     assert related["schema"] == "scalr.study/1"
-    assert tuple(related["arms"]) == ARMS
+    assert tuple(related["arms"]) == DEFAULT_ARMS
     metrics = {"normalized_entropy", "calibration_ratio", "log_loss", "auc", "recall@20", "ndcg@20", "item_coverage@20"}
-    for arm in ARMS:
+    for arm in DEFAULT_ARMS:
         assert set(related["arms"][arm]) == metrics
         for metric in related["arms"][arm].values():
             assert len(metric["per_seed"]) == 3

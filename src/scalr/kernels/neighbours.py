@@ -22,19 +22,13 @@ def shrunk_cosine(both: Any, one: Any, other: Any, shrinkage: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def all_similarities(common: Codes, one: Starts, other: Starts, shrinkage: float) -> Floats:
-    """Return the shrunk cosine of each pair of items, shape (n,).
-
-    Args:
-        common: Shape (n,), users that have both.
-        one: Shape (n,), users of the one.
-        other: Shape (n,), users of the other.
-        shrinkage: Common users at which a similarity counts half, at least 0.
-    """
-    out = np.empty(common.shape[0], np.float64)
-    for x in range(common.shape[0]):
-        out[x] = shrunk_cosine(common[x], one[x], other[x], shrinkage)
-    return out
+def _nearest(found: Codes, near: Floats, most: int) -> Codes:
+    """Return the `most` nearest of some items; among equally near ones those with lower codes."""
+    if found.shape[0] <= most:
+        return found
+    limit = np.partition(near, near.shape[0] - most)[near.shape[0] - most]
+    inside, level = found[near > limit], np.sort(found[near == limit])
+    return np.concatenate((inside, level[: most - inside.shape[0]]))
 
 
 @njit(cache=True, nogil=True)
@@ -47,7 +41,7 @@ def nearest_items(
     shrinkage: float,
     most: int,
     same: bool,
-) -> tuple[Starts, Codes, Codes]:
+) -> tuple[Starts, Codes, Floats]:
     """Return for every item its nearest items of another domain, or of its own.
 
     Args:
@@ -62,13 +56,13 @@ def nearest_items(
 
     Returns:
         Where the neighbours of each item begin, shape (n_items + 1,); the neighbours, ascending within an item; their
-        common users.
+        shrunk cosines with the item.
     """
     n_items, n_other = item_start.shape[0] - 1, other_users.shape[0]
     start = np.zeros(n_items + 1, np.int64)
     room = max(16, item_user.shape[0])
-    neighbour, common = np.empty(room, np.int32), np.empty(room, np.int32)
-    counts, touched = np.zeros(n_other, np.int32), np.empty(n_other, np.int32)
+    neighbour, similarity = np.empty(room, np.int32), np.empty(room, np.float64)
+    counts, touched, near = np.zeros(n_other, np.int32), np.empty(n_other, np.int32), np.empty(n_other, np.float64)
     filled = 0
     for i in range(n_items):
         n_touched, n_users = 0, item_start[i + 1] - item_start[i]
@@ -82,71 +76,57 @@ def nearest_items(
                     touched[n_touched] = j
                     n_touched += 1
                 counts[j] += 1
-        found = np.sort(touched[:n_touched])
-        if n_touched > most:
-            nearness = np.empty(n_touched, np.float64)
-            for x in range(n_touched):
-                j = found[x]
-                nearness[x] = -shrunk_cosine(counts[j], n_users, other_users[j], shrinkage)
-            kept = np.sort(np.argsort(nearness, kind="mergesort")[:most])
-        else:
-            kept = np.arange(n_touched)
+        found = touched[:n_touched]
+        for x in range(n_touched):
+            near[x] = shrunk_cosine(counts[found[x]], n_users, other_users[found[x]], shrinkage)
+        kept = np.sort(_nearest(found, near[:n_touched], most))
         if filled + kept.shape[0] > room:
             room = 2 * (filled + kept.shape[0])
-            wider, deeper = np.empty(room, np.int32), np.empty(room, np.int32)
-            wider[:filled], deeper[:filled] = neighbour[:filled], common[:filled]
-            neighbour, common = wider, deeper
-        for x in kept:
-            neighbour[filled], common[filled] = found[x], counts[found[x]]
+            wider, deeper = np.empty(room, np.int32), np.empty(room, np.float64)
+            wider[:filled], deeper[:filled] = neighbour[:filled], similarity[:filled]
+            neighbour, similarity = wider, deeper
+        for j in kept:
+            neighbour[filled] = j
+            similarity[filled] = shrunk_cosine(counts[j], n_users, other_users[j], shrinkage)
             filled += 1
         for x in range(n_touched):
             counts[found[x]] = 0
         start[i + 1] = filled
-    return start, neighbour[:filled].copy(), common[:filled].copy()
+    return start, neighbour[:filled].copy(), similarity[:filled].copy()
 
 
 @njit(cache=True, nogil=True)
 def pair_nearness(
     user: Codes,
     item: Codes,
-    is_own: npt.NDArray[np.bool_],
     user_start: Starts,
     user_item: Codes,
     start: Starts,
     neighbour: Codes,
-    common: Codes,
-    item_users: Starts,
-    other_users: Starts,
-    shrinkage: float,
+    similarity: Floats,
+    n_other: int,
 ) -> Floats:
     """Return the summed similarity of items to users' histories, shape (n,).
 
     Args:
         user: Shape (n,), codes; fastest where equal ones stand together.
         item: Shape (n,), codes.
-        is_own: Shape (n,), whether the user has the item: its similarities are then counted without that user.
-        user_start: See `nearest_items`, as is `user_item`.
+        user_start: See `nearest_items`.
         user_item: Items by user.
-        start: What `nearest_items` returned, as are `neighbour` and `common`.
+        start: What `nearest_items` returned, as are `neighbour` and `similarity`.
         neighbour: Neighbours by item.
-        common: Their common users.
-        item_users: Shape (n_items,), users of each item.
-        other_users: Shape (n_other_items,), users of each item of the other domain.
-        shrinkage: Common users at which a similarity counts half.
+        similarity: Their similarities.
+        n_other: Items of the other domain.
     """
-    out, seen = np.zeros(user.shape[0], np.float64), np.full(other_users.shape[0], -1, np.int32)
+    out, seen = np.zeros(user.shape[0], np.float64), np.full(n_other, -1, np.int32)
     for x in range(user.shape[0]):
         u, i = user[x], item[x]
         if x == 0 or user[x - 1] != u:
             for y in range(user_start[u], user_start[u + 1]):
                 seen[user_item[y]] = u
-        less = 1 if is_own[x] else 0
-        total = 0.0
         for y in range(start[i], start[i + 1]):
-            j = neighbour[y]
-            if seen[j] == u:
-                total += shrunk_cosine(common[y] - less, item_users[i] - less, other_users[j], shrinkage)
-        out[x] = total
+            if seen[neighbour[y]] == u:
+                out[x] += similarity[y]
     return out
 
 

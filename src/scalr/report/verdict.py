@@ -19,6 +19,7 @@ from scalr.report.comparisons import (
     read_changes,
     seeds_of,
 )
+from scalr.report.methods import method_findings, method_steps, method_warnings
 from scalr.report.wording import (
     CONTROLS,
     arm_name,
@@ -143,9 +144,15 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
     return Verdict(
         headline,
         tone,
-        findings=(_main_finding(main, study), *_rival_findings(main, outcome, rivals), *_ranking(changes, "helped")),
+        findings=(
+            _main_finding(main, study),
+            *_rival_findings(main, outcome, rivals),
+            *method_findings(changes),
+            *_ranking(changes, "helped"),
+        ),
         warnings=(
             *_evidence_warnings(main, study, rivals),
+            *method_warnings(changes),
             *_segment_warnings(outcome, segments),
             *_ranking(changes, "harmed"),
             *_calibration(changes, study),
@@ -333,6 +340,7 @@ def _next_steps(
         steps.append(f"Use per-user shrinkage, or switch synthetic events off for {listed(harmed)}.")
     if helped and tone in {"no_gain", "unclear", "harmed"}:
         steps.append(f"Consider synthetic events for {listed(in_order(helped, ()))} only.")
+    steps.extend(method_steps(changes))
     if any(rival.arm == "top1" and rival.outcome == "ahead" for rival in rivals):
         steps.append("Try sharper draws: a temperature below 1, or `--strategy topk`.")
     if tone in {"helped", "caution"} and _calibration(changes, study):

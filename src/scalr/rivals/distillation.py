@@ -40,9 +40,7 @@ class Distillation:
         """Yield a model after each pass; see `Rival`."""
         examples = examples_of(fold, None, settings, seed)
         pupils, popular, catalogue = interactions(fold.pair.source)[0], examples.item, examples.catalogue
-        teachers = shared_users(
-            fold, settings.model_copy(update={"objective": "auxiliary"}), seed, strength["source"]
-        )
+        teachers = shared_users(fold, settings.model_copy(update={"objective": "auxiliary"}), seed, strength["source"])
         stream, slots = rng.stream(seed, rng.Purpose.RIVAL), settings.negatives + 1
 
         def lesson(student: Parameters, epoch: int) -> None:

@@ -10,18 +10,23 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import TrainSettings
-from scalr.domain import Codes, Floats
-from scalr.kernels.neighbours import all_similarities, block_nearness, nearest_items, pair_nearness
-from scalr.models import Examples, Model
+from scalr.domain import Codes, EventLog, Floats, Pair
+from scalr.kernels.neighbours import block_nearness, nearest_items, pair_nearness
+from scalr.models import Model
 from scalr.models.mf import SMOOTHING
 from scalr.rivals.protocol import Strength
 from scalr.split import Fold
+from scalr.synthetic import catalogue_of
 from scalr.train import examples_of, interactions
 
 Starts = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 HISTORY_CAP = 500
 """Items of one user and domain that are looked at: a history of n items makes n² pairs."""
+HELD_OUT = 0.2
+"""Share of the visible target events, the last ones, that calibrate."""
+SHARPNESS = 30.0
+"""Nearness enters as log(1 + 30 · nearness): a common neighbour or two tell much, and every further one less."""
 NEWTON_STEPS = 25
 
 
@@ -34,53 +39,41 @@ class Neighbourhood:
         user_item: Items of the domain by user, ascending within a user.
         start: Shape (n_target_items + 1,), where each target item's neighbours begin in `neighbour`.
         neighbour: Items of the domain, ascending within a target item.
-        common: Shape as `neighbour`, users that have both.
-        item_users: Shape (n_target_items,), users of each target item.
-        other_users: Shape (n_items of the domain,), users of each of its items.
-        shrinkage: Common users at which a similarity counts half.
-        by_neighbour: Shape (n_items of the domain + 1,), where each item's places begin in `near_item`.
-        near_item: Target items by neighbour.
-        similarity: Shape as `near_item`.
+        similarity: Shape as `neighbour`, shrunk cosines.
+        n_other: Items of the domain.
     """
 
     user_start: Starts
     user_item: Codes
     start: Starts
     neighbour: Codes
-    common: Codes
-    item_users: Starts
-    other_users: Starts
-    shrinkage: float
-    by_neighbour: Starts
-    near_item: Codes
     similarity: Floats
+    n_other: int
 
-    def of_pairs(self, user: Codes, item: Codes, is_own: Mask) -> Floats:
-        """Return the nearness of each (user, item), shape (n,); without the user's own testimony where `is_own`."""
-        near: Floats = pair_nearness(
-            user, item, is_own, self.user_start, self.user_item, self.start, self.neighbour, self.common,
-            self.item_users, self.other_users, self.shrinkage,
-        )  # fmt: skip
-        return near
+    def of_pairs(self, user: Codes, item: Codes) -> Floats:
+        """Return the nearness of each (user, item), shape (n,)."""
+        nearest = self.start, self.neighbour, self.similarity
+        return _evidence(pair_nearness(user, item, self.user_start, self.user_item, *nearest, self.n_other))
 
     def of_users(self, users: Codes) -> Floats:
         """Return the nearness of all target items to some users, shape (n_users, n_target_items)."""
-        n_items = len(self.item_users)
-        near: Floats = block_nearness(
-            users, self.user_start, self.user_item, self.by_neighbour, self.near_item, self.similarity, n_items
-        )
-        return near
+        n_items = len(self.start) - 1
+        order = np.argsort(self.neighbour, kind="stable")
+        near_item = np.repeat(np.arange(n_items, dtype=np.int32), np.diff(self.start))[order]
+        by_neighbour, similarity = _starts(self.neighbour, self.n_other), self.similarity[order]
+        history = self.user_start, self.user_item
+        return _evidence(block_nearness(users, *history, by_neighbour, near_item, similarity, n_items))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearestItems:
-    """A fitted item-kNN; log-odds are linear in the log of one plus nearness.
+    """A fitted item-kNN: log-odds that are linear in the evidence of either domain.
 
     Attributes:
         source: Nearness to source items.
         target: Nearness to target items.
         offset: Shape (n_items,), share of the log popularity of items.
-        warm: Intercept and slopes by source and target nearness, for users with target events.
+        warm: Intercept and slopes of source and target evidence, for users with target events.
         cold: The same for users without: fitted as if nobody had any, the last slope 0.
         is_warm: Shape (n_users,).
         fitted_until: Latest time of any event behind it; None without time.
@@ -98,29 +91,28 @@ class NearestItems:
 
     def score(self, user: Codes, item: Codes) -> Floats:
         """Return P(label = 1) for each (user, item), shape (n,)."""
-        never = np.zeros(len(user), np.bool_)
-        near = self.source.of_pairs(user, item, never), self.target.of_pairs(user, item, never)
-        logits = self._logits(near, user, self.offset[item]).astype(np.float64)
-        return _probability(logits)
+        evidence = self.source.of_pairs(user, item), self.target.of_pairs(user, item)
+        return _probability(self._logits(evidence, user, self.offset[item]).astype(np.float64))
 
     def rank_scores(self, users: Codes) -> npt.NDArray[np.float32]:
         """Return logits, shape (n_users, all items)."""
-        near = self.source.of_users(users), self.target.of_users(users)
-        return self._logits(near, users[:, None], self.offset[None, :])
+        evidence = self.source.of_users(users), self.target.of_users(users)
+        return self._logits(evidence, users[:, None], self.offset[None, :])
 
-    def _logits(self, near: tuple[Floats, Floats], user: Codes, offset: Floats) -> npt.NDArray[np.float32]:
+    def _logits(self, evidence: tuple[Floats, Floats], user: Codes, offset: Floats) -> npt.NDArray[np.float32]:
         warm = self.is_warm[user]
         intercept, by_source, by_target = (np.where(warm, *both) for both in zip(self.warm, self.cold, strict=True))
-        logits = intercept + offset + by_source * np.log1p(near[0]) + by_target * np.log1p(near[1])
-        return np.asarray(logits, np.float32)
+        return np.asarray(intercept + offset + by_source * evidence[0] + by_target * evidence[1], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemNeighbours:
-    """Summed shrunk cosine similarities, made probabilities by a logistic regression on the training pairs.
+    """Summed shrunk cosine similarities, made probabilities by a logistic regression.
 
-    `shrinkage` is the number of common users at which a similarity counts half, `neighbours` those of each target item
-    in either domain, `popularity` the share of an item's log popularity in its log-odds. There are no passes.
+    The regression is fitted on the last of the visible target events, with neighbours among the events before them;
+    then neighbours are found anew among all. `shrinkage` is the number of common users at which a similarity counts
+    half, `neighbours` those of each target item in either domain, `popularity` the share of an item's log popularity in
+    its log-odds. There are no passes.
 
     References:
         Sarwar et al. 2001, Item-based collaborative filtering recommendation algorithms.
@@ -129,92 +121,84 @@ class ItemNeighbours:
     strengths: tuple[Strength, ...] = tuple(
         {"shrinkage": shrinkage, "neighbours": neighbours, "popularity": popularity}
         for shrinkage, neighbours, popularity in (
-            (10, 200, 0.5),
-            (10, 200, 1.0),
-            (10, 200, 0.0),
             (2, 200, 0.5),
-            (50, 200, 0.5),
             (2, 200, 0.0),
             (2, 200, 1.0),
-            (10, 50, 0.5),
+            (10, 200, 0.5),
+            (0, 200, 0.5),
+            (10, 200, 0.0),
+            (10, 200, 1.0),
+            (2, 50, 0.5),
         )
     )
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield the one model there is; see `Rival`."""
-        real = examples_of(fold, None, settings, seed)
-        yield fitted(fold, real, settings, seed, strength)
+        real, target = examples_of(fold, None, settings, seed), fold.pair.target
+        warm, cold = calibrated(fold.pair, settings, seed, strength)
+        near = neighbourhoods(fold.pair, strength)
+        is_warm = np.bincount(real.user, minlength=len(target.users)) > 0
+        offset = _popularity(target, settings, strength)
+        yield NearestItems(*near, offset, warm, cold, is_warm, real.fitted_until, real.fitted_on)
 
 
-def fitted(fold: Fold, real: Examples, settings: TrainSettings, seed: int, strength: Strength) -> NearestItems:
-    """Find neighbours and fit the regression."""
-    shrinkage, most = float(strength["shrinkage"]), int(strength["neighbours"])
-    of_target = real.user, real.item, len(real.item_keys)
-    user, item, _ = interactions(fold.pair.source)
-    source = neighbourhood(of_target, (user, item, len(fold.pair.source.items)), len(real.user_keys), shrinkage, most)
-    target = neighbourhood(of_target, of_target, len(real.user_keys), shrinkage, most, same=True)
-
-    mass = np.bincount(real.item, real.weight, len(real.item_keys))
-    average = mass.sum() / len(real.catalogue)
-    offset = float(strength["popularity"]) * np.log((mass + SMOOTHING) / (average + SMOOTHING))
-
-    slots, n_rows = settings.negatives + 1, len(real)
-    key = np.arange(n_rows * slots, dtype=np.uint64)
-    chance = rng.keyed_units(seed, rng.Purpose.RIVAL, key).reshape(n_rows, slots)
-    items = real.catalogue[(chance * len(real.catalogue)).astype(np.int64)]
-    items[:, 0] = real.item
-    users, rows = np.repeat(real.user, slots), items.ravel()
-    cell = real.user.astype(np.int64) * len(mass) + real.item  # ascending, since rows stand by user and item
-    asked = users.astype(np.int64) * len(mass) + rows
-    is_own = cell[np.minimum(np.searchsorted(cell, asked), n_rows - 1)] == asked
-    near = (one.of_pairs(users, rows, is_own) for one in (source, target))
-    features = np.stack([np.ones(len(users)), *(np.log1p(one) for one in near)], axis=1)
-    label = np.zeros(len(users))
-    label[::slots] = 1.0
-    weight = np.repeat(real.weight, slots).astype(np.float64)
-    known = strength["popularity"] * np.log((mass[rows] - is_own * weight + SMOOTHING) / (average + SMOOTHING))
-    warm = logistic(features, label, weight, known)
-    cold = np.append(logistic(features[:, :2], label, weight, known), 0.0)
-    is_warm = np.bincount(real.user, minlength=len(real.user_keys)) > 0
-    return NearestItems(source, target, offset, warm, cold, is_warm, real.fitted_until, real.fitted_on)
+def neighbourhoods(pair: Pair, strength: Strength) -> tuple[Neighbourhood, Neighbourhood]:
+    """Find the nearest source and target items of every target item."""
+    n_users, n_items = len(pair.target.users), len(pair.target.items)
+    user, item = _histories(pair.target)
+    by_item = np.argsort(item, kind="stable")
+    found = []
+    for log, is_target in ((pair.source, False), (pair.target, True)):
+        own_user, own_item = _histories(log)
+        user_start, n_other = _starts(own_user, n_users), len(log.items)
+        nearest = nearest_items(
+            _starts(item, n_items),
+            user[by_item],
+            user_start,
+            own_item,
+            np.bincount(own_item, minlength=n_other),
+            float(strength["shrinkage"]),
+            int(strength["neighbours"]),
+            is_target,
+        )
+        found.append(Neighbourhood(user_start, own_item, *nearest, n_other))
+    return found[0], found[1]
 
 
-def neighbourhood(
-    of_target: tuple[Codes, Codes, int],
-    other: tuple[Codes, Codes, int],
-    n_users: int,
-    shrinkage: float,
-    most: int,
-    *,
-    same: bool = False,
-) -> Neighbourhood:
-    """Find the nearest items of a domain for every target item.
+def calibrated(pair: Pair, settings: TrainSettings, seed: int, strength: Strength) -> tuple[Floats, Floats]:
+    """Return intercept and slopes of source and target evidence, for users with target events and for those without.
 
     Args:
-        of_target: Users and items of the target's distinct interactions, by user and item, and the number of items.
-        other: Those of the domain, likewise.
-        n_users: Users of both.
-        shrinkage: Common users at which a similarity counts half, at least 0.
-        most: Neighbours per target item.
-        same: Whether the domain is the target itself.
+        pair: Visible logs; the last target events are the rows, the events before them the evidence.
+        settings: Negatives and half-life.
+        seed: Negatives; without times also which events are held out.
+        strength: See `ItemNeighbours`.
     """
-    (user, item, n_items), (other_user, other_item, n_other) = of_target, other
-    is_early = _place_in_group(other_user) < HISTORY_CAP
-    other_user, other_item = other_user[is_early], other_item[is_early]
-    user_start, other_users = _starts(other_user, n_users), np.bincount(other_item, minlength=n_other)
-    if same:
-        user, item = other_user, other_item
-    item_user, item_users = user[np.argsort(item, kind="stable")], np.bincount(item, minlength=n_items)
-    start, neighbour, common = nearest_items(
-        _starts(item, n_items), item_user, user_start, other_item, other_users, shrinkage, most, same
+    early, late = _cut(pair, seed)
+    n_items, catalogue = len(pair.target.items), catalogue_of(pair.target)
+    user, item, weight = interactions(late, settings.half_life)
+    slots = settings.negatives + 1
+    key = np.arange(len(user) * slots, dtype=np.uint64)
+    chance = rng.keyed_units(seed, rng.Purpose.RIVAL, key).reshape(-1, slots)
+    items = catalogue[(chance * len(catalogue)).astype(np.int64)]
+    items[:, 0] = item
+    users, rows = np.repeat(user, slots), items.ravel()
+    before = interactions(early.target)[:2]
+    is_new = ~np.isin(users.astype(np.int64) * n_items + rows, before[0].astype(np.int64) * n_items + before[1])
+    evidence = [near.of_pairs(users, rows) for near in neighbourhoods(early, strength)]
+    features = np.stack([np.ones(len(users)), *evidence], axis=1)[is_new]
+    label = (np.arange(len(users)) % slots == 0).astype(np.float64)[is_new]
+    known = _popularity(early.target, settings, strength)[rows][is_new]
+    weights = np.repeat(weight, slots).astype(np.float64)[is_new]
+    is_warm = (np.bincount(before[0], minlength=len(pair.target.users)) > 0)[users[is_new]]
+    if not label.any():  # what was held out tells nothing: the base rate for everybody
+        base = np.array([-np.log(settings.negatives), 0.0, 0.0])
+        return base, base
+    cold = np.append(logistic(features[:, :2], label, weights, known), 0.0)
+    warm = (
+        logistic(features[is_warm], label[is_warm], weights[is_warm], known[is_warm]) if label[is_warm].any() else cold
     )
-    near_item = np.repeat(np.arange(n_items, dtype=np.int32), np.diff(start))
-    order = np.argsort(neighbour, kind="stable")
-    similarity = all_similarities(common, item_users[near_item], other_users[neighbour], shrinkage)
-    return Neighbourhood(
-        user_start, other_item, start, neighbour, common, item_users, other_users, shrinkage,
-        _starts(neighbour, n_other), near_item[order], similarity[order],
-    )  # fmt: skip
+    return warm, cold
 
 
 def logistic(features: Floats, label: Floats, weight: Floats, offset: Floats) -> Floats:
@@ -241,6 +225,36 @@ def logistic(features: Floats, label: Floats, weight: Floats, offset: Floats) ->
     return at
 
 
+def _cut(pair: Pair, seed: int) -> tuple[Pair, EventLog]:
+    """Return the logs before the last target events, and these; without times, others and random ones."""
+    target, source = pair.target.positives(), pair.source
+    if target.time is None or source.time is None:
+        is_late = rng.keyed_units(seed, rng.Purpose.RIVAL, target.keys()) < HELD_OUT
+        return Pair(source, target.take(~is_late)), target.take(is_late)
+    since = np.sort(target.time)[int(len(target) * (1 - HELD_OUT))]
+    early = Pair(source.take(source.time < since), target.take(target.time < since))
+    return early, target.take(target.time >= since)
+
+
+def _histories(log: EventLog) -> tuple[Codes, Codes]:
+    """Return users and items of a log's interactions, by user and item, at most `HISTORY_CAP` of a user."""
+    user, item, _ = interactions(log)
+    keep = np.arange(len(user)) - np.searchsorted(user, user, side="left") < HISTORY_CAP
+    return user[keep], item[keep]
+
+
+def _popularity(target: EventLog, settings: TrainSettings, strength: Strength) -> Floats:
+    """Return the share of log popularity in each item's log-odds, shape (n_items,)."""
+    _, item, weight = interactions(target, settings.half_life)
+    mass = np.bincount(item, weight, len(target.items)) + SMOOTHING
+    share: Floats = strength["popularity"] * np.log(mass / (mass.mean() or 1.0))
+    return share
+
+
+def _evidence(nearness: Floats) -> Floats:
+    return np.log1p(SHARPNESS * nearness)
+
+
 def _probability(logits: Floats) -> Floats:
     small: Floats = np.exp(-np.abs(logits))
     return np.where(logits >= 0, 1.0, small) / (1.0 + small)
@@ -248,9 +262,3 @@ def _probability(logits: Floats) -> Floats:
 
 def _starts(codes: Codes, n: int) -> Starts:
     return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n))]).astype(np.int64)
-
-
-def _place_in_group(codes: Codes) -> Starts:
-    """Return the number of each row among those of its code, from 0; codes ascend."""
-    first = np.searchsorted(codes, codes, side="left")
-    return np.arange(len(codes)) - first
