@@ -138,8 +138,8 @@ def study(
     total weight); `random_items`, `popular_items`, `shuffled_users` (the synthetic events with item or user
     exchanged, those that became real pairs dropped as well);
     `top1` (each source event's most probable item, at the total weight of `scalr`); `scalr`, behind the gate;
-    conventional methods (`scalr.rivals`), with what real events alone chose, and strengths of their own that they choose
-    on the validation period of every seed.
+    conventional methods (`scalr.rivals`), with what real events alone chose, and strengths of their own that they
+    choose on the validation period of every seed.
 
     Args:
         pair: The whole logs.

@@ -25,14 +25,14 @@ class Collective:
     strengths: tuple[Strength, ...] = tuple(
         {"weight": weight, "penalty": penalty}
         for weight, penalty in (
-            (0.3, 0.2),
-            (1.0, 0.2),
-            (0.1, 0.2),
-            (0.3, 1.0),
             (1.0, 1.0),
-            (0.03, 0.2),
+            (0.3, 1.0),
+            (0.3, 0.2),
+            (0.1, 0.2),
+            (3.0, 1.0),
+            (1.0, 0.2),
             (0.1, 1.0),
-            (0.3, 0.0),
+            (0.03, 0.2),
         )
     )
 

@@ -23,8 +23,8 @@ from scalr.train import examples_of, interactions
 class Distillation:
     """The reference model, trained on real events and on a teacher's soft labels, pass by pass.
 
-    The teacher factorises both domains collectively (`source` is the weight of the source's loss) and is one pass ahead.
-    After each pass of the student it labels target items of users with source events, as many rows as these users have
+    The teacher factorises both domains collectively (`source` is the weight of the source's loss) and is one pass
+    ahead. After each pass of the student it labels target items of users with source events, as many rows as these users have
     source interactions: one item drawn by popularity, `negatives` uniformly. `weight` is that of such a row.
 
     References:
@@ -33,14 +33,14 @@ class Distillation:
 
     strengths: tuple[Strength, ...] = tuple(
         {"weight": weight, "source": source}
-        for weight, source in ((0.3, 1.0), (1.0, 1.0), (0.3, 0.3), (0.1, 1.0), (1.0, 0.3), (0.1, 0.3))
+        for weight, source in ((0.3, 1.0), (1.0, 1.0), (0.1, 1.0), (0.3, 0.3), (3.0, 1.0), (1.0, 0.3))
     )
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield a model after each pass; see `Rival`."""
         examples = examples_of(fold, None, settings, seed)
         pupils, popular, catalogue = interactions(fold.pair.source)[0], examples.item, examples.catalogue
-        teachers = shared_users(fold, settings.model_copy(update={"objective": "auxiliary"}), seed, strength["source"])
+        teachers = shared_users(fold, settings.model_copy(update={"objective": "auxiliary", "synthetic_penalty": 1.0}), seed, strength["source"])
         stream, slots = rng.stream(seed, rng.Purpose.RIVAL), settings.negatives + 1
 
         def lesson(student: Parameters, epoch: int) -> None:

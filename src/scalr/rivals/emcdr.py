@@ -33,7 +33,7 @@ class Mapping:
         Man et al. 2017, Cross-domain recommendation: an embedding and mapping approach.
     """
 
-    strengths: tuple[Strength, ...] = tuple({"ridge": ridge} for ridge in (0.1, 1.0, 0.01, 10.0, 100.0, 0.001))
+    strengths: tuple[Strength, ...] = tuple({"ridge": ridge} for ridge in (0.001, 0.01, 0.1, 1.0, 0.0001, 10.0))
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield a model after each pass; see `Rival`."""

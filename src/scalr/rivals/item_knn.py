@@ -175,7 +175,9 @@ def calibrated(pair: Pair, settings: TrainSettings, seed: int, strength: Strengt
         strength: See `ItemNeighbours`.
     """
     early, late = _cut(pair, seed)
-    n_items, catalogue = len(pair.target.items), catalogue_of(pair.target)
+    n_items, catalogue = len(pair.target.items), catalogue_of(early.target)
+    if len(catalogue):  # as judged pairs are: of items that have events before
+        late = late.take(np.isin(late.item, catalogue))
     user, item, weight = interactions(late, settings.half_life)
     slots = settings.negatives + 1
     key = np.arange(len(user) * slots, dtype=np.uint64)
