@@ -24,8 +24,9 @@ class Distillation:
     """The reference model, trained on real events and on a teacher's soft labels, pass by pass.
 
     The teacher factorises both domains collectively (`source` is the weight of the source's loss) and is one pass
-    ahead. After each pass of the student it labels target items of users with source events, as many rows as these users have
-    source interactions: one item drawn by popularity, `negatives` uniformly. `weight` is that of such a row.
+    ahead. After each pass of the student it labels target items of users with source events: as many rows as there are
+    real ones, or source interactions where they are fewer, users in proportion to their source interactions. A row has
+    one item drawn by popularity and `negatives` uniform ones. `weight` is that of a row.
 
     References:
         Hinton, Vinyals, Dean 2015, Distilling the knowledge in a neural network.
@@ -40,12 +41,17 @@ class Distillation:
         """Yield a model after each pass; see `Rival`."""
         examples = examples_of(fold, None, settings, seed)
         pupils, popular, catalogue = interactions(fold.pair.source)[0], examples.item, examples.catalogue
-        teachers = shared_users(fold, settings.model_copy(update={"objective": "auxiliary", "synthetic_penalty": 1.0}), seed, strength["source"])
+        teachers = shared_users(
+            fold,
+            settings.model_copy(update={"objective": "auxiliary", "synthetic_penalty": 1.0}),
+            seed,
+            strength["source"],
+        )
         stream, slots = rng.stream(seed, rng.Purpose.RIVAL), settings.negatives + 1
 
         def lesson(student: Parameters, epoch: int) -> None:
             teacher, key = next(teachers), combine_keys(np.array([stream]), np.array([epoch], np.uint64))[0]
-            user = pupils[shuffled(len(pupils), key)]
+            user = pupils[shuffled(len(pupils), key)[: len(examples)]]
             rows = np.arange(len(user) * slots, dtype=np.uint64)
             chance = rng.keyed_units(seed, rng.Purpose.RIVAL, rows, np.full(len(rows), key)).reshape(-1, slots)
             item = catalogue[(chance * len(catalogue)).astype(np.int64)]
