@@ -53,6 +53,7 @@ ORDER = (
     "controls",
     "models",
     "train",
+    "rivals",
     "evaluate",
     "trials",
     "arms",

@@ -94,6 +94,7 @@ def test_purposes_keep_their_numbers() -> None:
         "BACKOFF": 17,
         "UNIFORM": 18,
         "JUDGED_USERS": 19,
+        "RIVAL": 20,
     }
 
 

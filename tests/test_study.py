@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from scalr.arms import Synthesis
-from scalr.config import ARMS, Steps
+from scalr.config import DEFAULT_ARMS, RIVALS, Steps
+from scalr.evaluate import evaluate
+from scalr.rivals import train_rival
 from scalr.simulate import simulate
 from scalr.split import split
 from scalr.study import study
@@ -63,9 +65,9 @@ def test_a_null_world_shows_no_transfer():
 
 def test_the_json_has_the_fields_of_the_schema(related):
     assert related["schema"] == "scalr.study/1"
-    assert tuple(related["arms"]) == ARMS
+    assert tuple(related["arms"]) == DEFAULT_ARMS
     metrics = {"normalized_entropy", "calibration_ratio", "log_loss", "auc", "recall@20", "ndcg@20", "item_coverage@20"}
-    for arm in ARMS:
+    for arm in DEFAULT_ARMS:
         assert set(related["arms"][arm]) == metrics
         for metric in related["arms"][arm].values():
             assert len(metric["per_seed"]) == 3
@@ -111,6 +113,30 @@ def test_one_seed_compares_users():
     assert content["protocol"]["interval"] == "bootstrap over test users"
     low, high = changes(content, "scalr")["interval"]
     assert low < changes(content, "scalr")["relative_change"] < high
+
+
+def test_conventional_methods_are_arms_that_choose_on_the_validation_period():
+    """Trained by hand with what the validation fold chose, a method gives the study's figures."""
+    pair = simulate(n_users=200, seed=1).pair
+    steps = Steps.parse(
+        {
+            "train": {"max_epochs": 3, "popularity_prior": 0.5},
+            "study": {"seeds": 2, "arms": RIVALS, "baseline_trials": 0, "rival_trials": 2},
+        }
+    )
+    content = study(pair, steps).to_json()
+    assert tuple(content["arms"]) == ("real_only", *RIVALS)
+    assert {row["baseline"] for row in content["comparisons"]} == {"real_only"}
+    for arm in RIVALS:
+        for seed in (0, 1):
+            folds = split(pair, steps.split, seed)
+            chosen = train_rival(arm, folds.validation, steps.train, seed, trials=2)
+            model = train_rival(arm, folds.test, steps.train, seed, chosen=chosen).model
+            found = evaluate(model, folds.test, steps.evaluate, seed).segments["all"]["normalized_entropy"]
+            assert content["arms"][arm]["normalized_entropy"]["per_seed"][seed] == found
+            assert content["rivals"][arm]["chosen"][seed] == dict(chosen.strength)
+            assert content["epochs"][arm][seed] == chosen.epochs
+        assert len(content["rivals"][arm]["tried"]) == 2
 
 
 class CountingBoard:

@@ -243,17 +243,36 @@ class EvaluateSettings(Settings):
     """Length of the ranked lists."""
 
 
-Arm = Literal["real_only", "oversampled_real", "random_items", "popular_items", "shuffled_users", "top1", "scalr"]
+Arm = Literal[
+    "real_only",
+    "oversampled_real",
+    "random_items",
+    "popular_items",
+    "shuffled_users",
+    "top1",
+    "scalr",
+    "pooled",
+    "item_knn",
+    "distillation",
+    "collective",
+    "emcdr",
+]
 """A way to train that a study compares; see `scalr.study`."""
 
 ARMS: tuple[Arm, ...] = get_args(Arm)
+RIVALS: tuple[Arm, ...] = ARMS[7:]
+"""Arms that are conventional methods, with no synthetic events at all."""
+DEFAULT_ARMS: tuple[Arm, ...] = ARMS[:9]
 
 
 class StudySettings(Settings):
     """What a study compares."""
 
-    arms: tuple[Arm, ...] = ARMS
+    arms: tuple[Arm, ...] = DEFAULT_ARMS
     """Arms to train; `real_only` is always among them."""
+    rival_trials: Count = 4
+    """Strengths that each conventional method (`pooled`, `item_knn`, `distillation`, `collective`, `emcdr`) may try on
+    the validation period of every seed."""
     seeds: Count = 5
     """Repetitions: a seed fixes hidden users, first parameters, draws and negatives, the same for all arms."""
     choosing_seeds: Count = 3

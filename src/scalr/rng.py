@@ -35,6 +35,7 @@ class Purpose(IntEnum):
     BACKOFF = 17
     UNIFORM = 18
     JUDGED_USERS = 19
+    RIVAL = 20
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

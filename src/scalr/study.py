@@ -11,12 +11,13 @@ import numpy as np
 
 from scalr.arms import Synthesis
 from scalr.auto import Choice, choose
-from scalr.config import Arm, Steps
+from scalr.config import RIVALS, Arm, Steps
 from scalr.domain import Pair
 from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import gated
 from scalr.metrics.comparison import compare_arms
 from scalr.progress import Board, SilentBoard
+from scalr.rivals import Strength, get_rival, train_rival
 from scalr.split import Fold, split
 from scalr.synthetic import SyntheticEvents
 from scalr.train import Trained, train
@@ -36,6 +37,7 @@ class ArmResult:
         epochs: Passes over the events, chosen on the validation fold.
         evaluation: Metrics on the test fold.
         synthetic_events: Synthetic events it was trained on in the test fold.
+        strength: Of a conventional method, its own settings, chosen on the validation fold; empty for all else.
     """
 
     arm: str
@@ -43,6 +45,7 @@ class ArmResult:
     epochs: int
     evaluation: Evaluation
     synthetic_events: int
+    strength: Strength
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +86,7 @@ class Study:
             "epochs": {arm: [r.epochs for r in results] for arm, results in by_arm.items()},
             "synthetic_events": {arm: [r.synthetic_events for r in results] for arm, results in by_arm.items()},
             "choice": self._choice(),
+            "rivals": {arm: self._rival(arm, results) for arm, results in by_arm.items() if arm in RIVALS} or None,
             "comparisons": compare_arms({arm: [r.evaluation for r in results] for arm, results in by_arm.items()}),
             "translation": {name: quality.to_json() for name, quality in self.translation.items()},
         }
@@ -96,6 +100,10 @@ class Study:
             "gate": [opening.to_json() for opening in choice.openings] or None,
         }
 
+    def _rival(self, arm: str, results: list[ArmResult]) -> dict[str, Any]:
+        tried = get_rival(arm).strengths[: self.steps.study.rival_trials]
+        return {"tried": [dict(one) for one in tried], "chosen": [dict(result.strength) for result in results]}
+
     def _protocol(self, seeds: list[int]) -> dict[str, Any]:
         fold = self.fold
         return {
@@ -108,8 +116,8 @@ class Study:
             "left_out": dict(fold.left_out),
             "tuning": (
                 "popularity prior, half-life, penalty and step size: chosen by real_only on the validation periods of "
-                "the first seeds, for all arms; passes: chosen by each arm and seed there, then trained anew before "
-                "the test period"
+                "the first seeds, for all arms; passes, and strengths of conventional methods: chosen by each arm and "
+                "seed there, then trained anew before the test period"
             ),
             "settings": self.steps.model_dump(mode="json", exclude={"seed", "study"}),
         }
@@ -133,7 +141,9 @@ def study(
     Arms: `real_only`; `oversampled_real` (as many repeats of real events as there are synthetic ones, of the same
     total weight); `random_items`, `popular_items`, `shuffled_users` (the synthetic events with item or user
     exchanged, those that became real pairs dropped as well);
-    `top1` (each source event's most probable item, at the total weight of `scalr`); `scalr`, behind the gate.
+    `top1` (each source event's most probable item, at the total weight of `scalr`); `scalr`, behind the gate;
+    conventional methods (`scalr.rivals`), with what real events alone chose, and strengths of their own that they
+    choose on the validation period of every seed.
 
     Args:
         pair: The whole logs.
@@ -156,12 +166,12 @@ def study(
     first: tuple[Fold, dict[str, SyntheticEvents]] | None = None
     for seed in seeds:
         folds = split(pair, steps.split, seed)
-        epochs: dict[Arm, int | None] = dict.fromkeys(arms)
+        chosen: dict[Arm, Trained | None] = dict.fromkeys(arms)
         for fold in (folds.validation, folds.test):
             synthesis = Synthesis(fold, seed, threads=threads)
             synthesis.scalr(choice.steps)  # with all threads, before the arms take one each
-            trained = _train_all(fold, synthesis, choice, epochs, seed, threads, advance)
-            epochs = {arm: one.epochs for arm, (one, _) in trained.items()}
+            trained = _train_all(fold, synthesis, choice, chosen, seed, threads, advance)
+            chosen = {arm: one for arm, (one, _) in trained.items()}
         results += _judge_all(fold, trained, choice, seed, threads)
         shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
         first = first or (fold, shown | ({"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}))
@@ -174,21 +184,28 @@ def _train_all(
     fold: Fold,
     synthesis: Synthesis,
     choice: Choice,
-    epochs: Mapping[Arm, int | None],
+    chosen: Mapping[Arm, Trained | None],
     seed: int,
     threads: int,
     advance: Callable[[int], None],
 ) -> dict[Arm, tuple[Trained, int]]:
-    """Train every arm on a fold, with early stopping where `epochs` is None; also return its synthetic events."""
+    """Train every arm on a fold as the one before chose, else choose; also return its synthetic events."""
 
     def one(arm: Arm) -> tuple[Trained, int]:
+        earlier, limits = chosen[arm], choice.steps.study
+        if arm in RIVALS:
+            shared = choice.of("real_only").train
+            rival = train_rival(arm, fold, shared, seed, trials=limits.rival_trials, chosen=earlier)
+            advance(1)
+            return rival, 0
+        epochs = None if earlier is None else earlier.epochs
         events, extra = synthesis.arm(arm, choice.of(arm))
-        trained = train(fold, events, choice.of(arm).train, seed, epochs=epochs[arm], extra_real=extra)
+        trained = train(fold, events, choice.of(arm).train, seed, epochs=epochs, extra_real=extra)
         advance(1)
         return trained, 0 if events is None else len(events)
 
     with ThreadPoolExecutor(threads) as pool:
-        return dict(zip(epochs, pool.map(one, epochs), strict=True))
+        return dict(zip(chosen, pool.map(one, chosen), strict=True))
 
 
 def _judge_all(
@@ -201,7 +218,8 @@ def _judge_all(
         model, (done, n_events) = trained[arm][0].model, trained[arm]
         if arm == "scalr" and choice.openings:
             model = gated(model, real_only, fold, choice.openings)
-        return ArmResult(arm, seed, done.epochs, evaluate(model, fold, choice.steps.evaluate, seed), n_events)
+        judged = evaluate(model, fold, choice.steps.evaluate, seed)
+        return ArmResult(arm, seed, done.epochs, judged, n_events, done.strength)
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(one, trained))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -48,12 +48,14 @@ class Trained:
         epochs: Passes over the rows behind `model`, at least 1.
         validation_losses: Normalized entropy on the judged pairs after each pass; empty where `epochs` was given.
         receipt: Rows, seconds, passes.
+        strength: Of a conventional method, its own settings; empty for all else.
     """
 
     model: Model
     epochs: int
     validation_losses: tuple[float, ...]
     receipt: Receipt
+    strength: Mapping[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -91,15 +93,10 @@ def train(
     """
     settings = settings or TrainSettings()
     recipe = get_model(settings.model)
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"epochs is {epochs}", expected="at least 1, or None for early stopping", fix="give epochs=1")
     with Stopwatch() as watch:
         examples = examples_of(fold, synthetic, settings, seed, extra_real=extra_real)
         passes = recipe(examples, settings, seed)
-        if epochs is None:
-            model, n_passes, losses = _best(passes, fold, settings, seed, progress)
-        else:
-            model, n_passes, losses = _last(passes, epochs, progress), epochs, ()
+        model, n_passes, losses = run_passes(passes, fold, settings, seed, epochs=epochs, progress=progress)
     receipt = watch.receipt(
         "train",
         len(fold.pair.target) + (0 if synthetic is None else len(synthetic)),
@@ -110,6 +107,38 @@ def train(
         synthetic_weight=round(float(examples.weight[examples.is_synthetic].sum(dtype=np.float64)), 3),
     )
     return Trained(model, n_passes, losses, receipt)
+
+
+def run_passes(
+    passes: Iterator[Model],
+    fold: Fold,
+    settings: TrainSettings,
+    seed: int,
+    *,
+    epochs: int | None,
+    progress: Callable[[int, float | None], None] | None = None,
+) -> tuple[Model, int, tuple[float, ...]]:
+    """Take passes until the judged pairs' loss has stopped to fall, or exactly `epochs` of them.
+
+    Args:
+        passes: The model after each pass; it may end, but not before `epochs`.
+        fold: Its judged pairs say when to stop; not looked at where `epochs` is given.
+        settings: Negatives, patience and most passes.
+        seed: Chooses the judged negatives.
+        epochs: See `train`, as is `progress`.
+
+    Returns:
+        The model of the best pass, or of the last one; the number of that pass, from 1; all losses.
+
+    Raises:
+        SchemaError: If there is nothing to validate on.
+        ConfigError: If `epochs` is below 1 or training diverges.
+    """
+    if epochs is None:
+        return _best(passes, fold, settings, seed, progress)
+    if epochs < 1:
+        raise ConfigError(f"epochs is {epochs}", expected="at least 1, or None for early stopping", fix="give epochs=1")
+    return _last(passes, epochs, progress), epochs, ()
 
 
 def examples_of(
@@ -127,7 +156,7 @@ def examples_of(
     target = fold.pair.target
     fold.guard(fold.pair.target.last_time(), "the target log")
     fold.guard(fold.pair.source.last_time(), "the source log")
-    real = _interactions(fading(target, settings.half_life))
+    real = interactions(target, settings.half_life)
     if not len(real[0]):
         raise SchemaError(
             f"the target log of the {fold.name} fold has no positive event of weight above 0",
@@ -184,9 +213,15 @@ def _weighted(synthetic: SyntheticEvents, target: EventLog, settings: TrainSetti
     return _above_zero(synthetic.user, synthetic.item, weight.astype(np.float32))
 
 
-def _interactions(target: EventLog) -> Rows:
-    """Return distinct (user, item) of the positives, by user and item code, with the largest of their weights."""
-    log, n_items = target.positives(), len(target.items)
+def interactions(log: EventLog, half_life: float | None = None) -> Rows:
+    """Return distinct (user, item) of the positives, by user and item code, with the largest of their weights.
+
+    Args:
+        log: Events; rows without weight are left out.
+        half_life: Age at which an event weighs half as much, as a share of the time that the log spans; None for all
+            alike.
+    """
+    log, n_items = fading(log, half_life).positives(), len(log.items)
     cell = log.user.astype(np.int64) * n_items + log.item
     order = np.argsort(cell, kind="stable")
     distinct, start = np.unique(cell[order], return_index=True)

@@ -8,6 +8,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from scalr.config import ARMS
+
 QUICK = ["--set", "study.seeds=1", "--set", "train.max_epochs=2", "--set", "study.arms=[scalr, top1]"]
 
 
@@ -123,6 +125,14 @@ def test_study_writes_json_and_report(scalr, logs, tmp_path):
     page = (tmp_path / "run/report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
+
+
+def test_all_arms_are_those_that_exist(scalr, logs, tmp_path):
+    options = ["--seeds", 1, "--arms", "all", "--rival-trials", 1, "--baseline-trials", 0, "--quiet"]
+    assert scalr("study", *logs, "--out", tmp_path / "run", *options)[0] == 0
+    content = json.loads((tmp_path / "run/study.json").read_text())
+    assert set(content["arms"]) == set(ARMS)
+    assert all(len(found["chosen"]) == len(found["tried"]) == 1 for found in content["rivals"].values())
 
 
 def test_init_then_run_then_inspect(scalr, logs, tmp_path):

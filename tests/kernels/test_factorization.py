@@ -71,7 +71,9 @@ def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
     row = (np.array([4], np.int32), np.array([3], np.int32), np.array([0.7], np.float32), np.array([0], np.uint8))
     after = tuple(x.copy() for x in (user_factors, item_factors, item_bias, item_prior, intercept))
     rate, l2 = 1e-3, 0.2
-    factorization.pass_over(*after, *row, TWO_HEADS, np.array([0]), 1, catalogue, 1, STREAM, rate, penalty(l2, 9))
+    factorization.pass_over(
+        *after, *row, TWO_HEADS, np.array([0]), 1, (catalogue,) * 2, 1, STREAM, rate, penalty(l2, 9)
+    )
     touched = np.flatnonzero((after[1] != item_factors).any(axis=1))
     assert len(touched) == 2
     assert touched[touched != 3][0] in catalogue
@@ -101,7 +103,9 @@ def test_an_auxiliary_row_moves_factors_but_not_the_real_head():
     after = tuple(x.copy() for x in before)
     row = (np.array([4], np.int32), np.array([3], np.int32), np.array([1.0], np.float32), np.array([1], np.uint8))
     catalogue = np.arange(11, dtype=np.int32)
-    factorization.pass_over(*after, *row, TWO_HEADS, np.array([0]), 0, catalogue, 4, STREAM, 0.1, penalty(0.03, 0.01))
+    factorization.pass_over(
+        *after, *row, TWO_HEADS, np.array([0]), 0, (catalogue,) * 2, 4, STREAM, 0.1, penalty(0.03, 0.01)
+    )
     np.testing.assert_array_equal(after[2][0], before[2][0])
     assert after[4][0] == before[4][0]
     assert after[4][1] != before[4][1]
@@ -128,7 +132,7 @@ def test_negatives_of_the_first_rows_do_not_depend_on_the_rows_behind():
             TWO_HEADS,
             np.arange(n)[::-1].copy(),
             1,
-            items,
+            (items, items),
             6,
             STREAM,
             0.1,

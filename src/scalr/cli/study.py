@@ -50,7 +50,12 @@ def command(
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Repetitions.", rich_help_panel=o.STEPS)] = 5,
     arms: Annotated[
         str | None,
-        typer.Option("--arms", metavar="a,b,...", help="Arms to compare; all without.", rich_help_panel=o.STEPS),
+        typer.Option(
+            "--arms",
+            metavar="a,b,...",
+            help="Arms to compare, or all; nine without: no distillation, collective, emcdr.",
+            rich_help_panel=o.STEPS,
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="Downstream model.", rich_help_panel=o.STEPS)
@@ -103,6 +108,15 @@ def command(
             rich_help_panel=o.STEPS,
         ),
     ] = 14,
+    rival_trials: Annotated[
+        int,
+        typer.Option(
+            "--rival-trials",
+            metavar="N",
+            help="Strengths that each conventional method may try, every seed.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = 4,
     gate: Annotated[
         bool | None,
         typer.Option(
@@ -121,6 +135,7 @@ def command(
     """Train with and without synthetic events, and with controls, over several seeds; say in words what helped."""
     from scalr import output, pipeline
     from scalr.cli.summaries import pair_table
+    from scalr.config import ARMS
     from scalr.summary import summarise
 
     output.check_free(out)
@@ -143,9 +158,10 @@ def command(
             "trials": trials,
             "budget_seconds": budget_seconds,
             "baseline_trials": baseline_trials,
+            "rival_trials": rival_trials,
             "gate": gate,
         }
-        | ({} if arms is None else {"arms": [arm.strip() for arm in arms.split(",")]}),
+        | ({} if arms is None else {"arms": ARMS if arms == "all" else [arm.strip() for arm in arms.split(",")]}),
     )
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)

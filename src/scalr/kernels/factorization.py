@@ -91,7 +91,7 @@ def pass_over(
     head: npt.NDArray[np.uint8],
     order: npt.NDArray[np.int64],
     n_first: int,
-    catalogue: Codes,
+    catalogues: tuple[Codes, Codes],
     negatives: int,
     negatives_key: Any,
     learning_rate: float,
@@ -112,7 +112,7 @@ def pass_over(
         head: Shape (2,), whose intercept and biases rows of each kind use.
         order: Shape (n,), which row each step is.
         n_first: Rows of the first class; negatives hang on a row's place in its own class.
-        catalogue: Shape (n_catalogue,), items to draw negatives from, uniformly.
+        catalogues: Items to draw negatives from, uniformly, one array per kind.
         negatives: Negatives per row.
         negatives_key: Key of this pass's negatives.
         learning_rate: Step size.
@@ -129,6 +129,7 @@ def pass_over(
         row = order[z]
         key = combine(key_first, U64(row)) if row < n_first else combine(key_rest, U64(row - n_first))
         items[0] = item[z]
+        catalogue = catalogues[kind[z]]
         for s in range(1, n_slots):
             items[s] = catalogue[_below(mix(key + U64(s) * GOLDEN), catalogue.shape[0])]
         u, h, penalty = user[z], head[kind[z]], l2[kind[z]]
@@ -156,6 +157,63 @@ def pass_over(
                 change[d] += g * was
                 of_item[d] = keep * was - g * of_user[d]
         keep_user = ONE - step * penalty * np.float32(n_slots)
+        for d in range(dimensions):
+            user_factors[u, d] = keep_user * of_user[d] - change[d]
+
+
+@njit(cache=True, nogil=True)
+def soft_pass(
+    user_factors: Singles,
+    item_factors: Singles,
+    item_bias: Singles,
+    item_prior: Singles,
+    intercept: Singles,
+    user: Codes,
+    item: Codes,
+    label: Singles,
+    weight: float,
+    learning_rate: float,
+    l2: float,
+) -> None:
+    """Take one gradient step per row, on the cross-entropy of its items with soft labels; changes the real head.
+
+    Args:
+        user_factors: Shape (n_users, dimensions), dimensions being a multiple of `machine.LANES`.
+        item_factors: Shape (n_items, dimensions).
+        item_bias: Shape (2, n_items); the first row is the real head's, likewise:
+        item_prior: Shape (2, n_items).
+        intercept: Shape (2,).
+        user: Shape (n,), codes, in the order of the steps.
+        item: Shape (n, slots), codes.
+        label: Shape (n, slots), wanted probabilities.
+        weight: Of every row, at least 0.
+        learning_rate: Step size.
+        l2: Penalty on factors and biases.
+    """
+    dimensions, n_slots = user_factors.shape[1], item.shape[1]
+    gradient = np.empty(n_slots, np.float32)
+    of_user, change = np.empty(dimensions, np.float32), np.empty(dimensions, np.float32)
+    step = np.float32(learning_rate * weight)
+    keep, keep_user = ONE - step * np.float32(l2), ONE - step * np.float32(l2) * np.float32(n_slots)
+    for z in range(user.shape[0]):
+        u, total = user[z], np.float32(0.0)
+        for d in range(dimensions):
+            of_user[d] = user_factors[u, d]
+            change[d] = np.float32(0.0)
+        for s in range(n_slots):
+            i = item[z, s]
+            logit = intercept[0] + item_prior[0, i] + item_bias[0, i] + dot(of_user, item_factors[i])
+            gradient[s] = step * (ONE / (ONE + np.exp(-logit)) - label[z, s])
+            total += gradient[s]
+        intercept[0] -= INTERCEPT_STEP * total
+        for s in range(n_slots):
+            i, g = item[z, s], gradient[s]
+            item_bias[0, i] = keep * item_bias[0, i] - g
+            of_item = item_factors[i]
+            for d in range(dimensions):
+                was = of_item[d]
+                change[d] += g * was
+                of_item[d] = keep * was - g * of_user[d]
         for d in range(dimensions):
             user_factors[u, d] = keep_user * of_user[d] - change[d]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,25 @@ REAL, SYNTHETIC = 0, 1  # heads
 AVERAGING = np.float32(0.5)  # share of earlier passes in the model that is handed out
 LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
 MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameters:
+    """What is learnt, while it is learnt; the arrays change with every step.
+
+    Attributes:
+        user_factors: Shape (n_users, dimensions), zeros up to a whole number of `LANES`.
+        item_factors: Shape (n_items, dimensions), likewise.
+        item_bias: Shape (2, n_items), by head: what an item's log-odds are above its prior.
+        item_prior: Shape (2, n_items).
+        intercept: Shape (2,).
+    """
+
+    user_factors: Singles
+    item_factors: Singles
+    item_bias: Singles
+    item_prior: Singles
+    intercept: Singles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +82,9 @@ class Factorization:
         return scores
 
 
-def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Factorization]:
+def fit_factorization(
+    examples: Examples, settings: TrainSettings, seed: int, *, lesson: Callable[[Parameters, int], None] | None = None
+) -> Iterator[Factorization]:
     """Fit by stochastic gradient descent with a constant step, one step per row on its positive and its negatives.
 
     A constant step never comes to rest, so the model that is handed out after a pass averages the parameters at the end
@@ -77,6 +98,7 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
         examples: Rows to learn from.
         settings: Objective, dimensions, learning rate, penalty and negatives.
         seed: Any integer.
+        lesson: Called after every pass with the parameters, which it may change, and the number of the pass from 0.
 
     Raises:
         ConfigError: If weights are so large that they cannot be taken in steps that converge.
@@ -93,7 +115,8 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
     head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
     l2 = np.array([settings.l2, settings.synthetic_penalty * settings.l2], np.float32)
     strength = np.float32(settings.popularity_prior or 0.0)
-    item_prior = strength * np.stack([_log_popularity(examples, head[kind] == one) for one in (REAL, SYNTHETIC)])
+    item_prior = strength * _item_prior(examples, head[kind])
+    catalogues = (examples.catalogue, _other_catalogue(examples))
     order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
     negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
     average: Factorization | None = None
@@ -113,12 +136,14 @@ def fit_factorization(examples: Examples, settings: TrainSettings, seed: int) ->
             head,
             order,
             examples.n_first,
-            examples.catalogue,
+            catalogues,
             settings.negatives,
             _numbered(negatives_key, epoch),
             settings.learning_rate,
             l2,
         )
+        if lesson is not None:
+            lesson(Parameters(user_factors, item_factors, item_bias, item_prior, intercept), epoch)
         epoch += 1
         now = Factorization(
             np.ascontiguousarray(user_factors[:, : settings.dimensions]),
@@ -178,9 +203,30 @@ def in_steps(examples: Examples) -> Examples:
     )
 
 
-def _log_popularity(examples: Examples, rows: npt.NDArray[np.bool_]) -> Singles:
+def _other_catalogue(examples: Examples) -> Codes:
+    """Return the items that negatives of synthetic rows are drawn from."""
+    return examples.catalogue if examples.synthetic_catalogue is None else examples.synthetic_catalogue
+
+
+def _item_prior(examples: Examples, row_head: npt.NDArray[np.uint8]) -> Singles:
+    """Return the log popularity of items by head, shape (2, n_items): among a head's rows with the same catalogue."""
+    if examples.synthetic_catalogue is None:
+        n_catalogue = len(examples.catalogue)
+        return np.stack([_log_popularity(examples, row_head == one, n_catalogue) for one in (REAL, SYNTHETIC)])
+    other = np.zeros(len(examples.item_keys), np.bool_)
+    other[examples.synthetic_catalogue] = True
+    prior = np.zeros((2, len(other)), np.float32)
+    for items, rows, catalogue in (
+        (~other, ~examples.is_synthetic, examples.catalogue),
+        (other, examples.is_synthetic, examples.synthetic_catalogue),
+    ):
+        prior[:, items] = _log_popularity(examples, rows, len(catalogue))[items]
+    return prior
+
+
+def _log_popularity(examples: Examples, rows: npt.NDArray[np.bool_], n_catalogue: int) -> Singles:
     """Return by how much each item's log-odds exceed those of an average item, shape (n_items,), smoothed."""
-    n_items, n_catalogue = len(examples.item_keys), len(examples.catalogue)
+    n_items = len(examples.item_keys)
     taken = np.bincount(examples.item[rows], examples.weight[rows], n_items) + SMOOTHING
     average = float(examples.weight[rows].sum(dtype=np.float64)) / n_catalogue + SMOOTHING
     popularity: Singles = np.log(taken / average).astype(np.float32)

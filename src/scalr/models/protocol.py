@@ -29,6 +29,8 @@ class Examples:
         item_keys: Keys by item code, likewise.
         fitted_until: Latest time of any event behind the rows; None without time.
         fitted_on: Digest of the target log that was visible (`EventLog.digest`).
+        synthetic_catalogue: Shape (n,), items that negatives of synthetic rows are drawn from; as `catalogue` if None.
+            Where it is given, it shares no item with `catalogue`, and rows of either kind have items of their own.
     """
 
     user: Codes
@@ -41,6 +43,7 @@ class Examples:
     item_keys: Keys
     fitted_until: int | None
     fitted_on: int
+    synthetic_catalogue: Codes | None = None
 
     def __len__(self) -> int:
         return len(self.user)

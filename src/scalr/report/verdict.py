@@ -20,6 +20,7 @@ from scalr.report.comparisons import (
     read_changes,
     seeds_of,
 )
+from scalr.report.methods import method_findings, method_steps, method_warnings
 from scalr.report.wording import (
     CONTROLS,
     arm_name,
@@ -159,10 +160,12 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
             _main_finding(main, study),
             *([] if gate is None else [gate.sentence]),
             *_rival_findings(main, outcome, rivals),
+            *method_findings(changes),
             *_ranking(changes, "helped"),
         ),
         warnings=(
             *_evidence_warnings(main, study, rivals),
+            *method_warnings(changes),
             *_segment_warnings(outcome, segments),
             *_ranking(changes, "harmed"),
             *_calibration(changes, study),
@@ -350,6 +353,7 @@ def _next_steps(
         steps.append(f"Use per-user shrinkage, or switch synthetic events off for {listed(harmed)}.")
     if helped and tone in {"no_gain", "unclear", "harmed"}:
         steps.append(f"Consider synthetic events for {listed(in_order(helped, ()))} only.")
+    steps.extend(method_steps(changes))
     if any(rival.arm == "top1" and rival.outcome == "ahead" for rival in rivals):
         steps.append("Try sharper draws: a temperature below 1, or `--strategy topk`.")
     if tone in {"helped", "caution"} and _calibration(changes, study):

@@ -9,7 +9,10 @@ from typing import Any
 CONTROLS = ("random_items", "popular_items", "shuffled_users", "oversampled_real")
 """Arms that must not win; the order in which they are shown."""
 
-ARM_ORDER = ("real_only", "scalr", "top1", *CONTROLS)
+METHODS = ("pooled", "item_knn", "distillation", "collective", "emcdr")
+"""Arms that are other methods for the same task; the order in which they are shown."""
+
+ARM_ORDER = ("real_only", "scalr", "top1", *METHODS, *CONTROLS)
 
 ARM_NAMES = {
     "real_only": "Real events only",
@@ -19,6 +22,11 @@ ARM_NAMES = {
     "popular_items": "Popular items",
     "shuffled_users": "Shuffled users",
     "oversampled_real": "Repeated real events",
+    "pooled": "Pooled training",
+    "item_knn": "Item-kNN across domains",
+    "distillation": "Distillation",
+    "collective": "Collective factorisation",
+    "emcdr": "EMCDR",
 }
 
 METRIC_NAMES = {

@@ -1,0 +1,95 @@
+"""Conventional methods of cross-domain recommendation: what else could be done with the source log.
+
+One protocol, one contract test; a new method is a module here, a line in `_RIVALS` and a name in `config.Rival`.
+"""
+
+from __future__ import annotations
+
+from scalr.config import RIVALS, TrainSettings
+from scalr.errors import ConfigError, nearest_name
+from scalr.receipt import Stopwatch
+from scalr.rivals.collective import Collective
+from scalr.rivals.distillation import Distillation
+from scalr.rivals.emcdr import Mapping
+from scalr.rivals.item_knn import ItemNeighbours
+from scalr.rivals.pooled import Pooled
+from scalr.rivals.protocol import Rival, Strength
+from scalr.split import Fold
+from scalr.train import Trained, run_passes
+
+__all__ = ["Rival", "Strength", "get_rival", "rival_names", "train_rival"]
+
+_RIVALS: dict[str, Rival] = {
+    "distillation": Distillation(),
+    "collective": Collective(),
+    "emcdr": Mapping(),
+    "pooled": Pooled(),
+    "item_knn": ItemNeighbours(),
+}
+
+
+def rival_names() -> tuple[str, ...]:
+    """Return the names that `get_rival` takes."""
+    return tuple(_RIVALS)
+
+
+def get_rival(name: str) -> Rival:
+    """Return the method called `name`.
+
+    Raises:
+        ConfigError: If no method has that name.
+    """
+    if name not in _RIVALS:
+        near = nearest_name(name, _RIVALS)
+        raise ConfigError(
+            f"no conventional method is called '{name}'",
+            expected=f"one of {', '.join(RIVALS)}",
+            fix=f"did you mean '{near}'?" if near else "choose one of these",
+        )
+    return _RIVALS[name]
+
+
+def train_rival(
+    name: str,
+    fold: Fold,
+    settings: TrainSettings | None = None,
+    seed: int = 0,
+    *,
+    trials: int = 4,
+    chosen: Trained | None = None,
+) -> Trained:
+    """Fit a conventional method: choose its strength and passes on a validation fold, or take those chosen there.
+
+    Args:
+        name: Name of the method.
+        fold: The validation fold, or with `chosen` the test fold.
+        settings: What all arms share; defaults if None.
+        seed: See `Rival.passes`.
+        trials: Strengths to try at most, in the method's own order; the first of equals wins.
+        chosen: What the validation fold chose: trained anew with that strength and for so many passes, without a look
+            at the judged pairs.
+
+    Raises:
+        LeakError: If the fold's logs saw the judged period.
+        SchemaError: If there is nothing to learn from or to validate on.
+        ConfigError: If no method has that name, or training diverges.
+    """
+    rival, settings = get_rival(name), settings or TrainSettings()
+    strengths = rival.strengths[:trials] if chosen is None else (chosen.strength,)
+    best: Trained | None = None
+    for strength in strengths:
+        with Stopwatch() as watch:
+            model, n_passes, losses = run_passes(
+                rival.passes(fold, settings, seed, strength),
+                fold,
+                settings,
+                seed,
+                epochs=None if chosen is None else chosen.epochs,
+            )
+        n_rows = len(fold.pair.target) + len(fold.pair.source)
+        receipt = watch.receipt(name, n_rows, n_rows, epochs=n_passes, **strength)
+        if best is None or min(losses) < min(best.validation_losses):
+            best = Trained(model, n_passes, losses, receipt, strength)
+    if best is None:
+        raise ConfigError(f"trials is {trials}", expected="at least 1", fix="leave it out")
+    return best
