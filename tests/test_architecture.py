@@ -62,6 +62,8 @@ ORDER = (
     "generation",
     "output",
     "report",
+    "ablations",
+    "sweeps",
     "pipeline",
     "configfile",
     "demo",

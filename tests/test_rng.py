@@ -92,6 +92,7 @@ def test_purposes_keep_their_numbers() -> None:
         "CHOOSE": 15,
         "GATE": 16,
         "BACKOFF": 17,
+        "LINK": 18,
     }
 
 

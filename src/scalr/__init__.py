@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from scalr.split import split as split
     from scalr.study import study as study
     from scalr.summary import summarise as summarise
+    from scalr.sweeps import sweep as sweep
     from scalr.synthetic import SyntheticEvents as SyntheticEvents
     from scalr.train import train as train
     from scalr.translators import fit as fit
@@ -87,6 +88,7 @@ _PUBLIC = {
     "split": ("Fold", "Split", "split"),
     "study": ("study",),
     "summary": ("summarise",),
+    "sweeps": ("sweep",),
     "synthetic": ("SyntheticEvents",),
     "train": ("train",),
     "translators": ("fit",),

@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     CHOOSE = 15
     GATE = 16
     BACKOFF = 17
+    LINK = 18
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:
