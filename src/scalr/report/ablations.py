@@ -142,7 +142,11 @@ def _fits(sweep: Json) -> list[dict[str, str]]:
         a, b, c = (f"{fit[key]:.5g}" for key in ("a", "b", "c"))
         law = f"{a} − {b} · (1 − exp(−x / {c}))" if fit["law"] == "exponential" else f"{a} + {b} · x^−{c}"
         limit = "has not levelled off" if fit["limit"] is None else f"levels off at {fit['limit']:.4f}"
-        monotone = {True: "more always helps", False: "more does not always help", None: "monotone or not: unclear"}
+        monotone = {
+            True: "more helps all along",
+            False: "more does not help all along",
+            None: "not clear that more helps",
+        }
         found.append(
             {
                 "name": words.capitalize(),

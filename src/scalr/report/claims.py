@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 from scalr.report.comparisons import METRIC, Change, judge, read_changes
@@ -122,9 +123,15 @@ def _volume(sweep: Json) -> tuple[Outcome, str]:
         outcome = "undecided"
     total = {True: "helps", False: "does not help", None: "is not clear"}[sweep["fit"]["total"]["monotone"]]
     returns = "diminishing" if diminishing else "not diminishing"
+    harm = [
+        f"from {before} to {after}"
+        for before, after in pairwise(fit["labels"])
+        if (step := contrast(sweep, after, before)) is not None and judge(step) == "harmed"
+    ]
     return outcome, (
         f"{fit['volumes'][-1]} draws change normalized entropy by {_text(ends)} against {fit['volumes'][0]}, "
         f"with returns that are {returns}; at the same total weight, volume {total}"
+        + (f"; more draws do harm {listed(harm)}" if harm else "")
     )
 
 
@@ -137,9 +144,10 @@ def _alignment(sweep: Json) -> tuple[Outcome, str]:
         if (before := number(one["total_variation_before"])) is not None
         and (after := number(one["total_variation_after"])) is not None
     ]
-    return _of(change), f"alignment {on} changes normalized entropy by {_text(change)}" + "".join(
-        f"; {x}" for x in moved
-    )
+    text = f"alignment {on} changes normalized entropy by {_text(change)}" + "".join(f"; {words}" for words in moved)
+    if "value" not in on:
+        return "undecided", f"the target items have no values, so the claim itself is not tested; {text}"
+    return _of(change), text
 
 
 def _best(changes: Sequence[Change | None], what: str) -> tuple[Outcome, str]:
