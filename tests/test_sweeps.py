@@ -189,8 +189,8 @@ def test_names_are_checked():
         checked_names([])
 
 
-def of(low, high):
-    return Change("b", "a", "all", "normalized_entropy", (low + high) / 2, (low, high), 0.95, None)
+def of(low, high, p_value=None):
+    return Change("b", "a", "all", "normalized_entropy", (low + high) / 2, (low, high), 0.95, p_value)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,8 @@ def of(low, high):
     [
         ([of(-0.02, -0.01), of(-0.01, 0.01)], of(-0.03, -0.01), True),
         ([of(-0.02, -0.01), of(0.001, 0.01)], of(-0.03, -0.01), False),
+        ([of(-0.02, -0.01), of(0.001, 0.01, 0.04)], of(-0.03, -0.01), True),  # 0.04 · 2 is not below 0.05
+        ([of(-0.02, -0.01), of(0.001, 0.01, 0.02)], of(-0.03, -0.01), False),
         ([of(-0.02, 0.01)], of(-0.0005, 0.001), False),
         ([of(-0.02, 0.01)], of(-0.02, 0.01), None),
         ([], None, None),

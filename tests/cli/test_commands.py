@@ -189,7 +189,8 @@ def test_sweeps_write_json_figures_and_report(scalr, logs, tmp_path):
     assert list(content["sweeps"]) == ["objective", "volume"]
     manifest = json.loads((tmp_path / "swept/manifest.json").read_text())
     files = {one["file"] for one in manifest["outputs"]}
-    assert files == {"report.html", "sweeps.json", "sweep-objective.svg", "sweep-volume.svg"}
+    figures = {f"sweep-{name}.svg" for name in ("objective", "volume", "volume-curve", "volume-coverage")}
+    assert files == {"report.html", "sweeps.json", *figures}
     assert manifest["settings"]["sweep"] == ["objective", "volume"]
     page = (tmp_path / "swept/report.html").read_text()
     for one in content["sweeps"].values():

@@ -31,6 +31,7 @@ TITLES = {
 WITH_COVERAGE = ("sampling", "volume", "support")
 """Sweeps whose points reach different parts of the catalogue: coverage is bought with noise, so it stands beside NE."""
 
+BESIDE = {"curve": "Fitted curves", "coverage": "Target items reached"}
 TONES: Mapping[Outcome, str] = {"reproduced": "helped", "not reproduced": "harmed", "undecided": "unclear"}
 CURVES = (("per_event", "same weight per event", BLUE), ("total", "same total weight", ORANGE))
 _CURVE_POINTS = 60
@@ -58,10 +59,12 @@ def write_sweeps_page(
         environment: Versions, cores and the like.
 
     Returns:
-        The chart of each sweep by its name; empty without the extra `report`.
+        The charts by names such as "volume" and "volume-coverage"; empty without the extra `report`.
     """
     has_charts = charts_available()
-    figures = {name: _figure(name, sweep) for name, sweep in content["sweeps"].items()} if has_charts else {}
+    figures: dict[str, Figure] = {}
+    for name, sweep in content["sweeps"].items() if has_charts else ():
+        figures |= {name: _figure(name, sweep), **_beside(name, sweep)}
     seeds = len(content["protocol"]["seeds"])
     context = {
         "title": title,
@@ -88,7 +91,6 @@ def standalone(chart: Figure) -> str:
 
 
 def _section(name: str, sweep: Json, figures: Mapping[str, Figure]) -> dict[str, Any]:
-    shares = {point["label"]: float(point["item_coverage"]) for point in sweep["points"]}
     return {
         "name": name,
         "title": TITLES[name],
@@ -97,7 +99,7 @@ def _section(name: str, sweep: Json, figures: Mapping[str, Figure]) -> dict[str,
         "outcome": sweep["outcome"],
         "finding": sweep["finding"],
         "figure": figures.get(name),
-        "beside": _beside(name, sweep, shares) if figures and name in WITH_COVERAGE else [],
+        "beside": [(words, figures[own]) for key, words in BESIDE.items() if (own := f"{name}-{key}") in figures],
         "rows": [_row(sweep, point) for point in sweep["points"]],
         "fits": _fits(sweep),
     }
@@ -164,14 +166,14 @@ def _figure(name: str, sweep: Json) -> Figure:
     return forest_chart(f"{TITLES[name]}, all users", changes, labels, forest_domain(changes), ours=base)
 
 
-def _beside(name: str, sweep: Json, shares: Mapping[str, float]) -> list[tuple[str, Figure]]:
-    if name != "volume":
-        return [("Target items reached", coverage_chart(shares))]
-    labels = sweep["fit"]["per_event"]["labels"]
-    return [
-        ("Fitted curves", volume_chart(sweep)),
-        ("Target items reached", coverage_chart({label: shares[label] for label in labels})),
-    ]
+def _beside(name: str, sweep: Json) -> dict[str, Figure]:
+    """Return further charts of a sweep by name."""
+    if name not in WITH_COVERAGE:
+        return {}
+    curves = {} if name != "volume" else {"volume-curve": volume_chart(sweep)}
+    labels = sweep["fit"]["per_event"]["labels"] if curves else [point["label"] for point in sweep["points"]]
+    reach = {point["label"]: float(point["item_coverage"]) for point in sweep["points"] if point["label"] in labels}
+    return {**curves, f"{name}-coverage": coverage_chart(reach)}
 
 
 def volume_chart(sweep: Json) -> Figure:

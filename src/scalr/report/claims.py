@@ -57,15 +57,22 @@ def finding(name: str, sweep: Json) -> tuple[Outcome, str]:
 def is_monotone(steps: Sequence[Change], ends: Change | None) -> bool | None:
     """Say whether more volume helps all along: yes, no, or None where the intervals do not say.
 
+    A step breaks it where its interval lies above 0 and its p-value times the number of steps is below 0.05.
+
     Args:
         steps: Each volume against the one before.
         ends: The largest volume against the smallest.
     """
     if ends is None:
         return None
-    if any(judge(step) == "harmed" for step in steps) or judge(ends) in ("harmed", "no_gain"):
+    if any(_harms(step, len(steps)) for step in steps) or judge(ends) in ("harmed", "no_gain"):
         return False
     return True if judge(ends) == "helped" else None
+
+
+def _harms(step: Change, of: int) -> bool:
+    """Say whether one of several steps does harm, its p-value times their number being below the error rate."""
+    return judge(step) == "harmed" and (step.p_value is None or step.p_value * of < ERROR_RATE)
 
 
 def contrast(sweep: Json, point: str, against: str, segment: str = "all") -> Change | None:
@@ -126,7 +133,7 @@ def _volume(sweep: Json) -> tuple[Outcome, str]:
     harm = [
         f"from {before} to {after}"
         for before, after in pairwise(fit["labels"])
-        if (step := contrast(sweep, after, before)) is not None and judge(step) == "harmed"
+        if (step := contrast(sweep, after, before)) is not None and _harms(step, len(fit["labels"]) - 1)
     ]
     return outcome, (
         f"{fit['volumes'][-1]} draws change normalized entropy by {_text(ends)} against {fit['volumes'][0]}, "
