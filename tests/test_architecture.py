@@ -64,6 +64,8 @@ ORDER = (
     "generation",
     "output",
     "report",
+    "ablations",
+    "sweeps",
     "pipeline",
     "configfile",
     "demo",

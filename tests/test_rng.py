@@ -95,6 +95,7 @@ def test_purposes_keep_their_numbers() -> None:
         "UNIFORM": 18,
         "JUDGED_USERS": 19,
         "RIVAL": 20,
+        "LINK": 21,
     }
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from scalr.split import split as split
     from scalr.study import study as study
     from scalr.summary import summarise as summarise
+    from scalr.sweeps import sweep as sweep
     from scalr.synthetic import SyntheticEvents as SyntheticEvents
     from scalr.train import train as train
     from scalr.translation_quality import translation_quality as translation_quality
@@ -88,6 +89,7 @@ _PUBLIC = {
     "split": ("Fold", "Split", "split"),
     "study": ("study",),
     "summary": ("summarise",),
+    "sweeps": ("sweep",),
     "synthetic": ("SyntheticEvents",),
     "train": ("train",),
     "translation_quality": ("translation_quality",),

@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     UNIFORM = 18
     JUDGED_USERS = 19
     RIVAL = 20
+    LINK = 21
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

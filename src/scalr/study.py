@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +75,7 @@ class Study:
         seeds = sorted({result.seed for result in self.results})
         by_arm = {arm: [r for r in self.results if r.arm == arm] for arm in dict.fromkeys(r.arm for r in self.results)}
         segments = {
-            segment: {arm: _metrics([r.evaluation for r in results], segment) for arm, results in by_arm.items()}
+            segment: {arm: metric_means([r.evaluation for r in results], segment) for arm, results in by_arm.items()}
             for segment in ("all", "warm", "cold")
         }
         return {
@@ -225,7 +225,7 @@ def _judge_all(
         return list(pool.map(one, trained))
 
 
-def _metrics(evaluations: list[Evaluation], segment: str) -> dict[str, dict[str, Any]]:
+def metric_means(evaluations: Sequence[Evaluation], segment: str) -> dict[str, dict[str, Any]]:
     """Return {metric: {mean, per_seed}}; null where a segment has no judged pairs."""
     metrics: dict[str, dict[str, Any]] = {}
     for name in evaluations[0].segments[segment]:

@@ -70,11 +70,12 @@ def write_page(path: str | Path, data: ReportData) -> None:
             expected="an existing folder",
             fix="create it, or give another --out",
         )
-    page = _environment().get_template("page.html.j2").render(_context(data))
+    page = templates().get_template("page.html.j2").render(_context(data))
     file.write_text(page, encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
 
 
-def _environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """Return the templates of pages, with the filters and functions that they use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("scalr", "report"),
         autoescape=True,

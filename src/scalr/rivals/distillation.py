@@ -25,9 +25,9 @@ class Distillation:
     """The reference model, trained on real events and on a teacher's soft labels, pass by pass.
 
     The teacher factorises both domains collectively (`source` is the weight of the source's loss) for `passes` passes
-    before the student begins. After each pass of the student it labels target items of users with source events: as many rows as there are
-    real ones, or source interactions where they are fewer, users in proportion to their source interactions. A row has
-    one item drawn by popularity and `negatives` uniform ones. `weight` is that of a row.
+    before the student begins. After each pass of the student it labels target items of users with source events: as
+    many rows as there are real ones, or source interactions where they are fewer, users in proportion to their source
+    interactions. A row has one item drawn by popularity and `negatives` uniform ones. `weight` is that of a row.
 
     References:
         Hinton, Vinyals, Dean 2015, Distilling the knowledge in a neural network.
