@@ -234,7 +234,21 @@ def _baseline_rounds(steps: Steps, *, timed: bool) -> list[Round]:
         rounds += [("popularity again", lambda now: priors)] if free else []
     rounds.append(("penalty", lambda now: [{"train.l2": now.train.l2 * factor} for factor in (2.0, 0.5)]))
     rounds.append(("step", lambda now: [{"train.learning_rate": now.train.learning_rate * f} for f in (0.5, 2.0)]))
+    for name in ("half_life", "l2", "learning_rate"):
+        rounds.append((f"finer {name.replace('_', '-')}", partial(_finer, name=f"train.{name}")))
+    if free:
+        rounds.append(("finer popularity", _finer_priors))
     return rounds
+
+
+def _finer(now: Steps, name: str) -> list[Changes]:
+    value = now.at(name)
+    return [] if value is None else [{name: _rounded(value * factor)} for factor in (0.7, 1.4)]
+
+
+def _finer_priors(now: Steps) -> list[Changes]:
+    prior = now.train.popularity_prior or 0.0
+    return [{"train.popularity_prior": one} for one in (prior - 0.25, prior + 0.25) if 0 <= one <= 1]
 
 
 def _rounds(log: EventLog, n_events: int) -> list[Round]:

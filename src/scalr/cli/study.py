@@ -118,7 +118,7 @@ def command(
             help="Settings that real events alone may try, for all arms; 0 for none.",
             rich_help_panel=o.STEPS,
         ),
-    ] = 14,
+    ] = 30,
     rival_trials: Annotated[
         int,
         typer.Option(
