@@ -4,7 +4,7 @@ import yaml
 from tests.worlds import small_tables
 
 from scalr.cli.jobs import LogOptions
-from scalr.config import RunSettings
+from scalr.config import RunSettings, TranslateSettings
 from scalr.configfile import check_new, read_config, write_config
 from scalr.errors import ConfigError, OutputError
 from scalr.reading import read_logs
@@ -24,13 +24,15 @@ def config(tmp_path):
     return file
 
 
-def test_a_written_configuration_reads_back_as_the_defaults(config):
+def test_a_written_configuration_reads_back_as_the_defaults_with_auto(config):
     settings = read_config(config, [])
     assert settings.source == str(config.parent / "source.parquet")
     assert settings.columns.user is None
     assert "# Columns found in the target log: user user, item item, time time" in config.read_text()
     written = settings.model_dump(exclude={"source", "target", "items", "columns"})
-    default = RunSettings(source="s", target="t").model_dump(exclude={"source", "target", "items", "columns"})
+    default = RunSettings(source="s", target="t", translate=TranslateSettings(translator="auto")).model_dump(
+        exclude={"source", "target", "items", "columns"}
+    )
     assert written == default
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from scalr.config import ColumnSettings, RunSettings, Steps
+from scalr.config import ColumnSettings, RunSettings, Steps, TranslateSettings
 from scalr.errors import ConfigError, OutputError
 from scalr.store import StoredPair
 from scalr.summary import summarise
@@ -100,7 +100,7 @@ def check_new(file: Path) -> None:
 
 
 def write_config(file: Path, pair: StoredPair, inputs: Mapping[str, Any]) -> None:
-    """Write a configuration for these logs: every setting with its default and meaning.
+    """Write a configuration for these logs: every setting with its default and meaning, and the translator `auto`.
 
     Args:
         file: The new file.
@@ -115,6 +115,7 @@ def write_config(file: Path, pair: StoredPair, inputs: Mapping[str, Any]) -> Non
         return value if value is None else os.path.relpath(value, folder)
 
     settings = RunSettings(
+        translate=TranslateSettings(translator="auto"),
         source=relative(inputs["source"]),
         target=relative(inputs["target"]),
         items=relative(inputs["items"]),

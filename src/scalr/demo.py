@@ -8,15 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from scalr.config import (
-    ColumnSettings,
-    RefineSettings,
-    RunSettings,
-    SampleSettings,
-    SplitSettings,
-    StudySettings,
-    TrainSettings,
-)
+from scalr.config import ColumnSettings, RunSettings, SplitSettings, StudySettings, TranslateSettings
 from scalr.errors import require_extra
 
 NOTE = (
@@ -65,11 +57,7 @@ def write_logs(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def settings(folder: Path, seeds: int) -> RunSettings:
-    """Write the logs into `folder` and return the settings of the demo's run.
-
-    Draws, temperature, λ and the policy on duplicates were chosen by hand on the validation period of two seeds, from
-    about twenty combinations.
-    """
+    """Write the logs into `folder` and return the settings of the demo's run, which lets the study choose."""
     source, target, items = write_logs(folder)
     return RunSettings(
         source={"grocery": str(source)},
@@ -77,8 +65,6 @@ def settings(folder: Path, seeds: int) -> RunSettings:
         items=str(items),
         columns=ColumnSettings(value="sales_value"),
         split=SplitSettings(hide_overlap=0.5),
-        sample=SampleSettings(draws_per_event=2, temperature=0.5),
-        refine=RefineSettings(duplicates="merge"),
-        train=TrainSettings(synthetic_weight=0.2),
+        translate=TranslateSettings(translator="auto"),
         study=StudySettings(seeds=seeds),
     )

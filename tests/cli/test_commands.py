@@ -87,8 +87,26 @@ def test_init_leaves_every_log_its_own_columns(scalr, logs, tmp_path, world):
         labelled.rename_columns(["household_id", "product_id", "time", "label"]), tmp_path / "source.parquet"
     )
     assert scalr("init", tmp_path / "scalr.yaml", *logs)[0] == 0
-    assert scalr("run", tmp_path / "scalr.yaml", "--out", tmp_path / "run", *QUICK, "--quiet")[0] == 0
+    by_name = ("--set", "translate.translator=cooccurrence")
+    assert scalr("run", tmp_path / "scalr.yaml", "--out", tmp_path / "run", *QUICK, *by_name, "--quiet")[0] == 0
     assert scalr("generate", *logs, "--out", tmp_path / "same", "--quiet")[0] == 0
+    assert synthetic(tmp_path / "run").equals(synthetic(tmp_path / "same"))
+
+
+def test_a_run_generates_with_what_its_study_chose(scalr, logs, tmp_path):
+    """`init` asks for the translator `auto`; the manifest then names what was chosen, which generates the same."""
+    assert scalr("init", tmp_path / "scalr.yaml", *logs)[0] == 0
+    trials = ("--trials-file", tmp_path / "trials.jsonl")
+    assert scalr("run", tmp_path / "scalr.yaml", "--out", tmp_path / "run", *QUICK, *trials, "--quiet")[0] == 0
+    settings = json.loads((tmp_path / "run" / "manifest.json").read_text())["settings"]
+    assert settings["translate"]["translator"] in ("cooccurrence", "conditioned", "factor")
+    assert settings["refine"]["duplicates"] == "merge"
+    assert (tmp_path / "trials.jsonl").read_text().count("\n") > 20
+    translate, sample = settings["translate"], settings["sample"]
+    options = ["--translator", translate["translator"], "--draws", sample["draws_per_event"]]
+    options += ["--temperature", sample["temperature"], "--duplicates", "merge", "--backoff", translate["backoff"]]
+    options += [] if translate["window_days"] is None else ["--window-days", translate["window_days"]]
+    assert scalr("generate", *logs, "--out", tmp_path / "same", *options, "--quiet")[0] == 0
     assert synthetic(tmp_path / "run").equals(synthetic(tmp_path / "same"))
 
 

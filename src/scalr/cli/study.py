@@ -87,7 +87,7 @@ def command(
             rich_help_panel=o.STEPS,
         ),
     ] = None,
-    translator: o.TranslatorOption = "cooccurrence",
+    translator: o.TranslatorOption = "auto",
     draws: o.DrawsOption = 4,
     strategy: o.StrategyOption = "sample",
     temperature: o.TemperatureOption = 1.0,
