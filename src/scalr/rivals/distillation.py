@@ -18,15 +18,18 @@ from scalr.rivals.protocol import Strength
 from scalr.split import Fold
 from scalr.train import examples_of, interactions
 
+LESSONS = 4
+"""Rows with soft labels per real row, at most: source logs may be many times as long as the target's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
     """The reference model, trained on real events and on a teacher's soft labels, pass by pass.
 
     The teacher factorises both domains collectively (`source` is the weight of the source's loss) and is one pass
-    ahead. After each pass of the student it labels target items of users with source events: as many rows as there are
-    real ones, or source interactions where they are fewer, users in proportion to their source interactions. A row has
-    one item drawn by popularity and `negatives` uniform ones. `weight` is that of a row.
+    ahead. After each pass of the student it labels target items of users with source events, users in proportion to
+    their source interactions: one row per source interaction, but at most `LESSONS` per real row. A row has one item
+    drawn by popularity and `negatives` uniform ones; `weight` is that of a row.
 
     References:
         Hinton, Vinyals, Dean 2015, Distilling the knowledge in a neural network.
@@ -34,7 +37,7 @@ class Distillation:
 
     strengths: tuple[Strength, ...] = tuple(
         {"weight": weight, "source": source}
-        for weight, source in ((0.3, 1.0), (1.0, 1.0), (0.1, 1.0), (0.3, 0.3), (3.0, 1.0), (1.0, 0.3))
+        for weight, source in ((1.0, 1.0), (3.0, 1.0), (0.3, 1.0), (1.0, 0.3), (3.0, 0.3), (0.1, 1.0))
     )
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
@@ -51,7 +54,7 @@ class Distillation:
 
         def lesson(student: Parameters, epoch: int) -> None:
             teacher, key = next(teachers), combine_keys(np.array([stream]), np.array([epoch], np.uint64))[0]
-            user = pupils[shuffled(len(pupils), key)[: len(examples)]]
+            user = pupils[shuffled(len(pupils), key)[: LESSONS * len(examples)]]
             rows = np.arange(len(user) * slots, dtype=np.uint64)
             chance = rng.keyed_units(seed, rng.Purpose.RIVAL, rows, np.full(len(rows), key)).reshape(-1, slots)
             item = catalogue[(chance * len(catalogue)).astype(np.int64)]
