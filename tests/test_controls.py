@@ -42,9 +42,10 @@ def test_shuffled_users_keep_items_and_volumes_but_nobody_keeps_their_own(events
 
 def test_oversampled_real_rows_are_real(events):
     target = events.pair.target
-    user, item = controls.oversampled_real(target, 5000, 1)
+    user, item, weight = controls.oversampled_real(target, 5000, 1)
     real = set(zip(target.user.tolist(), target.item.tolist(), strict=True))
     assert len(user) == 5000
+    assert (weight == 1).all()
     assert set(zip(user.tolist(), item.tolist(), strict=True)) <= real
 
 

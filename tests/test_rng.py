@@ -92,6 +92,10 @@ def test_purposes_keep_their_numbers() -> None:
         "CHOOSE": 15,
         "GATE": 16,
         "BACKOFF": 17,
+        "UNIFORM": 18,
+        "JUDGED_USERS": 19,
+        "RIVAL": 20,
+        "LINK": 21,
     }
 
 

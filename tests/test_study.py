@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 
+from scalr.arms import Synthesis
 from scalr.config import DEFAULT_ARMS, RIVALS, Steps
 from scalr.evaluate import evaluate
 from scalr.rivals import train_rival
 from scalr.simulate import simulate
 from scalr.split import split
 from scalr.study import study
+from scalr.train import synthetic_weights
 
 STEPS = Steps.parse(
     {
@@ -162,3 +164,13 @@ def test_progress_counts_every_fit_of_both_folds():
     study(simulate(n_users=200, seed=1).pair, steps, board=board)
     assert [stage["name"] for stage in board.stages] == ["choosing settings", "training and judging"]
     assert board.stages[1]["total"] == board.stages[1]["done"] == 4
+
+
+def test_repeated_real_events_fade_as_real_events_do():
+    pair = simulate(n_users=200, seed=1).pair
+    fold = split(pair, STEPS.split, 0).validation
+    steps = STEPS.changed({"train.half_life": 0.1})
+    _, extra = Synthesis(fold, 0).arm("oversampled_real", steps)
+    expected = float(synthetic_weights(Synthesis(fold, 0).scalr(steps), fold.pair.target, steps.train).sum())
+    assert float(extra.weight.sum(dtype=float)) == pytest.approx(expected, rel=1e-4)
+    assert extra.weight.max() > 5 * extra.weight.min() > 0

@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from scalr.split import split as split
     from scalr.study import study as study
     from scalr.summary import summarise as summarise
+    from scalr.sweeps import sweep as sweep
     from scalr.synthetic import SyntheticEvents as SyntheticEvents
     from scalr.train import train as train
+    from scalr.translation_quality import translation_quality as translation_quality
     from scalr.translators import fit as fit
 
 __version__ = "0.1.0"
@@ -87,8 +89,10 @@ _PUBLIC = {
     "split": ("Fold", "Split", "split"),
     "study": ("study",),
     "summary": ("summarise",),
+    "sweeps": ("sweep",),
     "synthetic": ("SyntheticEvents",),
     "train": ("train",),
+    "translation_quality": ("translation_quality",),
     "translators": ("fit",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -12,7 +12,7 @@ from scalr.refine import drop_real, refine
 from scalr.sample import sample
 from scalr.split import Fold
 from scalr.synthetic import SyntheticEvents
-from scalr.train import ExtraReal, synthetic_weights
+from scalr.train import ExtraReal, fading, synthetic_weights
 from scalr.translators import Translation, fit
 from scalr.trials import Kept
 
@@ -62,7 +62,9 @@ class Synthesis:
             return self.top1(steps), None
         scalr = self.scalr(steps)
         if arm == "oversampled_real":
-            user, item = controls.oversampled_real(self.fold.pair.target, len(scalr), self.seed)
-            total = synthetic_weights(scalr, self.fold.pair.target, steps.train).sum()
-            return None, ExtraReal(user, item, np.full(len(user), total / max(len(user), 1), np.float32))
+            real = fading(self.fold.pair.target, steps.train.half_life)
+            user, item, weight = controls.oversampled_real(real, len(scalr), self.seed)
+            total = synthetic_weights(scalr, real, steps.train).sum()
+            scale = np.float32(total / max(float(weight.sum()), 1e-9))
+            return None, ExtraReal(user, item, weight * scale)
         return drop_real(getattr(controls, arm)(scalr, self.seed)), None

@@ -129,9 +129,26 @@ class Examiner:
             self._advance(1)
         return found
 
-    def search(self, arm: Arm, steps: Steps, rounds: Sequence[Round], most: int, seconds: float | None) -> Search:
-        """Run one round after another, each from the best settings of the one before, at most `most` trials."""
-        began, chosen, left = time.perf_counter(), dict[str, Any](), most
+    def search(
+        self,
+        arm: Arm,
+        steps: Steps,
+        rounds: Sequence[Round],
+        most: int,
+        seconds: float | None = None,
+        begin: Changes | None = None,
+    ) -> Search:
+        """Run one round after another, each from the best settings of the one before, at most `most` trials.
+
+        Args:
+            arm: Whose settings.
+            steps: Settings that changes are counted from.
+            rounds: What to try.
+            most: Trials, those of the settings at the beginning not counted.
+            seconds: No round begins after so long; None for no limit.
+            begin: Changes to begin with.
+        """
+        began, chosen, left = time.perf_counter(), dict(begin or {}), most
         done: dict[str, tuple[Trial, ...]] = {}
         stopped = None
         for name, candidates in rounds:
@@ -177,21 +194,21 @@ def choose(
     if limits.baseline_trials:
         rounds = _baseline_rounds(steps, timed=pair.target.time is not None)
         steps = steps if steps.train.popularity_prior is not None else steps.changed({"train.popularity_prior": 0.0})
-        found = examiner.search("real_only", steps, rounds, limits.baseline_trials, None)
+        found = examiner.search("real_only", steps, rounds, limits.baseline_trials)
         searches["real_only"], steps = found, steps.changed(found.chosen)
     own: dict[Arm, Steps] = {"real_only": steps}
     if is_auto:
         baseline = steps.train
-        steps = steps.changed({**LAWS[0], "refine.duplicates": "merge"})
+        steps = steps.changed({"refine.duplicates": "merge"})
         found = examiner.search(
-            "scalr", steps, _rounds(pair.target, len(pair.source)), limits.trials, limits.budget_seconds
+            "scalr", steps, _rounds(pair.target, len(pair.source)), limits.trials, limits.budget_seconds, _first(steps)
         )
         searches["scalr"], steps = found, steps.changed(found.chosen)
         for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
             # What has only real rows begins with what real rows chose; what has synthetic ones, with what those chose.
             begin = _with_training_of(steps, baseline) if arm == "oversampled_real" else steps
             weights: list[Round] = [("weight", partial(_for_a_control, baseline=baseline))]
-            searches[arm] = examiner.search(arm, begin, weights, MOST_CONTROL_TRIALS, None)
+            searches[arm] = examiner.search(arm, begin, weights, MOST_CONTROL_TRIALS)
             own[arm] = begin.changed(searches[arm].chosen)
     return Choice(steps, own, searches, _gate(examiner, steps, own["real_only"], is_auto=is_auto))
 
@@ -217,7 +234,21 @@ def _baseline_rounds(steps: Steps, *, timed: bool) -> list[Round]:
         rounds += [("popularity again", lambda now: priors)] if free else []
     rounds.append(("penalty", lambda now: [{"train.l2": now.train.l2 * factor} for factor in (2.0, 0.5)]))
     rounds.append(("step", lambda now: [{"train.learning_rate": now.train.learning_rate * f} for f in (0.5, 2.0)]))
+    for name in ("half_life", "l2", "learning_rate"):
+        rounds.append((f"finer {name.replace('_', '-')}", partial(_finer, name=f"train.{name}")))
+    if free:
+        rounds.append(("finer popularity", _finer_priors))
     return rounds
+
+
+def _finer(now: Steps, name: str) -> list[Changes]:
+    value = now.at(name)
+    return [] if value is None else [{name: _rounded(value * factor)} for factor in (0.7, 1.4)]
+
+
+def _finer_priors(now: Steps) -> list[Changes]:
+    prior = now.train.popularity_prior or 0.0
+    return [{"train.popularity_prior": one} for one in (prior - 0.25, prior + 0.25) if 0 <= one <= 1]
 
 
 def _rounds(log: EventLog, n_events: int) -> list[Round]:
@@ -229,6 +260,12 @@ def _rounds(log: EventLog, n_events: int) -> list[Round]:
         windows = [{"translate.window_days": _rounded(share * days)} for share in WINDOWS if share * days > 0]
         rounds.append(("window", lambda now: [] if now.translate.translator == "factor" else windows))
     return [*rounds, ("law again", _laws_again)]
+
+
+def _first(steps: Steps) -> Changes:
+    """Return where the rounds begin, all that they change in words: the first law, at the weights that were given."""
+    names = ("synthetic_weight", "shrinkage", "synthetic_penalty")
+    return {**LAWS[0], **{f"train.{name}": getattr(steps.train, name) for name in names}}
 
 
 def _strengths(now: Steps) -> list[Changes]:

@@ -135,11 +135,13 @@ class TranslateSettings(Settings):
     """How P(target item | user, source item) is estimated."""
 
     translator: str = "cooccurrence"
-    """Name of the translator; `auto` lets a study choose it, with all that goes with it."""
+    """Name of the translator; `auto` lets a study choose it, with all that goes with it. `popularity` and `random` are
+    controls, which know nothing about the user."""
     history_cap: Count | None = None
     """At most this many target items of one user testify (the latest ones); None for all."""
     window_days: Annotated[float, Field(gt=0.0, le=100_000.0, allow_inf_nan=False)] | None = None
-    """Only target events within this many days after the source event testify; None for all, before or after."""
+    """Only target events within this many days after the source event testify; None for all, before or after.
+    `factor`, `popularity` and `random` ignore it."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 64
     """`conditioned`, `factor`: dimensions of the users' factors."""
     ridge: Positive = 1.0
@@ -275,7 +277,7 @@ class StudySettings(Settings):
     """Repetitions: a seed fixes hidden users, first parameters, draws and negatives, the same for all arms."""
     choosing_seeds: Count = 3
     """Settings are chosen on the validation periods of so many of the seeds, the first ones."""
-    baseline_trials: Annotated[int, Field(ge=0, le=1000)] = 14
+    baseline_trials: Annotated[int, Field(ge=0, le=1000)] = 30
     """Trials by which real events alone choose popularity prior, half-life, penalty and step size, for all arms; 0
     takes the settings of `train` as they are."""
     trials: Count = 30

@@ -39,12 +39,13 @@ def shuffled_users(events: SyntheticEvents, seed: int) -> SyntheticEvents:
     return replace(events, user=given[events.user])
 
 
-def oversampled_real(target: EventLog, rows: int, seed: int) -> tuple[Codes, Codes]:
-    """Return users and items of `rows` real events, drawn with replacement: what stays is more training on the same."""
+def oversampled_real(target: EventLog, rows: int, seed: int) -> tuple[Codes, Codes, npt.NDArray[np.float32]]:
+    """Return users, items and weights of `rows` real events, drawn with replacement: what stays is more training."""
     real = target.positives()
     keys = np.arange(rows, dtype=np.uint64)
     place = (rng.keyed_units(seed, rng.Purpose.CONTROL, keys) * len(real)).astype(np.int64)
-    return real.user[place], real.item[place]
+    weight = np.ones(rows, np.float32) if real.weight is None else real.weight[place]
+    return real.user[place], real.item[place], weight
 
 
 def _numbers(events: SyntheticEvents, seed: int, which: int) -> npt.NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,13 @@ from scalr.reading import Source, read_logs
 from scalr.receipt import Receipt, Stopwatch
 from scalr.refine import refine
 from scalr.report import contents_of, write_report
+from scalr.report.ablations import standalone, write_sweeps_page
 from scalr.sample import sample
 from scalr.schema import Columns
 from scalr.store import StoredPair
 from scalr.study import Study, study
+from scalr.summary import summarise
+from scalr.sweeps import sweep
 from scalr.synthetic import SyntheticEvents, rows_of
 from scalr.translators import fit
 from scalr.trials import Journal
@@ -191,6 +194,55 @@ def write_study(
         board.stage("writing the report")
         write_report(folder / "report.html", contents_of(done, settings=facts["settings"], notes=notes))
         output.write_manifest(folder, (reading, *receipts), facts)
+    return content
+
+
+def write_sweeps(
+    pair: Pair,
+    steps: Steps,
+    names: Sequence[str],
+    out: Path,
+    *,
+    inputs: Mapping[str, Any],
+    reading: Receipt,
+    threads: int | None = None,
+    trials_file: Path | None = None,
+    board: Board | None = None,
+) -> dict[str, Any]:
+    """Sweep settings; write `sweeps.json`, `report.html`, a figure per sweep and `manifest.json` into a new folder.
+
+    Returns:
+        The content of `sweeps.json`.
+
+    Raises:
+        ConfigError: If no sweep has a name.
+        OutputError: If `out` cannot become the output.
+    """
+    board = board or SilentBoard()
+    with output.finished_folder(out) as folder:
+        with Stopwatch() as watch:
+            done = sweep(
+                pair, steps, names, threads=threads or os.cpu_count() or 1, board=board, journal=Journal(trials_file)
+            )
+        base = done.base[0]
+        receipt = watch.receipt("sweeps", len(pair.source) + len(pair.target), base.events, seeds=steps.study.seeds)
+        content = done.to_json()
+        output.write_json(folder / "sweeps.json", content)
+        facts = _facts("study", steps, pair, {**inputs, "sweep": list(done.points)})
+        facts |= {"synthetic_events": base.events, "item_coverage": round(base.item_coverage, 6)}
+        board.stage("writing the report")
+        figures = write_sweeps_page(
+            folder / "report.html",
+            content,
+            title=f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
+            pair=summarise(pair).to_json(),
+            warnings=pair.warnings,
+            settings=facts["settings"],
+            environment=output.environment(),
+        )
+        for name, figure in figures.items():
+            (folder / f"sweep-{name}.svg").write_text(standalone(figure), encoding="utf-8")
+        output.write_manifest(folder, (reading, receipt), facts)
     return content
 
 

@@ -33,8 +33,10 @@ class Purpose(IntEnum):
     CHOOSE = 15
     GATE = 16
     BACKOFF = 17
-    RIVAL = 21
-    DISTILL = 18
+    UNIFORM = 18
+    JUDGED_USERS = 19
+    RIVAL = 20
+    LINK = 21
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from scalr.rivals import Strength, get_rival, train_rival
 from scalr.split import Fold, split
 from scalr.synthetic import SyntheticEvents
 from scalr.train import Trained, train
+from scalr.translation_quality import TranslationQuality, translation_quality
 from scalr.trials import Journal
 
 STUDY_SCHEMA = "scalr.study/1"
@@ -58,6 +59,7 @@ class Study:
         fold: The first seed's test fold.
         synthetic: The first seed's synthetic events in the test fold: arms `scalr` and, where asked for, `top1`.
         steps: The settings, chosen ones among them.
+        translation: Every translator by itself on the first seed's test fold; it chooses nothing.
     """
 
     results: tuple[ArmResult, ...]
@@ -66,13 +68,14 @@ class Study:
     fold: Fold
     synthetic: Mapping[str, SyntheticEvents]
     steps: Steps
+    translation: Mapping[str, TranslationQuality]
 
     def to_json(self) -> dict[str, Any]:
         """Return `study.json`: protocol, arms (all users), arms by segment, comparisons."""
         seeds = sorted({result.seed for result in self.results})
         by_arm = {arm: [r for r in self.results if r.arm == arm] for arm in dict.fromkeys(r.arm for r in self.results)}
         segments = {
-            segment: {arm: _metrics([r.evaluation for r in results], segment) for arm, results in by_arm.items()}
+            segment: {arm: metric_means([r.evaluation for r in results], segment) for arm, results in by_arm.items()}
             for segment in ("all", "warm", "cold")
         }
         return {
@@ -85,6 +88,7 @@ class Study:
             "choice": self._choice(),
             "rivals": {arm: self._rival(arm, results) for arm, results in by_arm.items() if arm in RIVALS} or None,
             "comparisons": compare_arms({arm: [r.evaluation for r in results] for arm, results in by_arm.items()}),
+            "translation": {name: quality.to_json() for name, quality in self.translation.items()},
         }
 
     def _choice(self) -> dict[str, Any]:
@@ -172,7 +176,8 @@ def study(
         shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
         first = first or (fold, shown | ({"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}))
     assert first is not None  # seeds >= 1
-    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps)
+    quality = translation_quality(first[0], choice.steps.translate, seed=steps.seed, threads=threads)
+    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, quality)
 
 
 def _train_all(
@@ -220,7 +225,7 @@ def _judge_all(
         return list(pool.map(one, trained))
 
 
-def _metrics(evaluations: list[Evaluation], segment: str) -> dict[str, dict[str, Any]]:
+def metric_means(evaluations: Sequence[Evaluation], segment: str) -> dict[str, dict[str, Any]]:
     """Return {metric: {mean, per_seed}}; null where a segment has no judged pairs."""
     metrics: dict[str, dict[str, Any]] = {}
     for name in evaluations[0].segments[segment]:

@@ -221,7 +221,7 @@ def interactions(log: EventLog, half_life: float | None = None) -> Rows:
         half_life: Age at which an event weighs half as much, as a share of the time that the log spans; None for all
             alike.
     """
-    log, n_items = _fading(log, half_life).positives(), len(log.items)
+    log, n_items = fading(log, half_life).positives(), len(log.items)
     cell = log.user.astype(np.int64) * n_items + log.item
     order = np.argsort(cell, kind="stable")
     distinct, start = np.unique(cell[order], return_index=True)
@@ -231,7 +231,7 @@ def interactions(log: EventLog, half_life: float | None = None) -> Rows:
     return _above_zero((distinct // n_items).astype(np.int32), (distinct % n_items).astype(np.int32), weight)
 
 
-def _fading(log: EventLog, half_life: float | None) -> EventLog:
+def fading(log: EventLog, half_life: float | None) -> EventLog:
     """Return the log with weights that halve with every half-life of age, 1 on average; as it is without time."""
     if half_life is None or log.time is None or not len(log):
         return log

@@ -123,9 +123,11 @@ def _read(file: Path) -> dict[str, Outcome]:
 def _append(file: Path, digest: str, outcome: Outcome) -> None:
     row = {"key": digest, "loss": outcome.loss, "epochs": outcome.epochs, "seconds": round(outcome.seconds, 3)}
     try:
-        whole = not file.exists() or file.read_bytes()[-1:] in (b"", b"\n")
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(("" if whole else "\n") + json.dumps(row) + "\n")
+        written = file.read_bytes() if file.exists() else b""
+        with file.open("r+b" if written else "wb") as stream:
+            stream.seek(written.rfind(b"\n") + 1)  # over a line that was cut off
+            stream.truncate()
+            stream.write(json.dumps(row).encode() + b"\n")
     except OSError as error:
         raise OutputError(
             f"the trials cannot be written to '{file}': {error.strerror}",

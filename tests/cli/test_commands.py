@@ -1,6 +1,7 @@
 """Every command as a user runs it, on small logs."""
 
 import json
+import xml.etree.ElementTree
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pytest
 from scalr.config import ARMS
 
 QUICK = ["--set", "study.seeds=1", "--set", "train.max_epochs=2", "--set", "study.arms=[scalr, top1]"]
+
+FEW = ["--seeds", 1, "--baseline-trials", 0]
 
 
 def synthetic(folder) -> pa.Table:
@@ -186,3 +189,39 @@ def test_version(scalr):
     import scalr as package
 
     assert scalr("--version")[1].strip() == f"scalr {package.__version__}"
+
+
+def test_sweeps_write_json_figures_and_report(scalr, logs, tmp_path):
+    code, out, _ = scalr("study", *logs, "--out", tmp_path / "swept", "--sweep", "objective,volume", *FEW, "--json")
+    assert code == 0
+    content = json.loads((tmp_path / "swept/sweeps.json").read_text())
+    assert json.loads(out) == content
+    assert list(content["sweeps"]) == ["objective", "volume"]
+    manifest = json.loads((tmp_path / "swept/manifest.json").read_text())
+    files = {one["file"] for one in manifest["outputs"]}
+    figures = {f"sweep-{name}.svg" for name in ("objective", "volume", "volume-curve", "volume-coverage")}
+    assert files == {"report.html", "sweeps.json", *figures}
+    assert manifest["settings"]["sweep"] == ["objective", "volume"]
+    page = (tmp_path / "swept/report.html").read_text()
+    for one in content["sweeps"].values():
+        assert one["finding"].replace(" %", "\u00a0%") in page
+        assert one["claim"].replace(" %", "\u00a0%") in page
+    xml.etree.ElementTree.parse(tmp_path / "swept/sweep-volume.svg")
+
+
+def test_a_sweep_can_be_quiet_or_shown(scalr, logs, tmp_path):
+    assert scalr("study", *logs, "--out", tmp_path / "a", "--sweep", "objective", *FEW, "--quiet") == (0, "", "")
+    code, out, _ = scalr("study", *logs, "--out", tmp_path / "b", "--sweep", "objective", *FEW)
+    assert code == 0
+    assert "Sweep: objective" in out
+    assert "thinned" in out
+
+
+def test_an_unknown_sweep_names_the_nearest(scalr, logs, tmp_path):
+    code, out, error = scalr("study", *logs, "--out", tmp_path / "x", "--sweep", "weight,alignement")
+    assert (code, out) == (2, "")
+    what, expected, fix = error.splitlines()
+    assert what == "ConfigError: unknown sweep 'alignement'"
+    assert "shrinkage, or all" in expected
+    assert fix == "  fix: did you mean 'alignment'?"
+    assert not (tmp_path / "x").exists()

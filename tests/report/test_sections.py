@@ -98,11 +98,11 @@ def test_examples_show_titles_or_ids():
 
 
 def test_tables_have_an_arm_per_row_and_a_metric_per_column(study_of):
-    changes = read_changes(study_of({"scalr": (-0.0111, 0.0019), "pooled": (0.002, 0.001)}))
+    changes = read_changes(study_of({"scalr": (-0.0111, 0.0019), "my_own": (0.002, 0.001)}))
     tables = sections.metric_tables(changes)
     assert [table["segment"] for table in tables] == ["All users", "Warm users", "Cold users"]
     assert tables[0]["metrics"] == ["Normalized entropy", "NDCG@20", "Recall@20", "AUC", "Calibration ratio"]
-    assert [row["arm"] for row in tables[0]["rows"]] == ["SCALR", "pooled"]
+    assert [row["arm"] for row in tables[0]["rows"]] == ["SCALR", "my own"]
     assert tables[0]["rows"][0]["cells"][0] == {"text": "−1.11 %", "interval": "[−1.30, −0.92]", "kind": "helped"}
     assert tables[1]["rows"][0]["cells"][-1]["text"] != "–"
 

@@ -1,11 +1,13 @@
 """What every translator promises."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from tests.worlds import small_pair
+from tests.worlds import small_pair, small_tables
 
 from scalr.config import SampleSettings
 from scalr.errors import ConfigError
+from scalr.reading import read_pair
 from scalr.sample import sample
 from scalr.synthetic import SyntheticEvents
 from scalr.translators import fit, translator_names
@@ -15,6 +17,9 @@ STRATEGIES = {
     "temperature": SampleSettings(draws_per_event=3, temperature=0.7, min_support=2),
     "topk": SampleSettings(draws_per_event=3, strategy="topk"),
 }
+
+LOOKS_AT_NOBODY = {"random"}
+"""Draws any item alike, a user's own too: exempt from leaving the user out."""
 
 
 @pytest.fixture(params=translator_names())
@@ -74,3 +79,24 @@ def test_progress_counts_every_source_event(translator):
 def test_an_unknown_name_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'cooccurrence'"):
         fit(small_pair(), "cooccurence")
+
+
+@pytest.mark.parametrize("translator", [name for name in translator_names() if name not in LOOKS_AT_NOBODY])
+def test_an_item_that_only_the_user_has_is_never_drawn_for_it(translator):
+    """Leave-one-out: here every second user has one target item that nobody else has."""
+    source, target = small_tables(events=(400, 150))
+    own = pa.table(
+        {
+            "user": np.arange(0, 60, 2),
+            "item": np.arange(0, 60, 2) + 1000,
+            "time": np.full(30, 1_600_000_000 + 86_400),
+        }
+    )
+    pair = read_pair(source, pa.concat_tables([target, own]))
+    holders = np.bincount(pair.target.item[pair.target.starts_interaction()], minlength=len(pair.target.items))
+    for settings in STRATEGIES.values():
+        events = sample(fit(pair, translator), settings.model_copy(update={"draws_per_event": 30}))
+        has = np.zeros((len(pair.target.users), len(pair.target.items)), np.bool_)
+        has[pair.target.user, pair.target.item] = True
+        assert len(events)
+        assert not (has[events.user, events.item] & (holders[events.item] == 1)).any()

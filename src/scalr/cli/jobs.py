@@ -134,3 +134,25 @@ def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> Non
         *(escape(sentence) for sentence in judged.sentences),
         f"\nReport: {out / 'report.html'}",
     )
+
+
+def sweep_names(text: str) -> tuple[str, ...]:
+    """Return the names of sweeps, given with commas between.
+
+    Raises:
+        ConfigError: If there is no sweep of a name.
+    """
+    from scalr.ablations import checked_names
+
+    return checked_names(name.strip() for name in text.split(",") if name.strip())
+
+
+def show_sweeps(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
+    """Print a table per sweep, what was found, and where the report is."""
+    from rich.markup import escape
+
+    from scalr.cli.summaries import sweep_table
+
+    for name, sweep in content["sweeps"].items():
+        terminal.show(sweep_table(name, sweep), escape(sweep["finding"]) + "\n")
+    terminal.show(f"Report: {out / 'report.html'}")

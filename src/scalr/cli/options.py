@@ -109,8 +109,8 @@ TranslatorOption = Annotated[
     typer.Option(
         "--translator",
         metavar="NAME",
-        help="How P(target item | user, source item) is estimated: cooccurrence, conditioned, factor. In a study also "
-        "auto: chosen on the validation period, with draws, temperature, weight, shrinkage and objective.",
+        help="How P(target item | user, source item) is estimated: cooccurrence, conditioned, factor; popularity and "
+        "random are controls. In a study also auto: chosen on the validation period, with all that goes with it.",
         rich_help_panel=STEPS,
     ),
 ]

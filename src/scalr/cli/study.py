@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import LogOptions, StepOptions, show_evidence
+from scalr.cli.jobs import LogOptions, StepOptions, show_evidence, show_sweeps, sweep_names
 from scalr.schema import Columns
 
 EXAMPLE = "Example: scalr study --source feed.parquet --target ads.parquet --hide-overlap 0.5 --seeds 5 --out evidence"
@@ -76,6 +76,17 @@ def command(
             rich_help_panel=o.STEPS,
         ),
     ] = 4.0,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            "--sweep",
+            metavar="NAME,...",
+            help="Change one setting at a time instead of comparing arms, all other options being the base: sampling, "
+            "volume, weight, alignment, support, overlap, objective, shrinkage, or all. Writes sweeps.json, a figure "
+            "each and what the paper claims beside what these logs show; --arms and --gate do not matter then.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = None,
     translator: o.TranslatorOption = "cooccurrence",
     draws: o.DrawsOption = 4,
     strategy: o.StrategyOption = "sample",
@@ -107,7 +118,7 @@ def command(
             help="Settings that real events alone may try, for all arms; 0 for none.",
             rich_help_panel=o.STEPS,
         ),
-    ] = 14,
+    ] = 30,
     rival_trials: Annotated[
         int,
         typer.Option(
@@ -139,6 +150,7 @@ def command(
     from scalr.summary import summarise
 
     output.check_free(out)
+    names = None if sweep is None else sweep_names(sweep)
     columns = Columns(user, item, time, label, value, weight)
     logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
     chosen = StepOptions(
@@ -165,17 +177,12 @@ def command(
     )
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
-        pair = stored.load()
-        content = pipeline.write_study(
-            pair,
-            steps,
-            out,
-            inputs=logs.settings(),
-            reading=receipt,
-            threads=threads,
-            trials_file=trials_file,
-            board=terminal,
-        )
+        pair, inputs = stored.load(), logs.settings()
+        others: dict[str, Any] = {"threads": threads, "trials_file": trials_file, "board": terminal}
+        if names is not None:
+            content = pipeline.write_sweeps(pair, steps, names, out, inputs=inputs, reading=receipt, **others)
+        else:
+            content = pipeline.write_study(pair, steps, out, inputs=inputs, reading=receipt, **others)
     terminal.result(content)
     terminal.show(pair_table(summarise(stored).to_json()))
-    show_evidence(terminal, content, out)
+    (show_evidence if names is None else show_sweeps)(terminal, content, out)

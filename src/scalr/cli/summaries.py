@@ -60,6 +60,24 @@ def arms_table(study: Mapping[str, Any]) -> Table:
     return made
 
 
+def sweep_table(name: str, sweep: Mapping[str, Any]) -> Table:
+    """Return a sweep's points: events, coverage and the change of normalized entropy by segment."""
+    made = table(f"Sweep: {name}", "point", "events", "coverage", "NE change [95 %]", "warm", "cold")
+    for point in sweep["points"]:
+        changes = [
+            point["comparison"].get(segment, {}).get("normalized_entropy") for segment in ("all", "warm", "cold")
+        ]
+        label = escape(point["label"])
+        made.add_row(
+            f"[bold]{label}[/bold]" if point["base"] else label,
+            number(round(point["synthetic_events"])),
+            percent(point["item_coverage"], 1).removeprefix("+"),
+            _change(changes[0]),
+            *(percent(None if change is None else change["relative_change"]) for change in changes[1:]),
+        )
+    return made
+
+
 def _change(change: Mapping[str, Any] | None) -> str:
     if change is None:
         return "–"

@@ -86,12 +86,13 @@ def resample(
                 score -= own_share[u]
             near[c] = max(score, LEAST_AFFINITY)
             total, known = total + near[c], known + 1
+            weight[c] = near[c]
             if top:
-                weight[c] = np.float64(near[c]) * count[first + c]
-            elif power == 1.0:
-                weight[c] = near[c]
-            else:
-                weight[c] = np.float64(near[c]) ** power * np.float64(count[first + c]) ** (power - 1.0)
+                weight[c] *= count[first + c]
+            elif power == 2.0:  # what people ask for most after 1
+                weight[c] *= weight[c] * count[first + c]
+            elif power != 1.0:
+                weight[c] = weight[c] ** power * np.float64(count[first + c]) ** (power - 1.0)
         mean, key = total / max(known, 1), combine(stream, event_key[x])
         for d in range(draws):
             chosen, out = -1, x * draws + d

@@ -184,3 +184,29 @@ def draw_listed(
                 i = listed[row, place]
                 item[out], support[out] = i, item_users[i]
                 confidence[out] = np.float32(np.float64(score[row, place]) / total[row])
+
+
+@njit(cache=True, nogil=True)
+def listed_shares(
+    user: Codes, item: Codes, list_of_user: Codes, listed: Codes, score: Singles, total: Singles
+) -> npt.NDArray[np.float64]:
+    """Return score / total of each user's list, shape (n,); 0 for items that do not stand there.
+
+    Args:
+        user: Shape (n,), codes.
+        item: Shape (n,), codes.
+        list_of_user: Shape (n_users,), which list is the user's; -1 for none.
+        listed: Shape (lists, length), items; `NO_ITEM` behind the end.
+        score: Same shape, above 0; 0 behind the end.
+        total: Shape (lists,), summed scores.
+    """
+    share = np.zeros(user.shape[0])
+    for x in range(user.shape[0]):
+        row = list_of_user[user[x]]
+        for y in range(listed.shape[1] if row >= 0 else 0):
+            if listed[row, y] == item[x]:
+                share[x] = np.float64(score[row, y]) / total[row]
+                break
+            if listed[row, y] == NO_ITEM:
+                break
+    return share

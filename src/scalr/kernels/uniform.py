@@ -143,7 +143,7 @@ def _draw_and_count(
 
 
 @njit(nogil=True)
-def _hold(
+def hold(
     workspace: Workspace,
     first: int,
     last: int,
@@ -238,7 +238,7 @@ def draw_uniform_paths(
             first, end = item_start[j], min(stop, item_start[j + 1])
             if state[ITEM] != j or state[FILLING] != filling:
                 most = LONG * draws * (item_start[j + 1] - first)
-                _hold(
+                hold(
                     workspace, first, item_start[j + 1], most, event_user, event_testifies, event_time, target_start,
                     target_item, recent_start, recent_item, recent_time, window, filling == COUNTS,
                 )  # fmt: skip
@@ -292,7 +292,7 @@ def count_users_behind(
             j = np.searchsorted(item_start, x, side="right") - 1
             if state[ITEM] != j or state[FILLING] != COUNTS:
                 most = LONG * draws * (item_start[j + 1] - item_start[j])
-                _hold(
+                hold(
                     workspace, item_start[j], item_start[j + 1], most, event_user, event_testifies, event_time,
                     target_start, target_item, recent_start, recent_item, recent_time, window, True,
                 )  # fmt: skip

@@ -229,7 +229,9 @@ def alignment_chart(
     return figure(f"align-{re.sub('[^a-z0-9]+', '-', name.lower())}", label, draw, wide=HALF)
 
 
-def forest_chart(segment: str, changes: Sequence[Change], arms: Sequence[str], domain: tuple[float, float]) -> Figure:
+def forest_chart(
+    segment: str, changes: Sequence[Change], arms: Sequence[str], domain: tuple[float, float], *, ours: str = ARM
+) -> Figure:
     """Draw relative changes with their intervals, one line per arm; left of zero is better.
 
     Args:
@@ -237,17 +239,20 @@ def forest_chart(segment: str, changes: Sequence[Change], arms: Sequence[str], d
         changes: At most one per arm; relative changes of a metric of which less is better.
         arms: All arms that are shown in any segment, in order.
         domain: Ends of the axis, the same for all segments.
+        ours: The arm that stands out.
     """
     names = {arm: arm_name(arm) for arm in arms}
 
     def draw(width: int) -> dict[str, Any]:
         alt = require_extra("altair", EXTRA)
         left, right = left_margin(list(names.values()), width), 180 if width == WIDE else 62
-        rows = [_forest_row(change, names[change.arm], full=width == WIDE) for change in changes]
+        rows = [
+            _forest_row(change, names[change.arm], full=width == WIDE, ours=change.arm == ours) for change in changes
+        ]
         place = alt.Y(
             "name:N",
             sort=None,
-            axis=name_axis(alt, left, width, bold=arm_name(ARM)),
+            axis=name_axis(alt, left, width, bold=arm_name(ours)),
             scale=alt.Scale(domain=[names[change.arm] for change in changes]),
         )
         ticks = "(datum.value > 0 ? '+' : datum.value < 0 ? '−' : '') + format(abs(datum.value), '.2~f') + ' %'"
@@ -287,12 +292,11 @@ def _ticks(domain: tuple[float, float], most: float) -> list[float]:
     return [round(place * step, 10) for place in range(math.ceil(domain[0] / step), math.floor(domain[1] / step) + 1)]
 
 
-def _forest_row(change: Change, name: str, *, full: bool) -> dict[str, Any]:
+def _forest_row(change: Change, name: str, *, full: bool, ours: bool) -> dict[str, Any]:
     digits = decimals_for(change.change)
     text = percent(change.change, signed=True, digits=digits)
     if full and change.interval is not None:
         text += f"  {bracket(change.interval, digits=digits)}"
-    ours = change.arm == ARM
     return {
         "name": name,
         "change": 100.0 * change.change,

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from scalr.errors import OutputError
-from scalr.report import charts, drawing, sections
+from scalr.report import charts, choice, drawing, sections, translations
 from scalr.report.comparisons import Change, read_changes
 from scalr.report.verdict import verdict
 from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, segment_name
@@ -70,11 +70,12 @@ def write_page(path: str | Path, data: ReportData) -> None:
             expected="an existing folder",
             fix="create it, or give another --out",
         )
-    page = _environment().get_template("page.html.j2").render(_context(data))
+    page = templates().get_template("page.html.j2").render(_context(data))
     file.write_text(page, encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
 
 
-def _environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """Return the templates of pages, with the filters and functions that they use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("scalr", "report"),
         autoescape=True,
@@ -105,6 +106,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     steps = sections.funnel_steps(data.stages)
     shares, curves = sections.known_shares(data.coverage), sections.known_curves(data.curves)
     alignment = sections.alignment_rows(data.alignment)
+    calibration = translations.calibration_points(data.study)
     return {
         "title": data.title,
         "subtitle": data.subtitle,
@@ -118,6 +120,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "metric_tables": sections.metric_tables(changes),
         "means": sections.mean_table(data.study),
         "comparisons": sections.comparison_rows(changes),
+        "choices": choice.trial_rows(data.study),
+        "trials": choice.trials_chart(data.study) if has_charts else None,
         "steps": steps,
         "funnel": charts.funnel_chart(steps) if has_charts and steps else None,
         "shares": shares,
@@ -126,6 +130,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "series_names": {name: charts.SERIES.get(name, (name, ""))[0] for name in (*shares, *curves)},
         "alignment": alignment,
         "alignment_charts": [_alignment_chart(row) if has_charts and row["is_drawable"] else None for row in alignment],
+        "translations": translations.translation_table(data.study),
+        "calibration": translations.calibration_chart(calibration) if has_charts and calibration else None,
         "examples": sections.example_rows(data.examples),
         "pair": sections.pair_table(data.pair),
         "stages": sections.stage_rows(data.stages),

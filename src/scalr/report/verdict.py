@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scalr.report.choice import Gate, gate_of
 from scalr.report.comparisons import (
     ARM,
     BASELINE,
@@ -133,6 +134,17 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
             findings=("It has no comparison of SCALR with real events only on normalized entropy for all users.",),
             next_steps=("Run `scalr study` again with the arms real_only and scalr.",),
         )
+    gate = gate_of(study)
+    if gate is not None and not gate.open:
+        return Verdict(
+            "Synthetic events are not used: validation does not show that they help",
+            "no_gain",
+            findings=(gate.sentence,),
+            next_steps=(
+                "Keep training on real events alone; nothing is lost. Try again with more shared users, another source "
+                "domain, or more target events to choose on.",
+            ),
+        )
     outcome = judge(main)
     segments = tuple(
         (change.segment, judge(change), change)
@@ -146,6 +158,7 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
         tone,
         findings=(
             _main_finding(main, study),
+            *([] if gate is None else [gate.sentence]),
             *_rival_findings(main, outcome, rivals),
             *method_findings(changes),
             *_ranking(changes, "helped"),
@@ -157,7 +170,7 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
             *_ranking(changes, "harmed"),
             *_calibration(changes, study),
         ),
-        next_steps=_next_steps(tone, segments, rivals, changes, study),
+        next_steps=(*_gate_steps(gate), *_next_steps(tone, segments, rivals, changes, study)),
         segments=segments,
         rivals=rivals,
     )
@@ -346,6 +359,13 @@ def _next_steps(
     if tone in {"helped", "caution"} and _calibration(changes, study):
         steps.append("Recalibrate predictions on recent real events before using them as probabilities.")
     return tuple(steps)
+
+
+def _gate_steps(gate: Gate | None) -> list[str]:
+    if gate is None or not gate.closed:
+        return []
+    closed = listed([segment_name(segment).lower() for segment in gate.closed])
+    return [f"Serve {closed} with the model trained on real events alone, the others with the augmented one."]
 
 
 def _caution_steps(rivals: Sequence[Rival]) -> list[str]:

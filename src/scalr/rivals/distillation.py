@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -18,26 +19,30 @@ from scalr.rivals.protocol import Strength
 from scalr.split import Fold
 from scalr.train import examples_of, interactions
 
-LESSONS = 4
-"""Rows with soft labels per real row, at most: source logs may be many times as long as the target's."""
-
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
     """The reference model, trained on real events and on a teacher's soft labels, pass by pass.
 
-    The teacher factorises both domains collectively (`source` is the weight of the source's loss) and is one pass
-    ahead. After each pass of the student it labels target items of users with source events, users in proportion to
-    their source interactions: one row per source interaction, but at most `LESSONS` per real row. A row has one item
-    drawn by popularity and `negatives` uniform ones; `weight` is that of a row.
+    The teacher factorises both domains collectively (`source` is the weight of the source's loss) for `passes` passes
+    before the student begins. After each pass of the student it labels target items of users with source events: as
+    many rows as there are real ones, or source interactions where they are fewer, users in proportion to their source
+    interactions. A row has one item drawn by popularity and `negatives` uniform ones. `weight` is that of a row.
 
     References:
         Hinton, Vinyals, Dean 2015, Distilling the knowledge in a neural network.
     """
 
     strengths: tuple[Strength, ...] = tuple(
-        {"weight": weight, "source": source}
-        for weight, source in ((1.0, 1.0), (3.0, 1.0), (0.3, 1.0), (1.0, 0.3), (3.0, 0.3), (0.1, 1.0))
+        {"weight": weight, "source": source, "passes": passes}
+        for weight, source, passes in (
+            (1.0, 1.0, 12),
+            (3.0, 1.0, 12),
+            (0.3, 1.0, 12),
+            (3.0, 1.0, 30),
+            (1.0, 0.3, 12),
+            (0.1, 1.0, 12),
+        )
     )
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
@@ -50,11 +55,12 @@ class Distillation:
             seed,
             strength["source"],
         )
+        *_, teacher = islice(teachers, int(strength["passes"]))
         stream, slots = rng.stream(seed, rng.Purpose.RIVAL), settings.negatives + 1
 
         def lesson(student: Parameters, epoch: int) -> None:
-            teacher, key = next(teachers), combine_keys(np.array([stream]), np.array([epoch], np.uint64))[0]
-            user = pupils[shuffled(len(pupils), key)[: LESSONS * len(examples)]]
+            key = combine_keys(np.array([stream]), np.array([epoch], np.uint64))[0]
+            user = pupils[shuffled(len(pupils), key)[: len(examples)]]
             rows = np.arange(len(user) * slots, dtype=np.uint64)
             chance = rng.keyed_units(seed, rng.Purpose.RIVAL, rows, np.full(len(rows), key)).reshape(-1, slots)
             item = catalogue[(chance * len(catalogue)).astype(np.int64)]

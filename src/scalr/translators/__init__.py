@@ -12,6 +12,7 @@ from scalr.store import StoredPair
 from scalr.translators.conditioned import fit_conditioned
 from scalr.translators.cooccurrence import fit_cooccurrence
 from scalr.translators.factor import fit_factor
+from scalr.translators.marginal import fit_popularity, fit_random
 from scalr.translators.protocol import Drawing, Draws, Translation, Translator
 
 __all__ = ["Drawing", "Draws", "Translation", "Translator", "fit", "translator_names"]
@@ -20,6 +21,8 @@ _TRANSLATORS: dict[str, Translator] = {
     "cooccurrence": fit_cooccurrence,
     "conditioned": fit_conditioned,
     "factor": fit_factor,
+    "popularity": fit_popularity,
+    "random": fit_random,
 }
 
 

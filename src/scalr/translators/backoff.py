@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import SampleSettings
-from scalr.domain import Codes, EventLog
+from scalr.domain import Codes, EventLog, Floats
 from scalr.kernels import backoff, laws
 from scalr.kernels.laws import Laws
 from scalr.store import StoredPair
@@ -86,6 +86,26 @@ class Backoff:
         power = 1.0 / settings.temperature
         cumulative = laws.sum_levels(self.laws, power, settings.min_support)
         return BackoffDrawing(inner, self, events, settings, cumulative, rng.stream(seed, rng.Purpose.BACKOFF), most)
+
+    def mixed(self, log: EventLog, testifies: Mask, event: Int64, item: Codes, paths: Int64, behind: Codes) -> Floats:
+        """Return P(i | u, j) at temperature 1 without minimum support, shape (n,); 0 where there are no other users.
+
+        Args:
+            log: Positive source events by item.
+            testifies: Shape (events,), or (0,) where all do.
+            event: Shape (n,), places in `log`, ascending.
+            item: Shape (n,), target items.
+            paths: Shape (n,), paths of other users behind the event.
+            behind: Shape (n,), those of them that lead to the item.
+        """
+        testifies = testifies[event] if len(testifies) else testifies
+        rows = backoff.Events(log.user[event], log.item[event], testifies, self.target_start, self.target_item)
+        confidence = np.empty(len(item), np.float32)
+        lookup = backoff.make_lookup(len(self.laws.popularity))
+        backoff.smooth_confidence(
+            self.laws, rows, self.pseudo_paths, (0, len(item)), 1, lookup, item, paths, behind, confidence
+        )
+        return np.nan_to_num(confidence, nan=0.0).astype(np.float64)  # 0 / 0: nobody else has any target item
 
 
 class BackoffDrawing:

@@ -6,19 +6,26 @@ who have both i and j times the user's own score for i (`affinity`): one of seve
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from scalr import rng
 from scalr.config import SampleSettings, TranslateSettings
-from scalr.domain import EventLog, Pair
+from scalr.domain import Codes, EventLog, Floats, Pair
+from scalr.errors import ConfigError
+from scalr.kernels import layout, pathlaw
 from scalr.kernels.resample import resample
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
 from scalr.translators.affinity import UserAffinity, fit_affinity
+from scalr.translators.asked import Asked, source_events
 from scalr.translators.cooccurrence import CooccurrenceTranslation, fit_cooccurrence
 from scalr.translators.protocol import Drawing, Draws
+
+USERS_AT_ONCE = 256  # whose affinity to every target item a thread holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +53,52 @@ class ConditionedTranslation:
         proposed = settings.model_copy(update={"draws_per_event": most_candidates, "temperature": 1.0})
         drawing = self.paths.drawing(source, proposed, seed=seed, most=most)
         return ConditionedDrawing(drawing, self, settings, rng.stream(seed, rng.Purpose.CHOOSE), most)
+
+    def probability(self, user: Codes, item: Codes) -> Floats:
+        """Return P(item | user); see `Translation.probability`.
+
+        The law is exact: in proportion to paths times affinity over all items behind a source item. Drawing chooses
+        among `candidates` paths and comes near it with many of them.
+
+        Raises:
+            ConfigError: If the paths back off: the mixed law, weighed by affinity, is not summed over the catalogue.
+        """
+        if self.paths.backoff is not None:
+            raise ConfigError(
+                f"probabilities of 'conditioned' are not known with a back-off of {self.paths.backoff.pseudo_paths:g}",
+                expected="a back-off of 0",
+                fix="fit without back-off, or ask 'cooccurrence'",
+            )
+        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        asked = Asked.of(user, item, len(stored.target.users))
+        total = np.zeros(len(item))
+
+        def sum_up(first: int) -> None:
+            self._add(stored, asked, (first, min(first + USERS_AT_ONCE, len(asked.users))), total)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(sum_up, range(0, len(asked.users), USERS_AT_ONCE)):
+                pass
+        return asked.answer(total, source_events(stored))
+
+    def _add(self, stored: StoredPair, asked: Asked, rows: tuple[int, int], total: Floats) -> None:
+        """Add up what the source events of some asked users say; nobody else touches their places in `total`."""
+        affinity, target = self.affinity, self.paths.target
+        n_target = len(affinity.item_factors)
+        users, start = asked.users[rows[0] : rows[1]], asked.start[rows[0] : rows[1] + 1]
+        near = np.empty((len(users), n_target), np.float32)
+        pathlaw.fill_affinities(
+            users, affinity.user_factors, affinity.item_factors, affinity.own_share, target.start, target.item, near
+        )
+        row_of_user = np.full_like(asked.row_of_user, -1)
+        row_of_user[users] = np.arange(len(users), dtype=np.int32)
+        own = slice(int(start[0]), int(start[-1]))
+        for part in stored.source.parts():
+            half = self.paths.lay_out(part)
+            workspace = layout.make_workspace(half.max_events, half.max_paths, n_target, weighted=False)
+            paths = self.paths.path_arguments(half)
+            given = (workspace, row_of_user, near, start - start[0], asked.item[own], *paths, total[own])
+            pathlaw.add_conditioned(*given)
 
 
 class ConditionedDrawing:

@@ -6,20 +6,22 @@ the end of a uniformly drawn path (source item -> overlap user -> target item), 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import SampleSettings, TranslateSettings
-from scalr.domain import EventLog, Pair
+from scalr.domain import Codes, EventLog, Floats, Pair
 from scalr.errors import SchemaError
-from scalr.kernels import layout, uniform, weighted
+from scalr.kernels import layout, pathlaw, uniform, weighted
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
 from scalr.times import MICROSECONDS_PER_DAY
+from scalr.translators.asked import Asked, source_events
 from scalr.translators.backoff import Backoff, fit_backoff
 from scalr.translators.history import Cutoff, cutoff_of
 from scalr.translators.protocol import Drawing, Draws
@@ -54,6 +56,26 @@ class CooccurrenceTranslation:
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
         """Join source events with the target half; see `Translation.drawing`."""
+        laid = self.lay_out(source)
+        paths = PathDrawing(
+            events=laid.events,
+            item_start=laid.item_start,
+            testifies=laid.testifies,
+            target=self.target,
+            window=self.window,
+            settings=settings,
+            stream=rng.stream(seed, rng.Purpose.DRAW),
+            n_target=len(self.pair.target.items),
+            max_events=laid.max_events,
+            max_paths=laid.max_paths,
+            most=most,
+        )
+        if self.backoff is None:
+            return paths
+        return self.backoff.over(paths, laid.testifies, settings, seed=seed, most=most)
+
+    def lay_out(self, source: EventLog) -> SourceHalf:
+        """Return the source half of the paths of some source items, all events of which are given."""
         log = source.positives()
         first_item = int(log.item[0]) if len(log) else 0
         n_items = int(log.item[-1]) - first_item + 1 if len(log) else 0
@@ -61,20 +83,59 @@ class CooccurrenceTranslation:
         np.cumsum(np.bincount(log.item - first_item, minlength=n_items), out=start[1:])
         testifies = _ALL_TESTIFY if self.cutoff is None else self.cutoff.admits(log)
         n_paths = layout.count_paths(log.user, testifies, start, self.target.start)
-        paths = PathDrawing(
-            events=log,
-            item_start=start,
-            testifies=testifies,
-            target=self.target,
-            window=self.window,
-            settings=settings,
-            stream=rng.stream(seed, rng.Purpose.DRAW),
-            n_target=len(self.pair.target.items),
-            max_events=int(np.diff(start).max(initial=0)),
-            max_paths=int(n_paths.max(initial=0)),
-            most=most,
-        )
-        return paths if self.backoff is None else self.backoff.over(paths, testifies, settings, seed=seed, most=most)
+        return SourceHalf(log, start, testifies, int(np.diff(start).max(initial=0)), int(n_paths.max(initial=0)))
+
+    def path_arguments(self, half: SourceHalf) -> tuple[Any, ...]:
+        """Return what kernels take of paths, from the users of the events to the window."""
+        log, target = half.events, self.target
+        return (
+            log.user, half.testifies, _NO_TIMES if log.time is None else log.time, half.item_start, target.start,
+            target.item, target.recent_start, target.recent_item, target.recent_time, self.window,
+        )  # fmt: skip
+
+    def probability(self, user: Codes, item: Codes) -> Floats:
+        """Return P(item | user); see `Translation.probability`. With back-off it is the mixed law."""
+        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        asked = Asked.of(user, item, len(stored.target.users))
+        total = np.zeros(len(item))
+        for part in stored.source.parts():
+            half = self.lay_out(part)
+            asked.look_up(half.events, self._looked_up(half), total)
+        return asked.answer(total, source_events(stored))
+
+    def _looked_up(self, half: SourceHalf) -> Callable[[Int64, Codes], Floats]:
+        arguments = self.path_arguments(half)
+        n_target = len(self.pair.target.items)
+        workspace = layout.make_workspace(half.max_events, half.max_paths, n_target, weighted=False)
+
+        def told(event: Int64, item: Codes) -> Floats:
+            behind, paths = np.empty(len(item), np.int32), np.empty(len(item), np.int64)
+            given = (workspace, event, item, *arguments, behind, paths)
+            pathlaw.count_asked(*given)
+            if self.backoff is None:
+                return behind / np.maximum(paths, 1)
+            return self.backoff.mixed(half.events, half.testifies, event, item, paths, behind)
+
+        return told
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceHalf:
+    """The source half of paths: the positive events of some source items.
+
+    Attributes:
+        events: The events, by item.
+        item_start: Where each item's events start, from the first item of the events to the last.
+        testifies: Shape (n,), whether each event's user lends its target items to others; or (0,) where all do.
+        max_events: Most events of an item.
+        max_paths: Most paths of an item, before any window.
+    """
+
+    events: EventLog
+    item_start: Int64
+    testifies: Mask
+    max_events: int
+    max_paths: int
 
 
 class PathDrawing:

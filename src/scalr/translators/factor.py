@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import SampleSettings, TranslateSettings
-from scalr.domain import Codes, EventLog, Pair
+from scalr.domain import Codes, EventLog, Floats, Pair
 from scalr.kernels import shortlist
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
@@ -69,6 +69,13 @@ class FactorTranslation:
         stream = rng.stream(seed, rng.Purpose.DRAW)
         return FactorDrawing(source.positives(), self.lists, self._sums[law], settings, stream, most)
 
+    def probability(self, user: Codes, item: Codes) -> Floats:
+        """Return the share of items in the lists of users; see `Translation.probability`."""
+        return shortlist.listed_shares(
+            user.astype(np.int32), item.astype(np.int32), self.lists.of_user, self.lists.item, self.lists.score,
+            self.lists.total,
+        )  # fmt: skip
+
 
 class FactorDrawing:
     """Draws from the lists of users; see `Drawing`. With the strategy `topk` the first items of the list."""
@@ -103,10 +110,7 @@ class FactorDrawing:
 def fit_factor(pair: Pair | StoredPair, settings: TranslateSettings) -> FactorTranslation:
     """Fit how near users are to target items, and list the nearest of each user that it does not have.
 
-    A window has no meaning here and is refused.
-
-    Raises:
-        ConfigError: If a window is asked for.
+    A window has no meaning here and is ignored.
     """
     stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
     with Stopwatch() as watch:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.config import SampleSettings, TranslateSettings
-from scalr.domain import Codes, EventLog, Keys, Pair
+from scalr.domain import Codes, EventLog, Floats, Keys, Pair
 from scalr.kernels import layout
 from scalr.receipt import Receipt
 from scalr.store import StoredPair
@@ -73,6 +73,21 @@ class Translation(Protocol):
             settings: Draws per event, strategy, temperature and minimum support.
             seed: Any integer.
             most: Events that are asked for at a time, at most.
+        """
+
+    def probability(self, user: Codes, item: Codes) -> Floats:
+        """Return P(item | user): the mean of P(item | user, source item) over the user's positive source events.
+
+        At temperature 1 and minimum support 1, over all source events of the logs it was fitted on. As in draws, the
+        user's own target items are no witnesses. A source event from which nothing can be drawn counts as 0, so a
+        user's probabilities over all items sum to 1 at most.
+
+        Args:
+            user: Shape (n,), codes.
+            item: Shape (n,), codes of target items.
+
+        Returns:
+            Shape (n,), in [0, 1]; 0 where the item has no chance or the user no source event.
         """
 
 

@@ -1,0 +1,136 @@
+"""What the page says of translations by themselves: a table of all translators, and whether confidence is true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scalr.errors import require_extra
+from scalr.report.drawing import BLUE, EXTRA, GREY, MUTED, NARROW, ORANGE, PERCENT, WIDE, Figure, figure, spec
+from scalr.report.wording import count, in_order, number, percent
+
+Json = Mapping[str, Any]
+
+NAMES = {
+    "cooccurrence": "Co-occurrence",
+    "conditioned": "Conditioned on the user",
+    "factor": "Low-rank score",
+    "popularity": "Popularity (control)",
+    "random": "Any item (control)",
+}
+DRAWN = {"cooccurrence": BLUE, "conditioned": ORANGE, "factor": GREY}
+"""Translators in the chart of calibration, and their colours: controls promise nothing about a user."""
+
+
+def translation_table(study: Json | None) -> list[dict[str, Any]]:
+    """Return one row per translator: words for perplexity, gain over popularity, reached pairs and calibration."""
+    rows = []
+    found: Json = (study or {}).get("translation") or {}
+    for name in in_order(found, NAMES):
+        one = found[name]
+        gain: Json = one.get("gain_over_popularity") or {}
+        mixed: Json = one.get("mixed_gain_over_popularity") or {}
+        calibration: Json = one.get("calibration") or {}
+        rows.append(
+            {
+                "name": NAMES.get(name, name.replace("_", " ")),
+                "perplexity": _words(one.get("perplexity"), count),
+                "perplexity_interval": _interval(one.get("perplexity_interval"), count),
+                "gain": "–" if name == "popularity" else _words(gain.get("value"), _nats),
+                "gain_interval": "" if name == "popularity" else _interval(gain.get("interval"), _nats),
+                "kind": "" if name == "popularity" else _kind(gain.get("interval")),
+                "mixed": "–" if name == "popularity" else _words(mixed.get("value"), _nats),
+                "mixed_interval": "" if name == "popularity" else _interval(mixed.get("interval"), _nats),
+                "mixed_kind": "" if name == "popularity" else _kind(mixed.get("interval")),
+                "reached": _words(one.get("reached"), lambda share: percent(share, digits=0)),
+                "error": _words(calibration.get("error"), lambda error: percent(error, digits=0)),
+                "pairs": _words(one.get("pairs"), count),
+                "users": _words(one.get("users"), count),
+            }
+        )
+    return rows
+
+
+def _words(value: Any, write: Any) -> str:
+    known = number(value)
+    return "–" if known is None else str(write(known))
+
+
+def _interval(ends: Any, write: Any) -> str:
+    known = [number(end) for end in ends or ()]
+    return "" if len(known) != 2 or None in known else f"[{', '.join(write(end) for end in known)}]"
+
+
+def _nats(value: float) -> str:
+    return ("+" if value > 0 else "−" if value < 0 else "") + f"{abs(value):.2f}"
+
+
+def _kind(ends: Any) -> str:
+    known = [number(end) for end in ends or ()]
+    if len(known) != 2 or known[0] is None or known[1] is None:
+        return "none"
+    return "helped" if known[0] > 0 else "harmed" if known[1] < 0 else "not_clear"
+
+
+def calibration_points(study: Json | None) -> dict[str, list[dict[str, float]]]:
+    """Return per translator its buckets with `stated`, `observed`, `low` and `high`, those that are known."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for name, one in ((study or {}).get("translation") or {}).items():
+        points = []
+        for bucket in (one.get("calibration") or {}).get("buckets") or ():
+            stated, observed = number(bucket.get("stated")), number(bucket.get("observed"))
+            if stated is None or observed is None:
+                continue
+            low, high = (number(end) for end in bucket.get("interval") or (None, None))
+            ends = {"low": observed if low is None else low, "high": observed if high is None else high}
+            points.append({"stated": stated, "observed": observed, **ends})
+        if name in DRAWN and points:
+            found[name] = points
+    return found
+
+
+def calibration_chart(found: Mapping[str, list[dict[str, float]]]) -> Figure:
+    """Draw stated confidence against what happened, a line per translator; on the diagonal it is true.
+
+    Both axes are stretched near 0, where most draws are.
+
+    Args:
+        found: What `calibration_points` returns.
+    """
+
+    def draw(width: int) -> dict[str, Any]:
+        alt = require_extra("altair", EXTRA)
+        most = max(max(point["stated"], point["high"]) for points in found.values() for point in points) or 1.0
+        ticks = [share for share in (0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if share <= most]
+        if width == NARROW:
+            ticks = ticks[-4:]
+        scale = alt.Scale(type="sqrt", domain=[0, most * 1.02], nice=False)
+
+        def axis(title: str | None) -> Any:
+            return alt.Axis(title=title, labelExpr=PERCENT, values=ticks, labelFlush=False, grid=title is None)
+
+        rows = [
+            {**point, "name": NAMES[name], "colour": DRAWN[name]} for name, points in found.items() for point in points
+        ]
+        x = alt.X("stated:Q", scale=scale, axis=axis("stated confidence"))
+        y = alt.Y("observed:Q", scale=scale, axis=axis(None))
+        colour = alt.Color("colour:N", scale=None)
+        truth = [{"stated": 0.0, "observed": 0.0}, {"stated": most, "observed": most}]
+        diagonal = alt.Chart(alt.Data(values=truth)).mark_line(color=MUTED, strokeDash=[4, 4], strokeWidth=1.5)
+        base = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour)
+        spans = base.mark_rule(strokeWidth=2, strokeCap="round").encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
+        lines = base.mark_line(strokeWidth=2).encode(y=y, detail="name:N")
+        points = base.mark_point(filled=True, opacity=1, size=55).encode(y=y)
+        chart = diagonal.encode(x=x, y=y) + spans + lines + points
+        for place, name in enumerate(found):
+            title = alt.Chart(alt.Data(values=[{"text": NAMES[name]}])).mark_text(
+                align="left", fontSize=12, color=DRAWN[name], baseline="top"
+            )
+            chart = chart + title.encode(x=alt.value(8), y=alt.value(4 + 16 * place), text="text:N")
+        return spec(chart, width, 300 if width == WIDE else 240, left=56, right=24, top=12, bottom=48)
+
+    said = "; ".join(
+        f"{NAMES[name]} states {percent(points[-1]['stated'])} where {percent(points[-1]['observed'])} happened"
+        for name, points in found.items()
+    )
+    return figure("calibration", f"Stated confidence against what happened, in the highest bucket: {said}.", draw)

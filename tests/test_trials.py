@@ -1,0 +1,106 @@
+"""Races, the journal, and values that are kept."""
+
+import json
+import threading
+
+import pytest
+
+from scalr.errors import SchemaError
+from scalr.trials import Journal, Kept, Outcome, race
+
+
+def examiner(losses, asked):
+    """Return the loss of candidate {"x": place} with a seed from a table, and remember what was asked for."""
+
+    def examine(changes, seed):
+        asked.append((changes["x"], seed))
+        return Outcome(losses[changes["x"]][seed], 3, 0.0)
+
+    return examine
+
+
+CANDIDATES = [{"x": place} for place in range(9)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_third_goes_on_and_the_lowest_mean_wins(threads):
+    losses = [[0.9, 0.1, 0.1], *([0.5 + place / 100, 0.5, 0.9 - place / 10] for place in range(8))]
+    asked = []
+    trials = race(CANDIDATES, 3, examiner(losses, asked), threads)
+    assert sorted(x for x, seed in asked if seed == 0) == list(range(9))
+    assert sorted(x for x, seed in asked if seed == 1) == [1, 2, 3]
+    assert sorted(x for x, seed in asked if seed == 2) == [1, 2]  # two at least, so that there is a comparison
+    assert [trial.changes["x"] for trial in trials[:3]] == [2, 1, 3]
+    assert trials[0].loss == pytest.approx((0.51 + 0.5 + 0.8) / 3)
+
+
+def test_the_first_candidate_wins_ties():
+    trials = race(CANDIDATES, 2, examiner([[0.5, 0.5]] * 9, []), 1)
+    assert trials[0].changes == {"x": 0}
+
+
+def test_a_journal_answers_what_it_knows(tmp_path):
+    file, runs = tmp_path / "trials.jsonl", []
+
+    def run():
+        runs.append(1)
+        return 0.25, 7
+
+    for _ in range(2):  # a second process finds what the first one wrote
+        journal = Journal(file)
+        for _ in range(2):
+            outcome = journal.outcome({"seed": 1, "settings": {"a": 2.0}}, run)
+            assert (outcome.loss, outcome.epochs) == (0.25, 7)
+    assert len(runs) == 1
+    Journal(file).outcome({"seed": 2, "settings": {"a": 2.0}}, run)
+    assert len(runs) == 2
+
+
+def test_a_line_that_was_cut_off_is_tried_again_and_not_in_the_way(tmp_path):
+    file = tmp_path / "trials.jsonl"
+    Journal(file).outcome({"seed": 1}, lambda: (0.5, 1))
+    Journal(file).outcome({"seed": 2}, lambda: (0.6, 2))
+    file.write_text(file.read_text()[:-20])
+    assert Journal(file).outcome({"seed": 1}, lambda: (9.0, 9)).loss == 0.5
+    assert Journal(file).outcome({"seed": 2}, lambda: (0.7, 2)).loss == 0.7
+    assert Journal(file).outcome({"seed": 2}, lambda: (9.0, 9)).loss == 0.7
+
+
+@pytest.mark.parametrize("text", ["no json\n", '{"key": "a"}\n', json.dumps([1]) + "\n{}\n"])
+def test_another_file_is_refused_by_line(tmp_path, text):
+    file = tmp_path / "other.txt"
+    file.write_text(text)
+    with pytest.raises(SchemaError, match="line 1 of"):
+        Journal(file)
+    assert file.read_text() == text
+
+
+def test_values_are_made_once_and_the_oldest_goes():
+    made = []
+
+    def make(key):
+        return lambda: made.append(key) or key
+
+    kept = Kept(2)
+    threads = [threading.Thread(target=kept.get, args=("a", make("a"))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == ["a"]
+    kept.get("b", make("b"))
+    kept.get("c", make("c"))
+    kept.get("a", make("a"))
+    assert made == ["a", "b", "c", "a"]
+
+
+def test_a_failure_is_not_kept():
+    kept = Kept(2)
+
+    def fail():
+        raise ValueError("no")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            kept.get("a", fail)
+    assert kept.get("a", lambda: 1) == 1
