@@ -147,7 +147,6 @@ def null():
 def test_related_domains_help_cold_users(name, related):
     """For cold users real events alone know popularity and nothing else."""
     (loss, ndcg), (popular_loss, popular_ndcg) = judged(related, name), judged(related)
-    print(name, loss / popular_loss, ndcg / popular_ndcg)
     assert loss < 0.985 * popular_loss
     assert ndcg > 1.1 * popular_ndcg
 
@@ -155,7 +154,6 @@ def test_related_domains_help_cold_users(name, related):
 def test_a_null_world_shows_no_gain_for_cold_users(name, null):
     """Where nothing can be transferred no method predicts or ranks better than real events alone, beyond noise."""
     (loss, ndcg), (popular_loss, popular_ndcg) = judged(null, name), judged(null)
-    print(name, loss / popular_loss, ndcg / popular_ndcg)
     assert loss > 0.99 * popular_loss
     assert ndcg < 1.1 * popular_ndcg
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from scalr.config import TrainSettings
 from scalr.domain import Codes, EventLog
@@ -73,7 +74,7 @@ def alone(log: EventLog, target: Examples) -> Examples:
     )
 
 
-def users_of(codes: Codes, n_users: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def users_of(codes: Codes, n_users: int) -> npt.NDArray[np.bool_]:
     """Say for each user, shape (n_users,), whether it is among the codes."""
     found = np.zeros(n_users, np.bool_)
     found[codes] = True
