@@ -128,7 +128,9 @@ def _volume(sweep: Json) -> tuple[Outcome, str]:
     diminishing = gains["first_half"] > gains["second_half"]
     if outcome == "reproduced" and not diminishing:
         outcome = "undecided"
-    total = {True: "helps", False: "does not help", None: "is not clear"}[sweep["fit"]["total"]["monotone"]]
+    total = {True: "helps all along", False: "does not help all along", None: "may help or not"}[
+        sweep["fit"]["total"]["monotone"]
+    ]
     returns = "diminishing" if diminishing else "not diminishing"
     harm = [
         f"from {before} to {after}"
