@@ -270,7 +270,7 @@ class StudySettings(Settings):
 
     arms: tuple[Arm, ...] = DEFAULT_ARMS
     """Arms to train; `real_only` is always among them."""
-    rival_trials: Count = 4
+    rival_trials: Count = 6
     """Strengths that each conventional method (`pooled`, `item_knn`, `distillation`, `collective`, `emcdr`) may try on
     the validation period of every seed."""
     seeds: Count = 5

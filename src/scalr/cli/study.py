@@ -127,7 +127,7 @@ def command(
             help="Strengths that each conventional method may try, every seed.",
             rich_help_panel=o.STEPS,
         ),
-    ] = 4,
+    ] = 6,
     gate: Annotated[
         bool | None,
         typer.Option(
