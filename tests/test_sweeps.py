@@ -9,7 +9,7 @@ from scalr.auto import Choice
 from scalr.config import Steps
 from scalr.errors import ConfigError
 from scalr.progress import SilentBoard
-from scalr.report.claims import is_monotone
+from scalr.report.claims import RULE, is_monotone
 from scalr.report.comparisons import Change
 from scalr.simulate import simulate
 from scalr.split import split
@@ -62,6 +62,7 @@ def points(content, name):
 
 def test_every_sweep_has_points_claim_and_finding(content):
     assert content["schema"] == "scalr.sweeps/1"
+    assert content["protocol"]["finding"] == RULE
     assert tuple(content["sweeps"]) == NAMES
     for name, one in content["sweeps"].items():
         assert len(one["points"]) == len(points(content, name)) >= 2
@@ -85,6 +86,14 @@ def test_progress_counts_every_fit_of_both_folds(content, board):
 
 
 def test_weight_zero_is_real_events_alone_bit_for_bit(content):
+    assert points(content, "weight")["λ 0"]["metrics"] == content["real_only"]
+    assert points(content, "weight")["λ 3"]["metrics"] != content["real_only"]
+
+
+@pytest.mark.parametrize("objective", ["joint", "thinned"])
+def test_weight_zero_is_real_events_alone_with_every_objective(pair, objective):
+    steps = STEPS.changed({"train.objective": objective, "study.seeds": 1})
+    content = sweep(pair, steps, ["weight"]).to_json()
     assert points(content, "weight")["λ 0"]["metrics"] == content["real_only"]
     assert points(content, "weight")["λ 3"]["metrics"] != content["real_only"]
 

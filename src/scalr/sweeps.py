@@ -20,7 +20,7 @@ from scalr.evaluate import Evaluation, evaluate
 from scalr.metrics.comparison import compare_arms
 from scalr.metrics.saturation import fit_saturation
 from scalr.progress import Board, SilentBoard
-from scalr.report.claims import CLAIMS, contrast, finding, is_monotone
+from scalr.report.claims import CLAIMS, RULE, contrast, finding, is_monotone
 from scalr.report.comparisons import BASELINE, METRIC
 from scalr.split import Fold, split
 from scalr.study import metric_means
@@ -103,6 +103,7 @@ class Sweeps:
             "left_out": dict(fold.left_out),
             "tuning": "settings of training as real events alone chose them on validation periods, for all points; "
             "passes chosen by each point and seed there; nothing else is tuned per point; no gate",
+            "finding": RULE,
             "same_total": "total training weight of the synthetic events as with the base settings",
             "base": steps.model_dump(mode="json", exclude={"seed", "study"}),
         }

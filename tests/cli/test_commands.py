@@ -224,6 +224,7 @@ def test_sweeps_write_json_figures_and_report(scalr, logs, tmp_path):
     for one in content["sweeps"].values():
         assert one["finding"].replace(" %", "\u00a0%") in page
         assert one["claim"].replace(" %", "\u00a0%") in page
+    assert content["protocol"]["finding"].replace(" %", "\u00a0%") in page
     xml.etree.ElementTree.parse(tmp_path / "swept/sweep-volume.svg")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from scalr.errors import require_extra
 from scalr.report import sections
 from scalr.report.charts import coverage_chart, forest_chart, forest_domain
-from scalr.report.claims import Outcome, against_real
+from scalr.report.claims import RULE, Outcome, against_real
 from scalr.report.comparisons import METRIC, Change, judge
 from scalr.report.drawing import BLUE, EXTRA, HALF, MUTED, ORANGE, Figure, charts_available, figure, spec
 from scalr.report.page import templates
@@ -75,7 +75,8 @@ def write_sweeps_page(
         "extra": EXTRA,
         "sweeps": [_section(name, sweep, figures) for name, sweep in content["sweeps"].items()],
         "pair": sections.pair_table(pair),
-        "protocol": sections.flat(content["protocol"]),
+        "rule": RULE,
+        "protocol": sections.flat({key: own for key, own in content["protocol"].items() if key != "finding"}),
         "settings": sections.flat(settings),
         "environment": sections.flat(environment),
     }

@@ -15,6 +15,15 @@ Json = Mapping[str, Any]
 ERROR_RATE = 0.05
 """Of calling the best of several points better than real events only; each p-value is multiplied by their number."""
 
+RULE = (
+    "A claim that one thing is better than another is reproduced where the interval of their difference lies below 0, "
+    "not reproduced where it lies above 0 or rules out a gain of 0.1 %, and undecided else; of several parts the worst "
+    "counts. A claim about the best of several points is reproduced where its p-value times their number is below "
+    "0.05, and not reproduced where no point alone would be. Volume is reproduced where the most draws are better than "
+    "the fewest, no step does harm, and the first half of the steps gains more than the second."
+)
+"""How findings rest on intervals, for readers of the page and of `sweeps.json`."""
+
 CLAIMS = {
     "sampling": "Sampling target items lowers normalized entropy by about 0.25 % and reaches about 30 % of the "
     "catalogue; always taking the likeliest item (top-1) changes nothing and reaches 4 %.",
@@ -37,11 +46,7 @@ _WORDS = {"reproduced": "Reproduced", "not reproduced": "Not reproduced", "undec
 
 
 def finding(name: str, sweep: Json) -> tuple[Outcome, str]:
-    """Say whether a sweep shows the claim.
-
-    A claim that one thing is better than another is reproduced where the interval of their difference lies below 0,
-    not reproduced where it rules out a gain of 0.1 % or lies above 0, and undecided else. A claim about the best of
-    several points needs its p-value times their number below 0.05.
+    """Say whether a sweep shows the claim, by `RULE`.
 
     Args:
         name: Name of the sweep.
