@@ -128,6 +128,15 @@ def test_the_budget_is_kept(related):
         assert search.stopped == f"the budget of {most} trials was used up"
 
 
+def test_a_trial_that_diverges_does_not_end_the_study(related):
+    folds = [split(related, STEPS.split, 0).validation]
+    examiner = auto.Examiner(folds, 0, Journal(), 1, SilentBoard())
+    steps = STEPS.changed({"train.learning_rate": 1e6, "train.popularity_prior": 0.0})
+    assert examiner.outcome("real_only", steps, 0).loss == np.inf
+    calm = steps.changed({"train.learning_rate": 0.1})
+    assert examiner.outcome("real_only", calm, 0).loss < 1.1
+
+
 def test_real_events_alone_keep_their_own_settings(related):
     found = chosen(related)
     baseline = found.own["real_only"]

@@ -39,6 +39,17 @@ def test_the_first_candidate_wins_ties():
     assert trials[0].changes == {"x": 0}
 
 
+def test_what_diverges_loses_and_is_remembered_as_such(tmp_path):
+    losses = [[float("inf")] * 2, [0.7, 0.7]]
+    trials = race(CANDIDATES[:2], 2, examiner(losses, []), 1)
+    assert trials[0].changes == {"x": 1}
+    assert trials[1].to_json()["loss"] == [None, None]
+    for _ in range(2):
+        outcome = Journal(tmp_path / "trials.jsonl").outcome({"seed": 1}, lambda: (float("inf"), 0))
+        assert outcome.loss == float("inf")
+    assert json.loads((tmp_path / "trials.jsonl").read_text())["loss"] is None
+
+
 def test_a_journal_answers_what_it_knows(tmp_path):
     file, runs = tmp_path / "trials.jsonl", []
 

@@ -7,6 +7,7 @@ temperature, weight, shrinkage and objective; every round begins with the best s
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from scalr.arms import Synthesis
 from scalr.config import Arm, Steps, TrainSettings
 from scalr.domain import EventLog
+from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import Opening, choosing, open_segments
 from scalr.progress import Board
@@ -41,6 +43,7 @@ LAWS: tuple[Changes, ...] = tuple(
 )
 TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
 MOST_CONTROL_TRIALS = 4
+LARGEST_STEP_SIZE = 0.2  # beyond which training comes near to diverging
 MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
 
 Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
@@ -113,8 +116,11 @@ class Examiner:
 
         def run() -> tuple[float, int]:
             events, extra = self._synthesis[place].arm(arm, steps)
-            trained = train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
             self._advance(1)
+            try:
+                trained = train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
+            except DivergenceError:
+                return math.inf, 0
             return min(trained.validation_losses), trained.epochs
 
         return self._journal.outcome(key, run)
@@ -243,7 +249,8 @@ def _baseline_rounds(steps: Steps, *, timed: bool) -> list[Round]:
 
 def _finer(now: Steps, name: str) -> list[Changes]:
     value = now.at(name)
-    return [] if value is None else [{name: _rounded(value * factor)} for factor in (0.7, 1.4)]
+    finer = [] if value is None else [_rounded(value * factor) for factor in (0.7, 1.4)]
+    return [{name: one} for one in finer if name != "train.learning_rate" or one <= LARGEST_STEP_SIZE]
 
 
 def _finer_priors(now: Steps) -> list[Changes]:

@@ -40,6 +40,10 @@ class ConfigError(InputError):
     """A setting is unknown or its value is out of range."""
 
 
+class DivergenceError(ConfigError):
+    """Training did not converge with these settings."""
+
+
 class OutputError(InputError):
     """The output folder cannot be used."""
 

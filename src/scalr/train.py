@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scalr import rng
 from scalr.config import TrainSettings
 from scalr.domain import Codes, EventLog, Floats, Vocabulary
-from scalr.errors import ConfigError, SchemaError
+from scalr.errors import ConfigError, DivergenceError, SchemaError
 from scalr.metrics.predictive import labelled_rows, normalized_entropy
 from scalr.models import Examples, Model, get_model
 from scalr.receipt import Receipt, Stopwatch
@@ -266,7 +266,7 @@ def _best(
     for model in islice(passes, settings.max_epochs):
         probabilities = model.score(rows.user, rows.item)
         if not np.isfinite(probabilities).all():
-            raise ConfigError(
+            raise DivergenceError(
                 f"model '{settings.model}' diverged in pass {len(losses) + 1}: its predictions are not numbers",
                 expected="a learning rate and weights that let the loss fall",
                 fix=f"lower learning_rate ({settings.learning_rate:g}) or the event weights",

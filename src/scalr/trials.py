@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -28,7 +29,8 @@ class Outcome:
     """What one trial gave with one seed.
 
     Attributes:
-        loss: Normalized entropy on the judged pairs of the users that choose; lower is better.
+        loss: Normalized entropy on the judged pairs of the users that choose; lower is better, infinite where training
+            diverged.
         epochs: Passes behind it.
         seconds: Wall seconds it took.
     """
@@ -59,7 +61,7 @@ class Trial:
         """Return the trial for `study.json`."""
         return {
             "changes": dict(self.changes),
-            "loss": [outcome.loss for outcome in self.outcomes],
+            "loss": [_finite(outcome.loss) for outcome in self.outcomes],
             "epochs": [outcome.epochs for outcome in self.outcomes],
         }
 
@@ -108,7 +110,8 @@ def _read(file: Path) -> dict[str, Outcome]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            known[str(row["key"])] = Outcome(float(row["loss"]), int(row["epochs"]), float(row["seconds"]))
+            loss = math.inf if row["loss"] is None else float(row["loss"])
+            known[str(row["key"])] = Outcome(loss, int(row["epochs"]), float(row["seconds"]))
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines) and not line.endswith("\n"):  # the run was cut off while it wrote this one
                 break
@@ -121,7 +124,7 @@ def _read(file: Path) -> dict[str, Outcome]:
 
 
 def _append(file: Path, digest: str, outcome: Outcome) -> None:
-    row = {"key": digest, "loss": outcome.loss, "epochs": outcome.epochs, "seconds": round(outcome.seconds, 3)}
+    row = {"key": digest, "loss": _finite(outcome.loss), "epochs": outcome.epochs, "seconds": round(outcome.seconds, 3)}
     try:
         written = file.read_bytes() if file.exists() else b""
         with file.open("r+b" if written else "wb") as stream:
@@ -134,6 +137,10 @@ def _append(file: Path, digest: str, outcome: Outcome) -> None:
             expected="a file that can be written",
             fix="give another file with --trials-file",
         ) from error
+
+
+def _finite(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None
 
 
 def race(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ def trial_rows(study: Json | None) -> list[dict[str, Any]]:
             {
                 "round": round_name.capitalize(),
                 "words": _changes(trial["changes"]) or "the settings at the beginning",
-                "loss": f"{sum(trial['loss']) / len(trial['loss']):.4f}",
+                "loss": _mean(trial["loss"]),
                 "seeds": len(trial["loss"]),
                 "is_chosen": trial["changes"] == chosen,
             }
@@ -126,6 +126,8 @@ def trials_chart(study: Json | None) -> Figure | None:
             if key in seen:
                 continue
             seen.add(key)
+            if trial["loss"][0] is None:
+                continue
             change = trial["loss"][0] / real - 1
             best = min(best, change)
             rows.append({"trial": len(rows) + 1, "change": change, "best": best, "round": name.capitalize()})
@@ -166,7 +168,12 @@ def _searches(study: Json | None) -> Iterator[tuple[str, Json]]:
 
 def _best_first_loss(search: Json | None) -> float | None:
     losses = [trial["loss"][0] for trials in ((search or {}).get("rounds") or {}).values() for trial in trials]
-    return min(losses, default=None)
+    return min((loss for loss in losses if loss is not None), default=None)
+
+
+def _mean(losses: Sequence[float | None]) -> str:
+    known = [loss for loss in losses if loss is not None]
+    return f"{sum(known) / len(known):.4f}" if len(known) == len(losses) else "diverged"
 
 
 def _changes(changes: Json) -> str:

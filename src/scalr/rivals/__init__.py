@@ -6,7 +6,7 @@ One protocol, one contract test; a new method is a module here, a line in `_RIVA
 from __future__ import annotations
 
 from scalr.config import RIVALS, TrainSettings
-from scalr.errors import ConfigError, nearest_name
+from scalr.errors import ConfigError, DivergenceError, nearest_name
 from scalr.receipt import Stopwatch
 from scalr.rivals.collective import Collective
 from scalr.rivals.distillation import Distillation
@@ -78,14 +78,19 @@ def train_rival(
     strengths = rival.strengths[:trials] if chosen is None else (chosen.strength,)
     best: Trained | None = None
     for strength in strengths:
-        with Stopwatch() as watch:
-            model, n_passes, losses = run_passes(
-                rival.passes(fold, settings, seed, strength),
-                fold,
-                settings,
-                seed,
-                epochs=None if chosen is None else chosen.epochs,
-            )
+        try:
+            with Stopwatch() as watch:
+                model, n_passes, losses = run_passes(
+                    rival.passes(fold, settings, seed, strength),
+                    fold,
+                    settings,
+                    seed,
+                    epochs=None if chosen is None else chosen.epochs,
+                )
+        except DivergenceError:
+            if strength is strengths[-1] and best is None:
+                raise
+            continue
         n_rows = len(fold.pair.target) + len(fold.pair.source)
         receipt = watch.receipt(name, n_rows, n_rows, epochs=n_passes, **strength)
         if best is None or min(losses) < min(best.validation_losses):
