@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from scalr import __version__
 from scalr.arms import Synthesis
 from scalr.config import Arm, Steps, TrainSettings
 from scalr.domain import EventLog
 from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import Opening, choosing, open_segments
+from scalr.kernels.hashing import combine_keys
 from scalr.progress import Board
 from scalr.split import Fold
 from scalr.times import MICROSECONDS_PER_DAY
@@ -91,7 +95,15 @@ class Choice:
 
 
 class Examiner:
-    """Trains arms on validation folds and remembers how they did."""
+    """Trains arms on validation folds and remembers how they did.
+
+    Args:
+        folds: Validation folds of successive seeds.
+        first_seed: The first of them.
+        journal: Outcomes that are known already.
+        threads: Trials at a time.
+        board: Shown the number of trials.
+    """
 
     def __init__(self, folds: Sequence[Fold], first_seed: int, journal: Journal, threads: int, board: Board) -> None:
         halves = [choosing(fold) for fold in folds]
@@ -100,13 +112,14 @@ class Examiner:
         self.seeds = [first_seed + place for place in range(len(folds))]
         self.threads, self._journal = threads, journal
         self._synthesis = [Synthesis(fold, seed) for fold, seed in zip(folds, self.seeds, strict=True)]
-        self._logs = [(fold.pair.source.digest(), fold.pair.target.digest(), len(fold.user)) for fold in folds]
+        self._logs = [_known_by(fold) for fold in folds]
         self._advance = board.stage("choosing settings", unit="trials")
 
     def outcome(self, arm: Arm, steps: Steps, place: int) -> Outcome:
         """Train an arm with the seed of that number; its loss is that on the choosing users."""
         sections = ("train",) if arm == "real_only" else ("translate", "sample", "refine", "train")
         key = {
+            "scalr": __version__,
             "arm": arm,
             "logs": self._logs[place],
             "seed": self.seeds[place],
@@ -177,6 +190,14 @@ class Examiner:
         if left == 0 and stopped is None:
             stopped = f"the budget of {most} trials was used up"
         return Search(done, chosen, stopped)
+
+
+def _known_by(fold: Fold) -> list[Any]:
+    """Return what tells a fold from any other one: what is visible, what is judged, what is known about items."""
+    target = fold.pair.target
+    judged = combine_keys(target.users.keys[fold.user], target.items.keys[fold.item])
+    inputs = [one.get("digest") for one in fold.pair.inputs if one.get("role") == "items"]
+    return [fold.pair.source.digest(), target.digest(), int(np.sum(judged, dtype=np.uint64)), inputs]
 
 
 def choose(
