@@ -67,7 +67,7 @@ def write_logs(folder: Path) -> tuple[Path, Path, Path]:
 def settings(folder: Path, seeds: int) -> RunSettings:
     """Write the logs into `folder` and return the settings of the demo's run, which chooses by itself.
 
-    Conventional methods are left out: they would take as long as all the rest.
+    Conventional methods are left out, which would take as long as all the rest, and half of the usual trials.
     """
     source, target, items = write_logs(folder)
     return RunSettings(
@@ -77,5 +77,11 @@ def settings(folder: Path, seeds: int) -> RunSettings:
         columns=ColumnSettings(value="sales_value"),
         split=SplitSettings(hide_overlap=0.5),
         translate=TranslateSettings(translator="auto"),
-        study=StudySettings(seeds=seeds, arms=tuple(arm for arm in DEFAULT_ARMS if arm not in RIVALS)),
+        study=StudySettings(
+            seeds=seeds,
+            arms=tuple(arm for arm in DEFAULT_ARMS if arm not in RIVALS),
+            choosing_seeds=2,
+            baseline_trials=14,
+            trials=16,
+        ),
     )
