@@ -22,7 +22,7 @@ from scalr.config import Arm, Steps, TrainSettings
 from scalr.domain import EventLog
 from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate
-from scalr.gate import Opening, choosing, open_segments
+from scalr.gate import SEGMENTS, Opening, choosing, open_segments
 from scalr.kernels.hashing import combine_keys
 from scalr.progress import Board
 from scalr.split import Fold
@@ -244,9 +244,7 @@ def _gate(examiner: Examiner, steps: Steps, baseline: Steps, *, is_auto: bool) -
     if not (is_auto if steps.study.gate is None else steps.study.gate):
         return ()
     if not all(len(fold.user) for fold in examiner.judging):
-        return tuple(
-            Opening(segment, False, 0, float("nan"), float("nan"), float("nan")) for segment in ("warm", "cold")
-        )
+        return tuple(Opening(segment, False, 0, math.nan, math.nan, math.nan) for segment in SEGMENTS)
     judged = {"real_only": examiner.judged("real_only", baseline)}
     judged |= {arm: examiner.judged(arm, steps) for arm in ("scalr", "shuffled_users")}
     return open_segments(judged)

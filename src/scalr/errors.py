@@ -83,6 +83,17 @@ def require_extra(module: str, extra: str) -> ModuleType:
         ) from error
 
 
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
+    """Return the error for a name that nothing of a kind has: it lists those that exist, and the nearest one."""
+    names = tuple(known)
+    near = nearest_name(name, names)
+    return ConfigError(
+        f"no {kind} is called '{name}'",
+        expected=f"one of {', '.join(names)}",
+        fix=f"did you mean '{near}'?" if near else "choose one of these",
+    )
+
+
 def nearest_name(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice that looks most like `name`, or None where nothing is close."""
     found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)

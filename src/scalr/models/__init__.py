@@ -5,7 +5,7 @@ One protocol, one contract test; a new model is a module here and a line in `_RE
 
 from __future__ import annotations
 
-from scalr.errors import ConfigError, nearest_name
+from scalr.errors import unknown_name
 from scalr.models.mf import fit_factorization
 from scalr.models.protocol import Examples, Model, Recipe
 
@@ -28,10 +28,5 @@ def get_model(name: str) -> Recipe:
         ConfigError: If no model has that name.
     """
     if name not in _RECIPES:
-        near = nearest_name(name, _RECIPES)
-        raise ConfigError(
-            f"no model is called '{name}'",
-            expected=f"one of {', '.join(_RECIPES)}",
-            fix=f"did you mean '{near}'?" if near else "choose one of these",
-        )
+        raise unknown_name("model", name, _RECIPES)
     return _RECIPES[name]

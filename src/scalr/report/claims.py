@@ -42,6 +42,7 @@ CLAIMS = {
 }
 """By sweep; where the paper gives no figure, what is tested instead."""
 
+_OUTCOMES: Mapping[bool | None, Outcome] = {True: "reproduced", False: "not reproduced", None: "undecided"}
 _WORDS = {"reproduced": "Reproduced", "not reproduced": "Not reproduced", "undecided": "Undecided"}
 
 
@@ -129,7 +130,7 @@ def _sampling(sweep: Json) -> tuple[Outcome, str]:
 def _volume(sweep: Json) -> tuple[Outcome, str]:
     fit = sweep["fit"]["per_event"]
     ends, gains = contrast(sweep, fit["labels"][-1], fit["labels"][0]), fit["gains"]
-    outcome: Outcome = {True: "reproduced", False: "not reproduced", None: "undecided"}[fit["monotone"]]  # type: ignore[assignment]
+    outcome = _OUTCOMES[fit["monotone"]]
     diminishing = gains["first_half"] > gains["second_half"]
     if outcome == "reproduced" and not diminishing:
         outcome = "undecided"

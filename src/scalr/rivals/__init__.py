@@ -6,7 +6,7 @@ One protocol, one contract test; a new method is a module here, a line in `_RIVA
 from __future__ import annotations
 
 from scalr.config import RIVALS, TrainSettings
-from scalr.errors import ConfigError, DivergenceError, nearest_name
+from scalr.errors import ConfigError, DivergenceError, unknown_name
 from scalr.receipt import Stopwatch
 from scalr.rivals.collective import Collective
 from scalr.rivals.distillation import Distillation
@@ -40,12 +40,7 @@ def get_rival(name: str) -> Rival:
         ConfigError: If no method has that name.
     """
     if name not in _RIVALS:
-        near = nearest_name(name, _RIVALS)
-        raise ConfigError(
-            f"no conventional method is called '{name}'",
-            expected=f"one of {', '.join(RIVALS)}",
-            fix=f"did you mean '{near}'?" if near else "choose one of these",
-        )
+        raise unknown_name("conventional method", name, RIVALS)
     return _RIVALS[name]
 
 

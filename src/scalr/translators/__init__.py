@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from scalr.config import TranslateSettings
 from scalr.domain import Pair
-from scalr.errors import ConfigError, nearest_name
+from scalr.errors import ConfigError, unknown_name
 from scalr.store import StoredPair
 from scalr.translators.conditioned import fit_conditioned
 from scalr.translators.cooccurrence import fit_cooccurrence
@@ -60,10 +60,5 @@ def fit(
             fix="run `scalr study` or `scalr run` with 'auto', then take what it chose",
         )
     if name not in _TRANSLATORS:
-        near = nearest_name(name, _TRANSLATORS)
-        raise ConfigError(
-            f"no translator is called '{name}'",
-            expected=f"one of {', '.join(_TRANSLATORS)}",
-            fix=f"did you mean '{near}'?" if near else "choose one of these",
-        )
+        raise unknown_name("translator", name, _TRANSLATORS)
     return _TRANSLATORS[name](pair, settings)
