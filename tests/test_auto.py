@@ -8,6 +8,7 @@ import pytest
 from scalr import auto
 from scalr.config import Steps
 from scalr.errors import ConfigError
+from scalr.models import settled
 from scalr.progress import SilentBoard
 from scalr.reading import read_pair
 from scalr.simulate import simulate
@@ -140,7 +141,7 @@ def test_a_trial_that_diverges_does_not_end_the_study(related):
 def test_real_events_alone_keep_their_own_settings(related):
     found = chosen(related)
     baseline = found.own["real_only"]
-    begin = STEPS.changed({"train.popularity_prior": 0.0})
+    begin = STEPS.model_copy(update={"train": settled(STEPS.train)}).changed({"train.popularity_prior": 0.0})
     assert baseline == begin.changed(found.searches["real_only"].chosen)
     assert found.of("real_only") is baseline
     assert found.of("scalr") is found.steps

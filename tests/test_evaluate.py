@@ -98,6 +98,18 @@ def test_sums_per_user_give_the_ratio_of_two_models(fold):
             np.testing.assert_array_equal(sums[0][1], sums[1][1])
 
 
+def test_lists_of_some_users_leave_all_other_metrics_and_those_lists_as_they_are(fold):
+    model, names = train(fold, settings=TrainSettings(max_epochs=2), epochs=2).model, metric_names(20)
+    every, some = (evaluate(model, fold, EvaluateSettings(ranked_users=most)) for most in (None, 7))
+    assert [some.segments["all"][name] for name in names[:4]] == [every.segments["all"][name] for name in names[:4]]
+    for name in names[4:6]:
+        values, keys = some.user_sums("all", name)
+        assert len(values) == 7
+        all_values, all_keys = every.user_sums("all", name)
+        np.testing.assert_array_equal(values, all_values[np.isin(all_keys, keys)])
+        assert some.segments["all"][name] == pytest.approx(values.mean())
+
+
 def test_a_model_that_knows_the_judged_pairs_is_perfect(fold):
     truth = np.full((len(fold.pair.target.users), len(fold.pair.target.items)), 0.01)
     truth[fold.user, fold.item] = 0.99

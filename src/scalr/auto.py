@@ -3,13 +3,14 @@
 No test event is seen. Real events alone go first and choose what all arms share, so that augmentation starts from a
 baseline that was tuned for itself. Then, where the translator is `auto`, rounds of trials choose translator, draws,
 temperature, weight, shrinkage and objective; every round begins with the best settings so far, so none can lose.
+Another model than the reference takes the events that the reference chose and chooses rates and weights of its own.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,39 +19,33 @@ import numpy as np
 
 from scalr import __version__
 from scalr.arms import Synthesis
-from scalr.config import Arm, Steps, TrainSettings
-from scalr.domain import EventLog
+from scalr.config import Arm, Steps
+from scalr.domain import Pair
 from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import SEGMENTS, Opening, choosing, open_segments
 from scalr.kernels.hashing import combine_keys
+from scalr.models import REFERENCE, get_model, settled
 from scalr.progress import Board
+from scalr.rounds import (
+    Round,
+    baseline_rounds,
+    event_rounds,
+    first_changes,
+    for_a_control,
+    model_rounds,
+    weight_rounds,
+    with_training_of,
+)
 from scalr.split import Fold
-from scalr.times import MICROSECONDS_PER_DAY
 from scalr.train import train
 from scalr.trials import Changes, Journal, Outcome, Trial, race
 
 AUTO = "auto"
-PRIORS = (0.0, 0.5, 1.0)
-HALF_LIVES = (0.5, 0.2, 0.1, 0.05)
-WINDOWS = (0.01, 0.04, 0.16)  # from source to target event, as shares of the time that the target log spans
-LAWS: tuple[Changes, ...] = tuple(
-    {"translate.translator": name, "sample.draws_per_event": draws, "sample.temperature": temperature}
-    for name, draws, temperature in (
-        ("cooccurrence", 4, 1.0),
-        ("conditioned", 4, 1.0),
-        ("conditioned", 4, 0.5),
-        ("factor", 1, 1.0),
-        ("cooccurrence", 4, 0.5),
-        ("factor", 4, 1.0),
-    )
-)
 TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
 MOST_CONTROL_TRIALS = 4
-LARGEST_STEP_SIZE = 0.2  # beyond which training comes near to diverging
-MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
-
-Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
+RANKED_PAIRWISE = 300  # users whose lists are judged where a model scores a catalogue pair by pair
+HANDED_OVER = ("popularity_prior", "half_life", "synthetic_weight", "shrinkage", "objective")  # to another model
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +108,8 @@ class Examiner:
         self.threads, self._journal = threads, journal
         self._synthesis = [Synthesis(fold, seed) for fold, seed in zip(folds, self.seeds, strict=True)]
         self._logs = [_known_by(fold) for fold in folds]
+        self.pair: Pair = folds[0].pair
+        self.is_timed = self.pair.target.time is not None
         self._advance = board.stage("choosing settings", unit="trials")
 
     def outcome(self, arm: Arm, steps: Steps, place: int) -> Outcome:
@@ -214,30 +211,66 @@ def choose(
         board: Shown the progress.
     """
     examiner = Examiner(folds, steps.seed, journal, threads, board)
-    limits, searches = steps.study, dict[str, Search]()
-    is_auto, pair = steps.translate.translator == AUTO, folds[0].pair
-    if steps.train.popularity_prior is None and not limits.baseline_trials:
-        steps = steps.changed({"train.popularity_prior": 0.0})
-    if limits.baseline_trials:
-        rounds = _baseline_rounds(steps, timed=pair.target.time is not None)
-        steps = steps if steps.train.popularity_prior is not None else steps.changed({"train.popularity_prior": 0.0})
-        found = examiner.search("real_only", steps, rounds, limits.baseline_trials)
-        searches["real_only"], steps = found, steps.changed(found.chosen)
+    searches, is_auto = dict[str, Search](), steps.translate.translator == AUTO
+    is_reference = steps.train.model == REFERENCE
+    if is_auto and not is_reference:
+        steps = _events_of_the_reference(examiner, steps, searches)
+    steps = steps.model_copy(update={"train": settled(steps.train)})
+    if get_model(steps.train.model).ranks_pairwise and steps.evaluate.ranked_users is None:
+        steps = steps.changed({"evaluate.ranked_users": RANKED_PAIRWISE})
+    steps = _baseline(examiner, steps, searches, "real_only")
     own: dict[Arm, Steps] = {"real_only": steps}
     if is_auto:
         baseline = steps.train
-        steps = steps.changed({"refine.duplicates": "merge"})
-        found = examiner.search(
-            "scalr", steps, _rounds(pair.target, len(pair.source)), limits.trials, limits.budget_seconds, _first(steps)
-        )
-        searches["scalr"], steps = found, steps.changed(found.chosen)
+        if is_reference:
+            steps = _events(examiner, steps, searches, "scalr")
+        else:
+            weighed = examiner.search("scalr", steps, weight_rounds(), steps.study.trials, steps.study.budget_seconds)
+            searches["scalr"], steps = weighed, steps.changed(weighed.chosen)
         for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
             # What has only real rows begins with what real rows chose; what has synthetic ones, with what those chose.
-            begin = _with_training_of(steps, baseline) if arm == "oversampled_real" else steps
-            weights: list[Round] = [("weight", partial(_for_a_control, baseline=baseline))]
+            begin = with_training_of(steps, baseline) if arm == "oversampled_real" else steps
+            weights: list[Round] = [("weight", partial(for_a_control, baseline=baseline))]
             searches[arm] = examiner.search(arm, begin, weights, MOST_CONTROL_TRIALS)
             own[arm] = begin.changed(searches[arm].chosen)
     return Choice(steps, own, searches, _gate(examiner, steps, own["real_only"], is_auto=is_auto))
+
+
+def _baseline(examiner: Examiner, steps: Steps, searches: dict[str, Search], name: str) -> Steps:
+    """Return the settings that real events alone choose, for all arms."""
+    is_free, most = steps.train.popularity_prior is None, steps.study.baseline_trials
+    if is_free:
+        steps = steps.changed({"train.popularity_prior": 0.0})
+    if not most:
+        return steps
+    if steps.train.model == REFERENCE:
+        rounds = baseline_rounds(timed=examiner.is_timed, is_free=is_free)
+    else:
+        rounds = model_rounds(get_model(steps.train.model).tuned, timed=examiner.is_timed)
+    searches[name] = examiner.search("real_only", steps, rounds, most)
+    return steps.changed(searches[name].chosen)
+
+
+def _events(examiner: Examiner, steps: Steps, searches: dict[str, Search], name: str) -> Steps:
+    """Return the settings by which the reference model learns most from synthetic events."""
+    pair, limits = examiner.pair, steps.study
+    steps = steps.changed({"refine.duplicates": "merge"})
+    rounds = event_rounds(pair.target, len(pair.source))
+    searches[name] = examiner.search("scalr", steps, rounds, limits.trials, limits.budget_seconds, first_changes(steps))
+    return steps.changed(searches[name].chosen)
+
+
+def _events_of_the_reference(examiner: Examiner, steps: Steps, searches: dict[str, Search]) -> Steps:
+    """Let the reference model, which learns in seconds, choose the events; another model then weighs them."""
+    own_rates = {"train.model": REFERENCE, "train.learning_rate": None, "train.l2": None}
+    reference = steps.changed(own_rates)
+    reference = reference.model_copy(update={"train": settled(reference.train)})
+    reference = _baseline(examiner, reference, searches, f"{REFERENCE}_real_only")
+    reference = _events(examiner, reference, searches, f"{REFERENCE}_scalr")
+    made = {name: getattr(reference, name) for name in ("translate", "sample", "refine")}
+    return steps.model_copy(update=made).changed(
+        {f"train.{name}": getattr(reference.train, name) for name in HANDED_OVER}
+    )
 
 
 def _gate(examiner: Examiner, steps: Steps, baseline: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
@@ -248,105 +281,3 @@ def _gate(examiner: Examiner, steps: Steps, baseline: Steps, *, is_auto: bool) -
     judged = {"real_only": examiner.judged("real_only", baseline)}
     judged |= {arm: examiner.judged(arm, steps) for arm in ("scalr", "shuffled_users")}
     return open_segments(judged)
-
-
-def _baseline_rounds(steps: Steps, *, timed: bool) -> list[Round]:
-    priors: list[Changes] = [{"train.popularity_prior": prior} for prior in PRIORS]
-    free = steps.train.popularity_prior is None
-    rounds: list[Round] = [("popularity", lambda now: priors)] if free else []
-    if timed:
-        rounds.append(("half-life", lambda now: [{"train.half_life": share} for share in HALF_LIVES]))
-        rounds += [("popularity again", lambda now: priors)] if free else []
-    rounds.append(("penalty", lambda now: [{"train.l2": now.train.l2 * factor} for factor in (2.0, 0.5)]))
-    rounds.append(("step", lambda now: [{"train.learning_rate": now.train.learning_rate * f} for f in (0.5, 2.0)]))
-    for name in ("half_life", "l2", "learning_rate"):
-        rounds.append((f"finer {name.replace('_', '-')}", partial(_finer, name=f"train.{name}")))
-    if free:
-        rounds.append(("finer popularity", _finer_priors))
-    return rounds
-
-
-def _finer(now: Steps, name: str) -> list[Changes]:
-    value = now.at(name)
-    finer = [] if value is None else [_rounded(value * factor) for factor in (0.7, 1.4)]
-    return [{name: one} for one in finer if name != "train.learning_rate" or one <= LARGEST_STEP_SIZE]
-
-
-def _finer_priors(now: Steps) -> list[Changes]:
-    prior = now.train.popularity_prior or 0.0
-    return [{"train.popularity_prior": one} for one in (prior - 0.25, prior + 0.25) if 0 <= one <= 1]
-
-
-def _rounds(log: EventLog, n_events: int) -> list[Round]:
-    """Return the rounds for synthetic events; windows need a target log whose times are days."""
-    rounds: list[Round] = [("law", lambda now: LAWS), ("strength", _strengths)]
-    rounds.append(("neighbours", partial(_neighbours, n_events=n_events)))
-    if log.time is not None and log.time_unit is not None and log.time_unit.kind != "order":
-        days = (int(log.time.max()) - int(log.time.min())) / MICROSECONDS_PER_DAY
-        windows = [{"translate.window_days": _rounded(share * days)} for share in WINDOWS if share * days > 0]
-        rounds.append(("window", lambda now: [] if now.translate.translator == "factor" else windows))
-    return [*rounds, ("law again", _laws_again)]
-
-
-def _first(steps: Steps) -> Changes:
-    """Return where the rounds begin, all that they change in words: the first law, at the weights that were given."""
-    names = ("synthetic_weight", "shrinkage", "synthetic_penalty")
-    return {**LAWS[0], **{f"train.{name}": getattr(steps.train, name) for name in names}}
-
-
-def _strengths(now: Steps) -> list[Changes]:
-    weight = now.train.synthetic_weight
-    return [
-        {"train.shrinkage": None},
-        {"train.shrinkage": None, "train.l2": now.train.l2 / 2, "train.synthetic_penalty": 1.0},
-        {"train.synthetic_penalty": 0.5},
-        {"train.shrinkage": 1.0},
-        {"train.synthetic_weight": _rounded(weight / 3)},
-        {"train.synthetic_weight": _rounded(weight * 3)},
-    ]
-
-
-def _neighbours(now: Steps, n_events: int) -> list[Changes]:
-    draws, weight, temperature = now.sample.draws_per_event, now.train.synthetic_weight, now.sample.temperature
-    more: list[Changes] = [
-        {"sample.draws_per_event": 2 * draws},
-        {"sample.draws_per_event": 4 * draws, "train.synthetic_weight": _rounded(weight / 2)},
-    ]
-    return [
-        *(changes for changes in more if changes["sample.draws_per_event"] * n_events <= MOST_DRAWS),
-        {"train.synthetic_weight": _rounded(weight / 2)},
-        {"train.synthetic_weight": _rounded(weight * 2)},
-        {"train.shrinkage": 4.0 if now.train.shrinkage is None else None},
-        {"sample.temperature": _rounded(temperature * 0.7)},
-        {"sample.temperature": _rounded(temperature / 0.7)},
-        {"train.objective": "joint"},
-    ]
-
-
-def _laws_again(now: Steps) -> list[Changes]:
-    others = [law for law in LAWS if law["translate.translator"] != now.translate.translator]
-    first = {law["translate.translator"]: law for law in reversed(others)}
-    names = [
-        {"translate.translator": name, "translate.window_days": None if name == "factor" else now.translate.window_days}
-        for name in first
-    ]
-    return [*names, {"translate.backoff": 3.0}]
-
-
-def _for_a_control(now: Steps, baseline: TrainSettings) -> list[Changes]:
-    weight = now.train.synthetic_weight
-    return [
-        {"train.synthetic_weight": _rounded(weight / 3)},
-        {"train.synthetic_weight": _rounded(weight * 3)},
-        {f"train.{name}": getattr(baseline, name) for name in ("l2", "shrinkage", "synthetic_penalty")},
-    ]
-
-
-def _with_training_of(steps: Steps, train: TrainSettings) -> Steps:
-    weight = steps.train.synthetic_weight
-    return steps.model_copy(update={"train": train.model_copy(update={"synthetic_weight": weight})})
-
-
-def _rounded(value: float) -> float:
-    """Return two significant digits, which people can read and repeat."""
-    return float(f"{value:.2g}")

@@ -212,11 +212,11 @@ class TrainSettings(Settings):
     shrinkage: Positive | None = 4.0
     """κ: weights are multiplied by κ / (κ + real target events of the user); null for no shrinkage."""
     dimensions: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Length of user and item factors."""
-    learning_rate: Positive = 0.1
-    """Step size of stochastic gradient descent."""
-    l2: NonNegative = 0.05
-    """Penalty on factors and item biases."""
+    """Length of user and item factors, or embeddings."""
+    learning_rate: Positive | None = None
+    """Step size; null for the model's own (0.1 for `mf`)."""
+    l2: NonNegative | None = None
+    """Penalty on what is learnt about users and items; null for the model's own (0.05 for `mf`)."""
     synthetic_penalty: Share = 0.2
     """Share of that penalty that synthetic rows bring along. They are many and weak: at 1 they pull all factors to
     zero wherever their signal is below the penalty, those of users with real events too."""
@@ -232,6 +232,10 @@ class TrainSettings(Settings):
     """Most passes over the events."""
     patience: Count = 8
     """Passes without a better validation loss before training stops."""
+    batch_size: Count = 4096
+    """Positives per gradient step, for models that learn in batches."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where models that can use a GPU learn; `auto` takes one that is there."""
 
 
 class EvaluateSettings(Settings):
@@ -241,6 +245,9 @@ class EvaluateSettings(Settings):
     """Uniform negatives per test positive for the predictive metrics."""
     top: Count = 20
     """Length of the ranked lists."""
+    ranked_users: Count | None = None
+    """Most users whose lists are judged, by a hash of their ids, the same for every model; null for all where the model
+    scores a catalogue at once, and for 300 where it scores pair by pair."""
 
 
 Arm = Literal[

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scalr import rng
 from scalr.config import EvaluateSettings
 from scalr.domain import Codes, Floats, Keys
 from scalr.errors import SchemaError
@@ -42,7 +43,8 @@ class PerUser:
         pairs: Shape (n,), judged pairs of the user, at least 1.
         sums: By metric, shape (n,). Every judged pair has the same number of negatives, so for two arms the ratio of
             the sums over any users is the ratio of the metric: log loss in nats for `normalized_entropy` and
-            `log_loss`, predictions for `calibration_ratio`, and recall and NDCG themselves.
+            `log_loss`, predictions for `calibration_ratio`, and recall and NDCG themselves, NaN for users whose
+            lists are not judged.
     """
 
     user: Codes
@@ -78,8 +80,9 @@ class Evaluation:
         """Return a segment's per-user numbers of a metric and the users' keys; None for AUC and item coverage."""
         if metric not in self.per_user.sums:
             return None
-        chosen = self.per_user.in_segment(segment)
-        return self.per_user.sums[metric][chosen], self.per_user.keys[chosen]
+        sums = self.per_user.sums[metric]
+        chosen = self.per_user.in_segment(segment) & ~np.isnan(sums)
+        return sums[chosen], self.per_user.keys[chosen]
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Return metrics by segment, with the segment's judged pairs and users."""
@@ -94,13 +97,13 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
 
     Predictive metrics use each judged pair with uniform negatives from the catalogue, the same for every model of a
     seed. Ranking metrics rank the whole catalogue without what the user had before the period (hidden or
-    not, since only new pairs are judged) and average over users. A user
+    not, since only new pairs are judged) and average over users, `ranked_users` of them at most. A user
     is cold without a target event that may be fitted.
 
     Args:
         model: What to judge.
         fold: Its judged pairs, and what was visible.
-        settings: Negatives per pair and length of lists; defaults if None.
+        settings: Negatives per pair, length and number of lists; defaults if None.
         seed: Chooses the negatives.
 
     Raises:
@@ -122,14 +125,18 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
         rows = predictive.labelled_rows(fold, settings.negatives, seed)
         probabilities = model.score(rows.user, rows.item)
         losses = predictive.row_losses(rows.label, probabilities)
-        lists = np.concatenate(list(_top_lists(model, fold, users, settings.top)))
-        hits = _hits(fold, users, lists)
+        keys = fold.pair.target.users.keys[users]
+        is_ranked = _ranked(keys, settings.ranked_users)
+        ranked = users[is_ranked]
+        lists = np.concatenate(list(_top_lists(model, fold, ranked, settings.top)))
+        hits = _hits(fold, ranked, lists)
         row_place = np.repeat(place, settings.negatives + 1)
         loss_sum = np.bincount(row_place, losses, len(users)).astype(np.float64)
         prediction_sum = np.bincount(row_place, probabilities, len(users)).astype(np.float64)
-        of_lists = ranking.recall(hits, n_pairs), ranking.ndcg(hits, n_pairs)
+        of_lists = [np.full(len(users), np.nan) for _ in range(2)]
+        for per_list, metric in zip(of_lists, (ranking.recall, ranking.ndcg), strict=True):
+            per_list[is_ranked] = metric(hits, n_pairs[is_ranked])
         sums = (loss_sum, prediction_sum, loss_sum, *of_lists)
-        keys = fold.pair.target.users.keys[users]
         of_users = dict(zip((*names[:3], *names[4:6]), sums, strict=True))
         per_user = PerUser(users, keys, fold.is_cold(users), n_pairs, of_users)
         n_catalogue = len(catalogue_of(fold.pair.target))
@@ -140,13 +147,17 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
                 segments[segment] = dict.fromkeys(names)
                 continue
             judged = rows.label[chosen[row_place]], probabilities[chosen[row_place]]
+            listed = chosen[is_ranked]
+            of_segment = [
+                *(float(x[chosen & is_ranked].mean()) for x in of_lists),
+                ranking.item_coverage(lists[listed], n_catalogue),
+            ]
             values = (
                 predictive.normalized_entropy(*judged),
                 predictive.calibration_ratio(*judged),
                 predictive.log_loss(*judged),
                 predictive.auc(*judged),
-                *(float(x[chosen].mean()) for x in of_lists),
-                ranking.item_coverage(lists[chosen], n_catalogue),
+                *(of_segment if listed.any() else [None] * len(of_segment)),
             )
             segments[segment] = dict(zip(names, values, strict=True))
     return Evaluation(
@@ -156,6 +167,15 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
         per_user,
         watch.receipt("evaluate", len(fold.user), len(users)),
     )
+
+
+def _ranked(keys: Keys, most: int | None) -> Mask:
+    """Say for each judged user, shape (n,), whether its list is judged: those with the smallest hashes."""
+    if most is None or len(keys) <= most:
+        return np.ones(len(keys), np.bool_)
+    chance = rng.keyed_units(0, rng.Purpose.JUDGED_USERS, keys)
+    is_ranked: Mask = chance <= np.partition(chance, most - 1)[most - 1]
+    return is_ranked
 
 
 def _top_lists(model: Model, fold: Fold, users: Codes, top: int) -> Iterator[Codes]:

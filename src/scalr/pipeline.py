@@ -25,7 +25,7 @@ from scalr.report.ablations import standalone, write_sweeps_page
 from scalr.sample import sample
 from scalr.schema import Columns
 from scalr.store import StoredPair
-from scalr.study import Study, study
+from scalr.study import Study, arms_of, study
 from scalr.summary import summarise
 from scalr.sweeps import sweep
 from scalr.synthetic import SyntheticEvents, rows_of
@@ -341,7 +341,7 @@ def _with_choice(settings: RunSettings, done: Study) -> RunSettings:
 def _timed_study(
     pair: Pair, steps: Steps, threads: int | None, board: Board, trials_file: Path | None
 ) -> tuple[Study, tuple[Receipt, ...]]:
-    n_arms = len({"real_only", *steps.study.arms})
+    n_arms = len(arms_of(steps))
     with Stopwatch() as watch:
         done = study(pair, steps, threads=threads or os.cpu_count() or 1, board=board, journal=Journal(trials_file))
     events = done.synthetic["scalr"]

@@ -11,11 +11,13 @@ import numpy as np
 
 from scalr.arms import Synthesis
 from scalr.auto import Choice, choose
-from scalr.config import RIVALS, Arm, Steps
+from scalr.config import DEFAULT_ARMS, RIVALS, Arm, Steps
 from scalr.domain import Pair
+from scalr.errors import ConfigError
 from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import gated
 from scalr.metrics.comparison import compare_arms
+from scalr.models import REFERENCE
 from scalr.progress import Board, SilentBoard
 from scalr.rivals import Strength, get_rival, train_rival
 from scalr.split import Fold, split
@@ -153,10 +155,10 @@ def study(
         journal: Trials that are known already.
 
     Raises:
-        InputError: If the logs cannot be cut as asked.
+        InputError: If the logs cannot be cut as asked, or a model or arm does not exist or is not there together.
     """
     steps, board = steps or Steps(), board or SilentBoard()
-    arms: tuple[Arm, ...] = tuple(dict.fromkeys(("real_only", *steps.study.arms)))
+    arms = arms_of(steps)
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
     tuning = [split(pair, steps.split, seed).validation for seed in seeds[: steps.study.choosing_seeds]]
     choice = choose(tuning, steps, arms, journal=journal or Journal(), threads=threads, board=board)
@@ -178,6 +180,28 @@ def study(
     assert first is not None  # seeds >= 1
     quality = translation_quality(first[0], choice.steps.translate, seed=steps.seed, threads=threads)
     return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, quality)
+
+
+def arms_of(steps: Steps) -> tuple[Arm, ...]:
+    """Return the arms of a study, `real_only` first.
+
+    Conventional methods are built on the reference model, so beside another one they would compare models too: the
+    default arms then go without them.
+
+    Raises:
+        ConfigError: If such arms were asked for.
+    """
+    asked: tuple[Arm, ...] = tuple(dict.fromkeys(("real_only", *steps.study.arms)))
+    rivals = [arm for arm in asked if arm in RIVALS]
+    if steps.train.model == REFERENCE or not rivals:
+        return asked
+    if steps.study.arms != DEFAULT_ARMS:
+        raise ConfigError(
+            f"arm '{rivals[0]}' is a conventional method, which is there for model '{REFERENCE}' only",
+            expected=f"arms without {', '.join(RIVALS)} for model '{steps.train.model}'",
+            fix=f"leave these arms out, or use model '{REFERENCE}'",
+        )
+    return tuple(arm for arm in asked if arm not in rivals)
 
 
 def _train_all(

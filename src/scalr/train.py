@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import TrainSettings
-from scalr.domain import Codes, EventLog, Floats, Vocabulary
+from scalr.domain import Codes, EventLog, Floats, Times, Vocabulary
 from scalr.errors import ConfigError, DivergenceError, SchemaError
+from scalr.features import item_features
 from scalr.metrics.predictive import labelled_rows, normalized_entropy
-from scalr.models import Examples, Model, get_model
+from scalr.models import Examples, Model, get_model, settled
 from scalr.receipt import Receipt, Stopwatch
 from scalr.split import Fold
 from scalr.synthetic import SyntheticEvents, catalogue_of
@@ -91,8 +92,8 @@ def train(
         SchemaError: If there is nothing to learn from or to validate on, or the synthetic events are of other logs.
         ConfigError: If no model has that name, `epochs` is below 1 or training diverges.
     """
-    settings = settings or TrainSettings()
-    recipe = get_model(settings.model)
+    settings = settled(settings or TrainSettings())
+    recipe = get_model(settings.model).recipe
     with Stopwatch() as watch:
         examples = examples_of(fold, synthetic, settings, seed, extra_real=extra_real)
         passes = recipe(examples, settings, seed)
@@ -165,16 +166,21 @@ def examples_of(
         )
     added = [] if extra_real is None else [_above_zero(extra_real.user, extra_real.item, extra_real.weight)]
     n_synthetic, fitted_until = 0, _latest(fold.pair.source, target)
+    drawn_at: Times | None = np.empty(0, np.int64)
     if synthetic is not None:
         _refuse_other_logs(fold, synthetic)
         fold.guard(synthetic.fitted_until, "the translation of the synthetic events")
         fold.guard(_source_times_until(synthetic), "the synthetic events")
-        rows = _weighted(synthetic, target, settings, seed)
-        n_synthetic = len(rows[0])
-        added.append(rows)
+        weight_of = _training_weights(synthetic, target, settings, seed)
+        drawn_at = _source_times(synthetic, weight_of > 0)
+        added.append(_above_zero(synthetic.user, synthetic.item, weight_of))
+        n_synthetic = len(added[-1][0])
     user, item, weight = (np.concatenate(columns) for columns in zip(real, *added, strict=True))
+    n_real, time = len(user) - n_synthetic, None
+    if target.time is not None and drawn_at is not None:
+        time = np.concatenate([_latest_times(target.positives(), user[:n_real], item[:n_real]), drawn_at])
     is_synthetic = np.zeros(len(user), np.bool_)
-    is_synthetic[len(user) - n_synthetic :] = True
+    is_synthetic[n_real:] = True
     return Examples(
         user=user.astype(np.int32),
         item=item.astype(np.int32),
@@ -186,6 +192,8 @@ def examples_of(
         item_keys=target.items.keys,
         fitted_until=fitted_until,
         fitted_on=target.digest(),
+        time=time,
+        item_features=item_features(fold.pair),
     )
 
 
@@ -204,13 +212,13 @@ def synthetic_weights(synthetic: SyntheticEvents, target: EventLog, settings: Tr
     return weight
 
 
-def _weighted(synthetic: SyntheticEvents, target: EventLog, settings: TrainSettings, seed: int) -> Rows:
+def _training_weights(synthetic: SyntheticEvents, target: EventLog, settings: TrainSettings, seed: int) -> Weights:
     weight = synthetic_weights(synthetic, target, settings)
     if settings.objective == "thinned":
         # Keeping a row with its weight as probability (1 at most) leaves its expected weight as it was.
         chance = rng.keyed_units(seed, rng.Purpose.THIN, synthetic.keys())
         weight = (chance < weight).astype(np.float64)
-    return _above_zero(synthetic.user, synthetic.item, weight.astype(np.float32))
+    return weight.astype(np.float32)
 
 
 def interactions(log: EventLog, half_life: float | None = None) -> Rows:
@@ -269,7 +277,7 @@ def _best(
             raise DivergenceError(
                 f"model '{settings.model}' diverged in pass {len(losses) + 1}: its predictions are not numbers",
                 expected="a learning rate and weights that let the loss fall",
-                fix=f"lower learning_rate ({settings.learning_rate:g}) or the event weights",
+                fix=f"lower learning_rate ({settings.learning_rate}) or the event weights",
             )
         losses.append(normalized_entropy(rows.label, probabilities))
         if progress:
@@ -295,6 +303,23 @@ def _last(passes: Iterator[Model], epochs: int, progress: Callable[[int, float |
 def _latest(*logs: EventLog) -> int | None:
     times = [time for log in logs if (time := log.last_time()) is not None]
     return max(times, default=None)
+
+
+def _latest_times(log: EventLog, user: Codes, item: Codes) -> Times:
+    """Return the time of the latest event of each (user, item), shape (n,)."""
+    assert log.time is not None
+    n_items = len(log.items)
+    cell = log.user.astype(np.int64) * n_items + log.item
+    order = np.lexsort((log.time, cell))
+    last = np.searchsorted(cell[order], user.astype(np.int64) * n_items + item, side="right") - 1
+    times: Times = log.time[order][last]
+    return times
+
+
+def _source_times(synthetic: SyntheticEvents, keep: npt.NDArray[np.bool_]) -> Times | None:
+    """Return when the source events of the kept rows happened; None without time."""
+    times = synthetic.pair.source.time
+    return None if times is None else times[synthetic.source_row[keep]]
 
 
 def _source_times_until(synthetic: SyntheticEvents) -> int | None:

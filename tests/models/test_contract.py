@@ -16,7 +16,7 @@ SETTINGS = TrainSettings(dimensions=5)
 
 @pytest.fixture(params=model_names())
 def recipe(request):
-    return get_model(request.param)
+    return get_model(request.param).recipe
 
 
 @pytest.fixture(scope="module")

@@ -1,32 +1,87 @@
 """Downstream models: recipes that learn P(label = 1 | user, item) from real and synthetic events.
 
-One protocol, one contract test; a new model is a module here and a line in `_RECIPES`.
+One protocol, one contract test; a new model is a module here and a line in `_KINDS`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from scalr.config import TrainSettings
 from scalr.errors import unknown_name
-from scalr.models.mf import fit_factorization
+from scalr.models import mf
 from scalr.models.protocol import Examples, Model, Recipe
 
-__all__ = ["Examples", "Model", "Recipe", "get_model", "model_names"]
+__all__ = ["REFERENCE", "Examples", "Model", "ModelKind", "Recipe", "get_model", "model_names", "settled"]
 
-_RECIPES: dict[str, Recipe] = {
-    "mf": fit_factorization,
+REFERENCE = "mf"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKind:
+    """What there is to know about a model before it is fitted.
+
+    Attributes:
+        recipe: How it is fitted.
+        title: What it is, in a few words.
+        learning_rate: Its own step size.
+        l2: Its own penalty.
+        max_epochs: Most passes that make sense for it.
+        patience: Passes without a better validation loss that it needs at most.
+        extra: The optional dependencies that it needs; None for none.
+        tuned: Training settings that matter to it and that a study may choose on real events alone.
+        ranks_pairwise: Whether it ranks by scoring pair after pair, which takes long for a whole catalogue.
+    """
+
+    recipe: Recipe
+    title: str
+    learning_rate: float
+    l2: float
+    max_epochs: int = 60
+    patience: int = 8
+    extra: str | None = None
+    tuned: tuple[str, ...] = ("learning_rate", "l2", "popularity_prior", "half_life")
+    ranks_pairwise: bool = False
+
+
+_KINDS: dict[str, ModelKind] = {
+    REFERENCE: ModelKind(
+        mf.fit_factorization,
+        "logistic matrix factorisation, the reference",
+        learning_rate=mf.LEARNING_RATE,
+        l2=mf.L2,
+    ),
 }
 
 
 def model_names() -> tuple[str, ...]:
     """Return the names that `get_model` takes."""
-    return tuple(_RECIPES)
+    return tuple(_KINDS)
 
 
-def get_model(name: str) -> Recipe:
-    """Return the recipe of the model called `name`.
+def get_model(name: str) -> ModelKind:
+    """Return what is known about the model called `name`.
 
     Raises:
         ConfigError: If no model has that name.
     """
-    if name not in _RECIPES:
-        raise unknown_name("model", name, _RECIPES)
-    return _RECIPES[name]
+    if name not in _KINDS:
+        raise unknown_name("model", name, _KINDS)
+    return _KINDS[name]
+
+
+def settled(settings: TrainSettings) -> TrainSettings:
+    """Return the settings with the model's own values where nothing was asked for; passes within what it needs.
+
+    Raises:
+        ConfigError: If no model has that name.
+    """
+    kind = get_model(settings.model)
+    return settings.model_copy(
+        update={
+            "learning_rate": kind.learning_rate if settings.learning_rate is None else settings.learning_rate,
+            "l2": kind.l2 if settings.l2 is None else settings.l2,
+            "max_epochs": min(settings.max_epochs, kind.max_epochs),
+            "patience": min(settings.patience, kind.patience),
+        }
+    )

@@ -18,6 +18,7 @@ from scalr.kernels.machine import LANES
 from scalr.models.protocol import Examples
 
 Singles = npt.NDArray[np.float32]
+LEARNING_RATE, L2 = 0.1, 0.05  # where the settings name none
 FIRST_SPREAD = (
     0.05  # standard deviation of the first factors; 0.01 is slow to leave zero, 0.1 drowns cold users in noise
 )
@@ -103,7 +104,7 @@ def fit_factorization(
     Raises:
         ConfigError: If weights are so large that they cannot be taken in steps that converge.
     """
-    examples = in_steps(examples)
+    examples, (learning_rate, penalty) = in_steps(examples), rates(settings)
     n_items = len(examples.item_keys)
     user_factors, item_factors = (
         _first_factors(keys, settings.dimensions, _stream(seed, side))
@@ -113,7 +114,7 @@ def fit_factorization(
     intercept = np.full(2, -np.log(settings.negatives), np.float32)
     kind = examples.is_synthetic.astype(np.uint8)
     head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
-    l2 = np.array([settings.l2, settings.synthetic_penalty * settings.l2], np.float32)
+    l2 = np.array([penalty, settings.synthetic_penalty * penalty], np.float32)
     strength = np.float32(settings.popularity_prior or 0.0)
     item_prior = strength * _item_prior(examples, head[kind])
     catalogues = (examples.catalogue, _other_catalogue(examples))
@@ -139,7 +140,7 @@ def fit_factorization(
             catalogues,
             settings.negatives,
             _numbered(negatives_key, epoch),
-            settings.learning_rate,
+            learning_rate,
             l2,
         )
         if lesson is not None:
@@ -175,6 +176,14 @@ def _first_factors(keys: Keys, dimensions: int, stream: np.uint64) -> Singles:
     return factors
 
 
+def rates(settings: TrainSettings) -> tuple[float, float]:
+    """Return step size and penalty, the model's own where the settings name none."""
+    return (
+        LEARNING_RATE if settings.learning_rate is None else settings.learning_rate,
+        L2 if settings.l2 is None else settings.l2,
+    )
+
+
 def in_steps(examples: Examples) -> Examples:
     """Return the same rows with those above `LARGEST_STEP` in several parts of equal weight.
 
@@ -198,6 +207,7 @@ def in_steps(examples: Examples) -> Examples:
         user=np.repeat(examples.user, times),
         item=np.repeat(examples.item, times),
         weight=np.repeat((examples.weight / parts).astype(np.float32), times),
+        time=None,
         is_synthetic=np.repeat(examples.is_synthetic, times),
         n_first=int(times[: examples.n_first].sum()),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from scalr.config import TrainSettings
-from scalr.domain import Codes, Keys
+from scalr.domain import Codes, Keys, Times
+from scalr.features import ItemFeatures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,9 @@ class Examples:
         fitted_on: Digest of the target log that was visible (`EventLog.digest`).
         synthetic_catalogue: Shape (n,), items that negatives of synthetic rows are drawn from; as `catalogue` if None.
             Where it is given, it shares no item with `catalogue`, and rows of either kind have items of their own.
+        time: Shape (n,), when each row happened: the latest event of a real interaction, the source event of a
+            synthetic one. None without time.
+        item_features: What the item table says about items, by item code.
     """
 
     user: Codes
@@ -44,6 +48,8 @@ class Examples:
     fitted_until: int | None
     fitted_on: int
     synthetic_catalogue: Codes | None = None
+    time: Times | None = None
+    item_features: ItemFeatures = field(default_factory=ItemFeatures)
 
     def __len__(self) -> int:
         return len(self.user)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from scalr.config import RIVALS, TrainSettings
 from scalr.errors import ConfigError, DivergenceError, unknown_name
+from scalr.models import settled
 from scalr.receipt import Stopwatch
 from scalr.rivals.collective import Collective
 from scalr.rivals.distillation import Distillation
@@ -69,7 +70,7 @@ def train_rival(
         SchemaError: If there is nothing to learn from or to validate on.
         ConfigError: If no method has that name, or training diverges.
     """
-    rival, settings = get_rival(name), settings or TrainSettings()
+    rival, settings = get_rival(name), settled(settings or TrainSettings())
     strengths = rival.strengths[:trials] if chosen is None else (chosen.strength,)
     best: Trained | None = None
     for strength in strengths:

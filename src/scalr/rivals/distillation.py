@@ -13,7 +13,7 @@ from scalr.config import TrainSettings
 from scalr.kernels.factorization import shuffled, soft_pass
 from scalr.kernels.hashing import combine_keys
 from scalr.models import Model
-from scalr.models.mf import Parameters, fit_factorization
+from scalr.models.mf import Parameters, fit_factorization, rates
 from scalr.rivals.domains import shared_users
 from scalr.rivals.protocol import Strength
 from scalr.split import Fold
@@ -56,6 +56,7 @@ class Distillation:
             strength["source"],
         )
         *_, teacher = islice(teachers, int(strength["passes"]))
+        learning_rate, penalty = rates(settings)
         stream, slots = rng.stream(seed, rng.Purpose.RIVAL), settings.negatives + 1
 
         def lesson(student: Parameters, epoch: int) -> None:
@@ -76,8 +77,8 @@ class Distillation:
                 item,
                 label,
                 strength["weight"],
-                settings.learning_rate,
-                settings.l2 * settings.synthetic_penalty,
+                learning_rate,
+                penalty * settings.synthetic_penalty,
             )
 
         return fit_factorization(examples, settings, seed, lesson=lesson)

@@ -42,6 +42,7 @@ def both_domains(fold: Fold, settings: TrainSettings, seed: int, weight: float) 
         is_synthetic=np.repeat([False, True], [len(real), len(user)]),
         item_keys=np.concatenate([real.item_keys, source.items.keys]),
         synthetic_catalogue=catalogue_of(source) + np.int32(n_target),
+        time=None,
     )
 
 
@@ -69,6 +70,7 @@ def alone(log: EventLog, target: Examples) -> Examples:
         weight=weight,
         is_synthetic=np.zeros(len(user), np.bool_),
         n_first=len(user),
+        time=None,
         catalogue=catalogue_of(log),
         item_keys=log.items.keys,
     )
