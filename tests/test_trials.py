@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from scalr.errors import SchemaError
-from scalr.trials import Journal, Kept, Outcome, race
+from scalr.trials import Journal, Kept, Outcome, Trial, best_of, race
 
 
 def examiner(losses, asked):
@@ -14,7 +14,7 @@ def examiner(losses, asked):
 
     def examine(changes, seed):
         asked.append((changes["x"], seed))
-        return Outcome(losses[changes["x"]][seed], 3, 0.0)
+        return Outcome(losses[changes["x"]][seed], None, 3, 0.0)
 
     return examine
 
@@ -45,7 +45,7 @@ def test_what_diverges_loses_and_is_remembered_as_such(tmp_path):
     assert trials[0].changes == {"x": 1}
     assert trials[1].to_json()["loss"] == [None, None]
     for _ in range(2):
-        outcome = Journal(tmp_path / "trials.jsonl").outcome({"seed": 1}, lambda: (float("inf"), 0))
+        outcome = Journal(tmp_path / "trials.jsonl").outcome({"seed": 1}, lambda: (float("inf"), None, 0))
         assert outcome.loss == float("inf")
     assert json.loads((tmp_path / "trials.jsonl").read_text())["loss"] is None
 
@@ -55,13 +55,13 @@ def test_a_journal_answers_what_it_knows(tmp_path):
 
     def run():
         runs.append(1)
-        return 0.25, 7
+        return 0.25, 0.01, 7
 
     for _ in range(2):  # a second process finds what the first one wrote
         journal = Journal(file)
         for _ in range(2):
             outcome = journal.outcome({"seed": 1, "settings": {"a": 2.0}}, run)
-            assert (outcome.loss, outcome.epochs) == (0.25, 7)
+            assert (outcome.loss, outcome.ndcg, outcome.epochs) == (0.25, 0.01, 7)
     assert len(runs) == 1
     Journal(file).outcome({"seed": 2, "settings": {"a": 2.0}}, run)
     assert len(runs) == 2
@@ -69,12 +69,12 @@ def test_a_journal_answers_what_it_knows(tmp_path):
 
 def test_a_line_that_was_cut_off_is_tried_again_and_not_in_the_way(tmp_path):
     file = tmp_path / "trials.jsonl"
-    Journal(file).outcome({"seed": 1}, lambda: (0.5, 1))
-    Journal(file).outcome({"seed": 2}, lambda: (0.6, 2))
+    Journal(file).outcome({"seed": 1}, lambda: (0.5, 0.1, 1))
+    Journal(file).outcome({"seed": 2}, lambda: (0.6, 0.1, 2))
     file.write_text(file.read_text()[:-20])
-    assert Journal(file).outcome({"seed": 1}, lambda: (9.0, 9)).loss == 0.5
-    assert Journal(file).outcome({"seed": 2}, lambda: (0.7, 2)).loss == 0.7
-    assert Journal(file).outcome({"seed": 2}, lambda: (9.0, 9)).loss == 0.7
+    assert Journal(file).outcome({"seed": 1}, lambda: (9.0, 0.9, 9)).loss == 0.5
+    assert Journal(file).outcome({"seed": 2}, lambda: (0.7, 0.1, 2)).loss == 0.7
+    assert Journal(file).outcome({"seed": 2}, lambda: (9.0, 0.9, 9)).loss == 0.7
 
 
 @pytest.mark.parametrize("text", ["no json\n", '{"key": "a"}\n', json.dumps([1]) + "\n{}\n"])
@@ -115,3 +115,27 @@ def test_a_failure_is_not_kept():
         with pytest.raises(ValueError, match="no"):
             kept.get("a", fail)
     assert kept.get("a", lambda: 1) == 1
+
+
+def trial(name, losses, ranks):
+    return Trial({"x": name}, tuple(Outcome(*pair, 1, 0.0) for pair in zip(losses, ranks, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "best"),
+    [
+        ((0.10, 0.11, 0.50), "b"),  # b is equal by loss and ranks better; c ranks best, but its loss is higher
+        ((0.11, 0.10, 0.50), "a"),
+        ((0.10, 0.10, 0.50), "a"),  # the lower loss wins ties
+        ((None, 0.11, 0.50), "a"),  # what cannot be ranked is chosen by loss alone
+    ],
+)
+def test_between_settings_of_equal_loss_ranking_decides(ranks, best):
+    losses = {"c": (0.91, 0.90), "b": (0.8004, 0.8006), "a": (0.80, 0.80)}
+    trials = [trial(name, losses[name], (rank, rank)) for name, rank in zip("abc", ranks, strict=True)]
+    assert best_of(trials[::-1], 0.001).changes == {"x": best}
+
+
+def test_a_trial_ranks_by_its_mean_over_seeds_and_not_at_all_where_one_is_missing():
+    assert trial("a", (0.8, 0.8), (0.1, 0.3)).ndcg == pytest.approx(0.2)
+    assert trial("a", (0.8, 0.8), (0.1, None)).ndcg is None

@@ -3,6 +3,7 @@
 No test event is seen. Real events alone go first and choose what all arms share, so that augmentation starts from a
 baseline that was tuned for itself. Then, where the translator is `auto`, rounds of trials choose translator, draws,
 temperature, weight, shrinkage and objective; every round begins with the best settings so far, so none can lose.
+Where several settings are equal by prediction error, the one that ranks best is chosen, for every arm alike.
 Another model than the reference takes the events that the reference chose and chooses rates and weights of its own.
 """
 
@@ -22,7 +23,7 @@ from scalr.arms import Synthesis
 from scalr.config import Arm, Steps
 from scalr.domain import Pair
 from scalr.errors import DivergenceError
-from scalr.evaluate import Evaluation, evaluate
+from scalr.evaluate import Evaluation, evaluate, metric_names
 from scalr.gate import SEGMENTS, Opening, choosing, open_segments
 from scalr.kernels.hashing import combine_keys
 from scalr.models import REFERENCE, get_model, settled
@@ -39,12 +40,13 @@ from scalr.rounds import (
 )
 from scalr.split import Fold
 from scalr.train import train
-from scalr.trials import Changes, Journal, Outcome, Trial, race
+from scalr.trials import Changes, Journal, Outcome, Trial, best_of, race
 
 AUTO = "auto"
 TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
 MOST_CONTROL_TRIALS = 4
 RANKED_PAIRWISE = 300  # users whose lists are judged where a model scores a catalogue pair by pair
+EQUAL = 0.001  # settings whose losses differ by less than this share are equal; then ranking chooses
 HANDED_OVER = ("popularity_prior", "half_life", "synthetic_weight", "shrinkage", "objective")  # to another model
 
 
@@ -113,7 +115,7 @@ class Examiner:
         self._advance = board.stage("choosing settings", unit="trials")
 
     def outcome(self, arm: Arm, steps: Steps, place: int) -> Outcome:
-        """Train an arm with the seed of that number; its loss is that on the choosing users."""
+        """Train an arm with the seed of that number; loss and NDCG are those of the choosing users."""
         sections = ("train",) if arm == "real_only" else ("translate", "sample", "refine", "train")
         key = {
             "scalr": __version__,
@@ -121,17 +123,25 @@ class Examiner:
             "logs": self._logs[place],
             "seed": self.seeds[place],
             "split": steps.split.model_dump(mode="json"),
+            "top": steps.evaluate.top,
             "settings": {name: getattr(steps, name).model_dump(mode="json") for name in sections},
         }
 
-        def run() -> tuple[float, int]:
+        def run() -> tuple[float, float | None, int]:
             events, extra = self._synthesis[place].arm(arm, steps)
             self._advance(1)
             try:
                 trained = train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
             except DivergenceError:
-                return math.inf, 0
-            return min(trained.validation_losses), trained.epochs
+                return math.inf, None, 0
+            if get_model(steps.train.model).ranks_pairwise:
+                return min(trained.validation_losses), None, trained.epochs
+            judged = evaluate(trained.model, self.choosing[place], steps.evaluate, self.seeds[place])
+            return (
+                min(trained.validation_losses),
+                judged.segments["all"][metric_names(steps.evaluate.top)[5]],
+                trained.epochs,
+            )
 
         return self._journal.outcome(key, run)
 
@@ -155,6 +165,8 @@ class Examiner:
         begin: Changes | None = None,
     ) -> Search:
         """Run one round after another, each from the best settings of the one before, at most `most` trials.
+
+        In the end, of all trials whose loss is the lowest but for `EQUAL`, the one that ranks best is chosen.
 
         Args:
             arm: Whose settings.
@@ -184,6 +196,9 @@ class Examiner:
                 self.threads,
             )
             done[name], chosen = tuple(ranked), dict(ranked[0].changes)
+        finished = [trial for ranked in done.values() for trial in ranked if len(trial.outcomes) == len(self.seeds)]
+        if finished:
+            chosen = dict(best_of(finished, EQUAL).changes)
         if left == 0 and stopped is None:
             stopped = f"the budget of {most} trials was used up"
         return Search(done, chosen, stopped)

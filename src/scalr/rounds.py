@@ -25,7 +25,7 @@ LAWS: tuple[Changes, ...] = tuple(
     )
 )
 LARGEST_STEP_SIZE = 0.2  # beyond which training comes near to diverging
-MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
+MOST_DRAWS = 8_000_000  # of a trial, where more draws per event are tried
 
 Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
 
@@ -101,7 +101,7 @@ def event_rounds(log: EventLog, n_events: int) -> list[Round]:
         days = (int(log.time.max()) - int(log.time.min())) / MICROSECONDS_PER_DAY
         windows = [{"translate.window_days": _rounded(share * days)} for share in WINDOWS if share * days > 0]
         found.append(("window", lambda now: [] if now.translate.translator == "factor" else windows))
-    return [*found, ("law again", _laws_again)]
+    return [*found, ("law again", _laws_again), ("finer", _finer_strengths)]
 
 
 def first_changes(steps: Steps) -> Changes:
@@ -136,6 +136,16 @@ def _neighbours(now: Steps, n_events: int) -> list[Changes]:
         {"sample.temperature": _rounded(temperature * 0.7)},
         {"sample.temperature": _rounded(temperature / 0.7)},
         {"train.objective": "joint"},
+    ]
+
+
+def _finer_strengths(now: Steps) -> list[Changes]:
+    weight, kappa, share = now.train.synthetic_weight, now.train.shrinkage, now.train.synthetic_penalty
+    return [
+        {"train.synthetic_weight": _rounded(weight * 0.7)},
+        {"train.synthetic_weight": _rounded(weight * 1.4)},
+        *({"train.shrinkage": _rounded(kappa * factor)} for factor in (0.5, 2.0) if kappa is not None),
+        {"train.synthetic_penalty": _rounded(share / 2)},
     ]
 
 

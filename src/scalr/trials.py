@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,13 @@ class Outcome:
     Attributes:
         loss: Normalized entropy on the judged pairs of the users that choose; lower is better, infinite where training
             diverged.
+        ndcg: NDCG of their lists; None where training diverged, or ranking takes too long to choose by.
         epochs: Passes behind it.
         seconds: Wall seconds it took.
     """
 
     loss: float
+    ndcg: float | None
     epochs: int
     seconds: float
 
@@ -57,11 +59,18 @@ class Trial:
         """Return the mean loss over its seeds."""
         return float(np.mean([outcome.loss for outcome in self.outcomes]))
 
+    @property
+    def ndcg(self) -> float | None:
+        """Return the mean NDCG over its seeds; None where one has none."""
+        known = [outcome.ndcg for outcome in self.outcomes if outcome.ndcg is not None]
+        return float(np.mean(known)) if len(known) == len(self.outcomes) else None
+
     def to_json(self) -> dict[str, Any]:
         """Return the trial for `study.json`."""
         return {
             "changes": dict(self.changes),
             "loss": [_finite(outcome.loss) for outcome in self.outcomes],
+            "ndcg": [outcome.ndcg for outcome in self.outcomes],
             "epochs": [outcome.epochs for outcome in self.outcomes],
         }
 
@@ -80,12 +89,12 @@ class Journal:
         self._file, self._known = file, {} if file is None else _read(file)
         self._lock = threading.Lock()
 
-    def outcome(self, key: Mapping[str, Any], run: Callable[[], tuple[float, int]]) -> Outcome:
+    def outcome(self, key: Mapping[str, Any], run: Callable[[], tuple[float, float | None, int]]) -> Outcome:
         """Return what is known under a key, or run, and remember.
 
         Args:
             key: All that the outcome depends on, as plain values.
-            run: Returns loss and passes.
+            run: Returns loss, NDCG and passes.
         """
         text = json.dumps(key, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -93,8 +102,8 @@ class Journal:
             if digest in self._known:
                 return self._known[digest]
         began = time.perf_counter()
-        loss, epochs = run()
-        outcome = Outcome(loss, epochs, time.perf_counter() - began)
+        loss, ndcg, epochs = run()
+        outcome = Outcome(loss, ndcg, epochs, time.perf_counter() - began)
         with self._lock:
             self._known[digest] = outcome
             if self._file is not None:
@@ -111,7 +120,8 @@ def _read(file: Path) -> dict[str, Outcome]:
         try:
             row = json.loads(line)
             loss = math.inf if row["loss"] is None else float(row["loss"])
-            known[str(row["key"])] = Outcome(loss, int(row["epochs"]), float(row["seconds"]))
+            ndcg = None if row["ndcg"] is None else float(row["ndcg"])
+            known[str(row["key"])] = Outcome(loss, ndcg, int(row["epochs"]), float(row["seconds"]))
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines) and not line.endswith("\n"):  # the run was cut off while it wrote this one
                 break
@@ -124,7 +134,13 @@ def _read(file: Path) -> dict[str, Outcome]:
 
 
 def _append(file: Path, digest: str, outcome: Outcome) -> None:
-    row = {"key": digest, "loss": _finite(outcome.loss), "epochs": outcome.epochs, "seconds": round(outcome.seconds, 3)}
+    row = {
+        "key": digest,
+        "loss": _finite(outcome.loss),
+        "ndcg": outcome.ndcg,
+        "epochs": outcome.epochs,
+        "seconds": round(outcome.seconds, 3),
+    }
     try:
         written = file.read_bytes() if file.exists() else b""
         with file.open("r+b" if written else "wb") as stream:
@@ -175,6 +191,21 @@ def race(
             alive = sorted(alive, key=standing)[: max(-(-len(alive) // SURVIVORS), min(2, len(alive)))]
     ranked = sorted(range(len(candidates)), key=standing)
     return [Trial(candidates[place], tuple(outcomes[place])) for place in ranked]
+
+
+def best_of(trials: Iterable[Trial], tolerance: float) -> Trial:
+    """Return the trial that ranks best of those whose loss is the lowest one but for a tolerance.
+
+    Differences in loss within the tolerance say nothing, those in NDCG may; so ranking decides between equals. Where
+    ranking is not known the loss decides alone.
+
+    Args:
+        trials: At least one, all of them tried with the same seeds; the first wins ties.
+        tolerance: Share of the lowest loss.
+    """
+    ranked = sorted(trials, key=lambda trial: trial.loss)
+    near = [one for one in ranked if one.loss <= ranked[0].loss * (1 + tolerance) and one.ndcg is not None]
+    return max(near, key=lambda trial: trial.ndcg or 0.0) if ranked[0].ndcg is not None else ranked[0]
 
 
 class Kept(Generic[Value]):
