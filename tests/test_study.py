@@ -65,6 +65,9 @@ def test_a_null_world_shows_no_transfer():
 
 def test_the_json_has_the_fields_of_the_schema(related):
     assert related["schema"] == "scalr.study/1"
+    popularity = related["references"]["popularity"]
+    assert set(popularity) == set(related["arms"]["real_only"])
+    assert all(len(values["per_seed"]) == STEPS.study.seeds for values in popularity.values())
     assert tuple(related["arms"]) == DEFAULT_ARMS
     metrics = {"normalized_entropy", "calibration_ratio", "log_loss", "auc", "recall@20", "ndcg@20", "item_coverage@20"}
     for arm in DEFAULT_ARMS:

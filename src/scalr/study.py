@@ -18,10 +18,11 @@ from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import gated
 from scalr.metrics.comparison import compare_arms
 from scalr.models import REFERENCE
+from scalr.models.popularity import count_popularity
 from scalr.progress import Board, SilentBoard
 from scalr.rivals import Strength, get_rival, train_rival
 from scalr.split import Fold, split
-from scalr.synthetic import SyntheticEvents
+from scalr.synthetic import SyntheticEvents, catalogue_of
 from scalr.train import Trained, train
 from scalr.translation_quality import TranslationQuality, translation_quality
 from scalr.trials import Journal
@@ -61,6 +62,7 @@ class Study:
         fold: The first seed's test fold.
         synthetic: The first seed's synthetic events in the test fold: arms `scalr` and, where asked for, `top1`.
         steps: The settings, chosen ones among them.
+        popularity: Per seed, the metrics of popularity alone, which is no arm: it only says what a model must beat.
         translation: Every translator by itself on the first seed's test fold; it chooses nothing.
     """
 
@@ -70,6 +72,7 @@ class Study:
     fold: Fold
     synthetic: Mapping[str, SyntheticEvents]
     steps: Steps
+    popularity: tuple[Evaluation, ...]
     translation: Mapping[str, TranslationQuality]
 
     def to_json(self) -> dict[str, Any]:
@@ -87,6 +90,7 @@ class Study:
             "segments": segments,
             "epochs": {arm: [r.epochs for r in results] for arm, results in by_arm.items()},
             "synthetic_events": {arm: [r.synthetic_events for r in results] for arm, results in by_arm.items()},
+            "references": {"popularity": metric_means(self.popularity, "all")},
             "choice": self._choice(),
             "rivals": {arm: self._rival(arm, results) for arm, results in by_arm.items() if arm in RIVALS} or None,
             "comparisons": compare_arms({arm: [r.evaluation for r in results] for arm, results in by_arm.items()}),
@@ -165,6 +169,7 @@ def study(
     del tuning
     advance = board.stage("training and judging", 2 * len(seeds) * len(arms), "fits")
     results: list[ArmResult] = []
+    popularity: list[Evaluation] = []
     first: tuple[Fold, dict[str, SyntheticEvents]] | None = None
     for seed in seeds:
         folds = split(pair, steps.split, seed)
@@ -175,11 +180,12 @@ def study(
             trained = _train_all(fold, synthesis, choice, chosen, seed, threads, advance)
             chosen = {arm: one for arm, (one, _) in trained.items()}
         results += _judge_all(fold, trained, choice, seed, threads)
+        popularity.append(_judge_popularity(fold, choice.steps, seed))
         shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
         first = first or (fold, shown | ({"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}))
     assert first is not None  # seeds >= 1
     quality = translation_quality(first[0], choice.steps.translate, seed=steps.seed, threads=threads)
-    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, quality)
+    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, tuple(popularity), quality)
 
 
 def arms_of(steps: Steps) -> tuple[Arm, ...]:
@@ -249,6 +255,12 @@ def _judge_all(
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(one, trained))
+
+
+def _judge_popularity(fold: Fold, steps: Steps, seed: int) -> Evaluation:
+    target = fold.pair.target
+    counted = count_popularity(target, catalogue_of(target), steps.evaluate.negatives)
+    return evaluate(counted, fold, steps.evaluate, seed)
 
 
 def metric_means(evaluations: Sequence[Evaluation], segment: str) -> dict[str, dict[str, Any]]:

@@ -72,3 +72,25 @@ def test_methods_are_no_controls():
     found = told(row("pooled", 0.05))
     assert not re.search("control", " ".join(found.warnings + found.next_steps))
     assert {rival.arm for rival in found.rivals} & set(METHODS) == set()
+
+
+@pytest.mark.parametrize(
+    ("real", "ours", "named"),
+    [
+        (0.03, 0.05, ["Real events only (0.0300)"]),
+        (0.05, 0.06, []),
+        (0.02, 0.03, ["Real events only (0.0200)", "SCALR (0.0300)"]),
+    ],
+)
+def test_lists_that_popularity_beats_are_told(real, ours, named):
+    means = {"real_only": {"ndcg@20": {"mean": real}}, "scalr": {"ndcg@20": {"mean": ours}}}
+    study = {
+        "protocol": {"seeds": [0, 1, 2, 3, 4]},
+        "comparisons": [row("real_only", -0.01), *NEUTRAL],
+        "arms": means,
+        "references": {"popularity": {"ndcg@20": {"mean": 0.04}}},
+    }
+    warnings = [text for text in verdict(study).warnings if "popularity alone" in text]
+    assert len(warnings) == bool(named)
+    for name in named:
+        assert name in warnings[0]

@@ -87,7 +87,8 @@ def _reason(opening: Json) -> str:
 def trial_rows(study: Json | None) -> list[dict[str, Any]]:
     """Return one entry per arm that searched: `arm`, what it chose in `words`, why it stopped, and `rows`.
 
-    A row has the round, what was tried, mean normalized entropy over its seeds, seeds, and whether it was chosen.
+    A row has the round, what was tried, mean normalized entropy and NDCG over its seeds, seeds, and whether it was
+    chosen.
     """
     found = []
     for arm, search in _searches(study):
@@ -96,7 +97,8 @@ def trial_rows(study: Json | None) -> list[dict[str, Any]]:
             {
                 "round": round_name.capitalize(),
                 "words": _changes(trial["changes"]) or "the settings at the beginning",
-                "loss": _mean(trial["loss"]),
+                "loss": _mean(trial["loss"], "diverged"),
+                "ndcg": _mean(trial.get("ndcg") or [None], "–"),
                 "seeds": len(trial["loss"]),
                 "is_chosen": trial["changes"] == chosen,
             }
@@ -171,9 +173,9 @@ def _best_first_loss(search: Json | None) -> float | None:
     return min((loss for loss in losses if loss is not None), default=None)
 
 
-def _mean(losses: Sequence[float | None]) -> str:
-    known = [loss for loss in losses if loss is not None]
-    return f"{sum(known) / len(known):.4f}" if len(known) == len(losses) else "diverged"
+def _mean(values: Sequence[float | None], otherwise: str) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.4f}" if len(known) == len(values) else otherwise
 
 
 def _changes(changes: Json) -> str:

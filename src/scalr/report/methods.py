@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from scalr.report.comparisons import ARM, METRIC, Change, find, judge
-from scalr.report.wording import METHODS, arm_name, direction, listed, metric_name, percent, segment_name
+from scalr.report.comparisons import ARM, BASELINE, METRIC, Change, find, judge
+from scalr.report.wording import METHODS, arm_name, direction, listed, metric_name, number, percent, segment_name
 
 Winner = Literal["scalr", "nobody", "method"]
 RANKING = "ndcg"
+RANKED = (BASELINE, ARM)  # whose lists are held against popularity
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,23 @@ def method_findings(changes: Sequence[Change]) -> list[str]:
     for winner, words in (("scalr", "SCALR predicts better than"), ("nobody", "SCALR cannot be told apart from")):
         if names := [arm_name(one.method) for one in main if one.winner == winner]:
             found.append(f"{words} these other methods: {listed(names)}." if len(names) > 1 else f"{words} {names[0]}.")
+    return found
+
+
+def popularity_warnings(study: Mapping[str, Any]) -> list[str]:
+    """Say where ranking by popularity, which needs no model, beats the models of the study."""
+    popularity = (study.get("references") or {}).get("popularity") or {}
+    found = []
+    for metric in (name for name in popularity if name.startswith(RANKING)):
+        bar = number((popularity[metric] or {}).get("mean"))
+        means = {arm: number(((study.get("arms") or {}).get(arm) or {}).get(metric, {}).get("mean")) for arm in RANKED}
+        worse = {arm: mean for arm, mean in means.items() if bar is not None and mean is not None and mean < bar}
+        if worse:
+            found.append(
+                f"Ranking everybody's items by popularity alone has a {metric_name(metric)} of {bar:.4f}, higher than "
+                f"{listed([f'{arm_name(arm)} ({mean:.4f})' for arm, mean in worse.items()])}: "
+                "do not rank by such a model."
+            )
     return found
 
 

@@ -246,9 +246,12 @@ def mean_table(study: Json | None) -> dict[str, Any] | None:
     metrics = _metrics_in_order([metric for values in arms.values() for metric in values])
     if not metrics:
         return None
+    popularity = ((study or {}).get("references") or {}).get("popularity")
+    named = [(arm_name(arm), arms[arm]) for arm in in_order(arms, ARM_ORDER)]
+    named += [("Popularity, no model", popularity)] if popularity else []
     rows = [
-        (arm_name(arm), [_number((arms[arm].get(metric) or {}).get("mean"), "{:.4f}".format) for metric in metrics])
-        for arm in in_order(arms, ARM_ORDER)
+        (name, [_number((values.get(metric) or {}).get("mean"), "{:.4f}".format) for metric in metrics])
+        for name, values in named
     ]
     return {"metrics": [metric_name(metric) for metric in metrics], "rows": rows}
 

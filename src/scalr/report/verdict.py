@@ -20,7 +20,7 @@ from scalr.report.comparisons import (
     read_changes,
     seeds_of,
 )
-from scalr.report.methods import method_findings, method_steps, method_warnings
+from scalr.report.methods import method_findings, method_steps, method_warnings, popularity_warnings
 from scalr.report.wording import (
     CONTROLS,
     arm_name,
@@ -166,6 +166,7 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
         warnings=(
             *_evidence_warnings(main, study, rivals),
             *method_warnings(changes),
+            *popularity_warnings(study),
             *_segment_warnings(outcome, segments),
             *_ranking(changes, "harmed"),
             *_calibration(changes, study),
