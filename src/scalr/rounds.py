@@ -25,7 +25,7 @@ LAWS: tuple[Changes, ...] = tuple(
     )
 )
 LARGEST_STEP_SIZE = 0.2  # beyond which training comes near to diverging
-MOST_DRAWS = 8_000_000  # of a trial, where more draws per event are tried
+MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
 
 Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
 
