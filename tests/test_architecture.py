@@ -65,6 +65,7 @@ ORDER = (
     "emit",
     "generation",
     "output",
+    "adapters",
     "report",
     "ablations",
     "sweeps",

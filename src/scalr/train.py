@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import TrainSettings
-from scalr.domain import Codes, EventLog, Floats, Times, Vocabulary
+from scalr.domain import Codes, EventLog, Floats, Keys, Times, Vocabulary
 from scalr.errors import ConfigError, DivergenceError, SchemaError
 from scalr.features import item_features
 from scalr.metrics.predictive import labelled_rows, normalized_entropy
@@ -205,19 +205,42 @@ def synthetic_weights(synthetic: SyntheticEvents, target: EventLog, settings: Tr
         target: The real events that may be seen, hidden ones left out.
         settings: λ and κ.
     """
-    weight = settings.synthetic_weight * synthetic.weight.astype(np.float64)
+    history = np.bincount(target.positives().user, minlength=len(target.users))
+    return shrunk_weights(synthetic.weight, history[synthetic.user], settings)
+
+
+def shrunk_weights(weight: Weights, history: npt.NDArray[np.int64], settings: TrainSettings) -> Floats:
+    """Return λ · weight · κ / (κ + history), shape (n,), at least 0.
+
+    Args:
+        weight: Shape (n,), weights of synthetic events, at least 0.
+        history: Shape (n,), real target events of each event's user.
+        settings: λ and κ.
+    """
+    weights = settings.synthetic_weight * weight.astype(np.float64)
     if settings.shrinkage is not None:
-        history = np.bincount(target.positives().user, minlength=len(target.users))
-        weight *= settings.shrinkage / (settings.shrinkage + history[synthetic.user])
-    return weight
+        weights *= settings.shrinkage / (settings.shrinkage + history)
+    return weights
+
+
+def kept_by_chance(weight: Floats, keys: Keys, seed: int) -> npt.NDArray[np.bool_]:
+    """Say which synthetic events stay when each stays with its weight, 1 at most, as probability; shape (n,).
+
+    The expected weight is what it was; it is for models that cannot weigh.
+
+    Args:
+        weight: Shape (n,), at least 0.
+        keys: Shape (n,), keys of the events.
+        seed: Chooses which stay.
+    """
+    kept: npt.NDArray[np.bool_] = rng.keyed_units(seed, rng.Purpose.THIN, keys) < weight
+    return kept
 
 
 def _training_weights(synthetic: SyntheticEvents, target: EventLog, settings: TrainSettings, seed: int) -> Weights:
     weight = synthetic_weights(synthetic, target, settings)
     if settings.objective == "thinned":
-        # Keeping a row with its weight as probability (1 at most) leaves its expected weight as it was.
-        chance = rng.keyed_units(seed, rng.Purpose.THIN, synthetic.keys())
-        weight = (chance < weight).astype(np.float64)
+        weight = kept_by_chance(weight, synthetic.keys(), seed).astype(np.float64)
     return weight.astype(np.float32)
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import scalr
-from scalr.cli import demo, doctor, generate, init, inspect, run, study
+from scalr.cli import demo, doctor, export, generate, init, inspect, run, study
 from scalr.errors import ConfigError, InputError, ScalrError, system_error
 
 _GARBAGE_THRESHOLD = 100_000  # objects between collections: a command makes little garbage, and much at its start
@@ -32,7 +32,7 @@ app = typer.Typer(
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, init, run, generate, study, inspect, doctor):
+for module in (demo, init, run, generate, study, export, inspect, doctor):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EXAMPLE)(module.command)
 
 

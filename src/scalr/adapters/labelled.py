@@ -1,0 +1,169 @@
+"""Rows with labels, for classifiers: LIBSVM text and LightGBM data sets.
+
+Where the log has labels, its rows of 0 are the negatives of real events, and every synthetic event gets as many uniform
+ones as the log has for each of its positives. Where it has none, every positive, real or synthetic, gets `negatives`
+uniform ones. A negative has the weight of its positive and an item of the catalogue; so the base rate of synthetic
+rows is that of real rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from scalr import rng
+from scalr.adapters.events import Batch, TrainingEvents
+from scalr.adapters.pairs import write_ids
+from scalr.domain import Codes
+from scalr.engines.files import is_text
+from scalr.errors import require_extra
+from scalr.synthetic import catalogue_of
+
+if TYPE_CHECKING:
+    import lightgbm
+
+Float32 = npt.NDArray[np.float32]
+_LINES = pa_csv.WriteOptions(include_header=False, quoting_style="none")
+_ROWS = 1 << 19  # rows, negatives too, that are made at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledRows:
+    """Rows with labels as codes.
+
+    Attributes:
+        user: Shape (n,), codes.
+        item: Shape (n,), codes.
+        label: Shape (n,), 0 or 1.
+        weight: Shape (n,), above 0.
+        is_synthetic: Whether the rows are synthetic.
+    """
+
+    user: Codes
+    item: Codes
+    label: npt.NDArray[np.int8]
+    weight: Float32
+    is_synthetic: bool
+
+
+def labelled_rows(events: TrainingEvents) -> Iterator[LabelledRows]:
+    """Give positives with their negatives, batch by batch; the same seed draws the same negatives."""
+    log, catalogue = events.target, catalogue_of(events.target)
+    share = float(events.settings.negatives)
+    if log.label is not None:
+        negative = log.take(log.label == 0)
+        share = len(negative) / max(len(log) - len(negative), 1)
+        weight = np.ones(len(negative), np.float32) if negative.weight is None else negative.weight
+        keep = weight > 0
+        yield _rows(negative.user[keep], negative.item[keep], 0, weight[keep], is_synthetic=False)
+    for batch in events.batches():
+        yield _rows(batch.user, batch.item, 1, batch.weight, is_synthetic=batch.is_synthetic)
+        if log.label is None or batch.is_synthetic:
+            step = max(1, int(_ROWS / (share + 1)))
+            for first in range(0, len(batch), step):
+                few = batch.take(np.arange(first, min(first + step, len(batch))))
+                yield _negatives(few, share, catalogue, events.seed)
+
+
+def write_libsvm(events: TrainingEvents, folder: Path) -> int:
+    """Write `train.libsvm`, `train.libsvm.weight`, `users.parquet` and `items.parquet`; return the rows.
+
+    A row is the label and two ones: feature 1 + code of the user, and 1 + number of users + code of the item.
+    """
+    rows, n_users = 0, len(events.users)
+    with (folder / "train.libsvm").open("wb") as file, (folder / "train.libsvm.weight").open("wb") as weights:
+        for part in labelled_rows(events):
+            if not len(part.user):
+                continue
+            numbers = (part.label, part.user + 1, part.item.astype(np.int64) + 1 + n_users)
+            label, user, item = (pa.array(one).cast(pa.string()) for one in numbers)
+            lines = pc.binary_join_element_wise(label, " ", user, ":1 ", item, ":1", "")
+            pa_csv.write_csv(pa.table({"line": lines}), file, _LINES)
+            pa_csv.write_csv(pa.table({"weight": part.weight}), weights, _LINES)
+            rows += len(part.user)
+    write_ids(events, folder)
+    return rows
+
+
+def lightgbm_dataset(events: TrainingEvents, **options: Any) -> lightgbm.Dataset:
+    """Return a LightGBM data set in memory, with weights; `options` go to `lightgbm.Dataset`.
+
+    Features are the codes of user and item, as categories, and the columns of the run's item table: numbers as they
+    are, text as categories. Texts of which more than half are distinct, such as titles, are left out.
+
+    Raises:
+        MissingExtraError: If LightGBM is not installed.
+    """
+    library = require_extra("lightgbm", "models")
+    parts = [part for part in labelled_rows(events) if len(part.user)]
+    user, item, label, weight = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("user", "item", "label", "weight")
+    )
+    features, categories = item_features(events)
+    data = np.column_stack([user, item, *(column[item] for column in features.values())]).astype(np.float32)
+    data_set: lightgbm.Dataset = library.Dataset(
+        data,
+        label=label.astype(np.float32),
+        weight=weight,
+        feature_name=["user", "item", *features],
+        categorical_feature=["user", "item", *categories],
+        **options,
+    )
+    return data_set
+
+
+def write_lightgbm(events: TrainingEvents, folder: Path) -> int:
+    """Write `train.bin`, LightGBM's binary file, and the ids of the codes; return the rows."""
+    data = lightgbm_dataset(events, params={"verbose": -1})
+    data.save_binary(str(folder / "train.bin"))
+    write_ids(events, folder)
+    return int(data.num_data())
+
+
+def item_features(events: TrainingEvents) -> tuple[dict[str, Float32], list[str]]:
+    """Return features by item code, shape (n_items,) each, NaN where unknown; and which of them are categories."""
+    known = events.item_table()
+    found: dict[str, Float32] = {}
+    categories: list[str] = []
+    if known is None:
+        return found, categories
+    for field in known.target.schema:
+        values = known.target[field.name].combine_chunks()
+        name = "item_" + "".join(letter if letter.isalnum() else "_" for letter in field.name)
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if is_text(kind):
+            coded = values.cast(pa.large_string()).dictionary_encode()
+            if len(coded.dictionary) <= len(values) / 2:
+                found[name] = coded.indices.cast(pa.float32()).to_numpy(zero_copy_only=False)
+                categories.append(name)
+        elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            found[name] = values.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
+    return found, categories
+
+
+def _rows(user: Codes, item: Codes, label: int, weight: Float32, *, is_synthetic: bool) -> LabelledRows:
+    return LabelledRows(user, item, np.full(len(user), label, np.int8), weight, is_synthetic)
+
+
+def _negatives(batch: Batch, share: float, catalogue: Codes, seed: int) -> LabelledRows:
+    """Return `share` uniform negatives per event on average: its whole part each, one more with the rest as chance."""
+    whole, rest = divmod(share, 1.0)
+    more = rng.keyed_units(seed, rng.Purpose.TRAIN_NEGATIVES, batch.key, _number(batch, 0)) < rest
+    event = np.repeat(np.arange(len(batch)), int(whole) + more)
+    first = np.cumsum(int(whole) + more) - (int(whole) + more)
+    number = (np.arange(len(event)) - first[event] + 1).astype(np.uint64)
+    chance = rng.keyed_units(seed, rng.Purpose.TRAIN_NEGATIVES, batch.key[event], number)
+    item = catalogue[(chance * len(catalogue)).astype(np.int64)]
+    return _rows(batch.user[event], item, 0, batch.weight[event], is_synthetic=batch.is_synthetic)
+
+
+def _number(batch: Batch, number: int) -> npt.NDArray[np.uint64]:
+    return np.full(len(batch), number, np.uint64)
