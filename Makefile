@@ -5,13 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
+EXTRAS_STAMP := $(VENV)/.installed-extras
+COMPAT := .venv-compat
+COMPAT_STAMP := $(COMPAT)/.installed
+TORCH ?= torch==2.13.0
+QUIETLY := -m pip install --quiet --disable-pip-version-check
 SIZE ?= A
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$name" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 TESTS = $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extras check format bench clean
+.PHONY: help demo test test-extras compat check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,9 +27,12 @@ demo: $(STAMP) ## the whole flow on real data, into demo-output/ (made anew each
 
 test: check ## set up once, then format, lint, types, fast tests and doctests
 
-test-extras: $(BENCH_STAMP) ## every test, the slow ones too, with all optional dependencies
+test-extras: $(EXTRAS_STAMP) ## every test, the slow ones too, with all optional dependencies
 	@echo "== all tests, slow ones included"
 	@$(TESTS)
+
+compat: $(COMPAT_STAMP) ## libraries that want an older NumPy or pandas, each with a small run; needs Java 17
+	@$(COMPAT)/bin/python tests/compat/check_libraries.py 2>$(COMPAT)/said.log || { tail -40 $(COMPAT)/said.log >&2; exit 1; }
 
 check: $(STAMP) ## the same as test
 	@echo "== format"
@@ -44,8 +52,8 @@ bench: $(BENCH_STAMP) ## time stage one against what one would use instead; SIZE
 	@$(BIN)/python -m benchmarks.run --size $(SIZE)
 
 clean: ## remove what the targets above made, the environment too
-	rm -rf $(VENV) demo-output benchmark-output build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(COMPAT) demo-output benchmark-output build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
@@ -62,4 +70,17 @@ $(STAMP): pyproject.toml
 $(BENCH_STAMP): $(STAMP)
 	@echo "== installing what the benchmarks compare with (once; 0.6 GB)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+$(EXTRAS_STAMP): $(BENCH_STAMP)
+	@echo "== installing the other libraries that tests use (once; 0.8 GB with a CPU build of torch)"
+	@$(BIN)/python $(QUIETLY) $(TORCH) -e '.[torch,models,adapters]'
+	@touch $@
+
+$(COMPAT_STAMP): pyproject.toml
+	@echo "== installing RecTools, LensKit, RePlay, RecBole and LightFM into $(COMPAT) (once; 2.8 GB)"
+	@test -x $(COMPAT)/bin/python || $(PYTHON) -m venv $(COMPAT) || { rm -rf $(COMPAT); exit 1; }
+	@$(COMPAT)/bin/python $(QUIETLY) -e . $(TORCH) rectools lenskit 'replay-rec[spark]' recbole 'setuptools<81' wheel cython
+	@$(COMPAT)/bin/python $(QUIETLY) --no-use-pep517 --no-build-isolation --no-deps lightfm || \
+		echo "LightFM cannot be built here; the rest goes on"
 	@touch $@

@@ -1,0 +1,30 @@
+"""The examples run, and are short."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+NEEDS = {"torch_loop": "torch", "implicit_als": "implicit", "lightgbm_weights": "lightgbm", "hugging_face": "datasets"}
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_the_example_runs(file, tmp_path):
+    if file.stem in NEEDS:
+        pytest.importorskip(NEEDS[file.stem], reason="needs an optional library: make test-extras")
+    own = {"TMPDIR": str(tmp_path), "HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(file)], capture_output=True, text=True, env=os.environ | own, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_examples_are_there_and_short():
+    assert {
+        file.stem: len(file.read_text().splitlines()) for file in EXAMPLES if len(file.read_text().splitlines()) >= 40
+    } == {}
+    assert set(NEEDS) <= {file.stem for file in EXAMPLES}
