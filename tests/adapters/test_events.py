@@ -91,7 +91,7 @@ def test_thinning_keeps_the_expected_weight_and_is_the_same_again(run):
     """The kept number is a sum of independent trials: within five standard deviations, false alarm below 1e-6."""
     weight = np.concatenate([batch.weight for batch in read_run(run.folder).synthetic_batches()]).astype(float)
     events = read_run(run.folder, thinned=True)
-    kept = [batch for batch in events.synthetic_batches()]
+    kept = list(events.synthetic_batches())
     n = sum(map(len, kept))
     assert abs(n - weight.sum()) < 5 * np.sqrt((weight * (1 - weight)).sum())
     assert all((batch.weight == 1).all() for batch in kept)
