@@ -11,7 +11,10 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 NEEDS = {"torch_loop": "torch", "implicit_als": "implicit", "lightgbm_weights": "lightgbm", "hugging_face": "datasets"}
 
 
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+SLOW = [file if file.stem == "data_frames" else pytest.param(file, marks=pytest.mark.slow) for file in EXAMPLES]
+
+
+@pytest.mark.parametrize("file", SLOW, ids=lambda file: file.stem)
 def test_the_example_runs(file, tmp_path):
     if file.stem in NEEDS:
         pytest.importorskip(NEEDS[file.stem], reason="needs an optional library: make test-extras")

@@ -1,5 +1,6 @@
 """Every form with the real library, as far as it is installed here; the others are for `make compat`."""
 
+import datetime as dt
 import pickle
 import sys
 from collections import defaultdict
@@ -8,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.adapters.conftest import Made, generate
 
 from scalr import adapters
 from scalr.adapters import ADAPTERS, export, read_run
 from scalr.adapters.labelled import labelled_rows
+from scalr.adapters.toolkits import interactions_table
 from scalr.errors import ConfigError, MissingExtraError, OutputError
 
 EXTRA = "needs an optional library: make test-extras"
@@ -293,3 +296,32 @@ def test_a_missing_library_is_named_with_what_brings_it(run, monkeypatch, conver
     with pytest.raises(MissingExtraError, match=f"module '{module}") as refused:
         convert(run.folder)
     assert refused.value.fix.startswith(fix)
+
+
+@pytest.mark.parametrize("kind", ["no time", "a plain order"])
+def test_logs_without_time_or_with_a_plain_order(world, tmp_path, kind):
+    """And users as a dictionary column, which comes back as one."""
+    for name in ("source", "target"):
+        table = getattr(world, name)
+        user = table["user"].cast(pa.string()).combine_chunks().dictionary_encode()
+        table = table.set_column(0, "user", user).drop_columns(["time"])
+        if kind == "a plain order":
+            table = table.append_column("time", pa.array(range(len(table)), pa.int32()))
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    generate(tmp_path / "run", "--source", tmp_path / "source.parquet", "--target", tmp_path / "target.parquet")
+    made = Made(tmp_path / "run", pq.read_table(tmp_path / "target.parquet"))
+    table = adapters.to_arrow(made.folder)
+    assert table.schema.field("user").type == made.target.schema.field("user").type
+    assert len(table) == len(made.target) + len(made.events())
+    interactions = interactions_table(read_run(made.folder), "rectools").to_pylist()
+    found = {(row["user_id"], row["item_id"]): row["weight"] for row in interactions}
+    assert found == pytest.approx(pair_weights(made), rel=1e-5)
+    adapters.to_recbole(made.folder, tmp_path / "mine")
+    rows = read_atomic(tmp_path / "mine" / "mine.inter")
+    if kind == "no time":
+        assert list(rows[0]) == ["user_id", "item_id", "is_synthetic"]
+        assert {row["datetime"] for row in interactions} == {dt.datetime(1970, 1, 1)}
+    else:
+        real = [row for row in rows if not row["is_synthetic"]]
+        assert sorted(row["timestamp"] for row in real) == list(range(len(made.target)))
+    assert not (tmp_path / "mine" / "mine.item").exists()

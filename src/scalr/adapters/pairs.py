@@ -162,12 +162,13 @@ def _added(parts: list[_Cells], join: np.ufunc) -> _Cells:
         return _nothing(timed=False)
     cell, weight = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
     times = [part[2] for part in parts if part[2] is not None]
-    order = np.argsort(cell, kind="stable")
-    distinct, start = np.unique(cell[order], return_index=True)
-    if not len(distinct):
+    if not len(cell):
         return cell, weight, times[0] if times else None
+    order = np.argsort(cell, kind="stable")
+    cell = cell[order]
+    start = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]]))
     latest = np.maximum.reduceat(np.concatenate(times)[order], start) if times else None
-    return distinct, join.reduceat(weight[order], start), latest
+    return cell[start], join.reduceat(weight[order], start), latest
 
 
 def _shape(events: TrainingEvents) -> tuple[int, int]:
