@@ -57,3 +57,20 @@ def test_wrong_command_lines_have_three_lines(scalr, tmp_path, monkeypatch, argu
     assert said in lines[0]
     assert fix in lines[2]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_with_the_weights_its_study_chose(scalr, logs, tmp_path):
+    assert scalr("init", tmp_path / "scalr.yaml", *logs)[0] == 0
+    quick = ("study.seeds=1", "study.baseline_trials=1", "study.trials=4", "study.arms=[scalr]", "train.max_epochs=2")
+    options = [word for one in quick for word in ("--set", one)]
+    assert scalr("run", tmp_path / "scalr.yaml", "--out", tmp_path / "run", *options, "--quiet")[0] == 0
+    code, out, _err = scalr("export", tmp_path / "run", "--to", "pandas", "--out", tmp_path / "out", "--json")
+    chosen = json.loads((tmp_path / "run" / "manifest.json").read_text())["settings"]["train"]
+    facts = json.loads(out)
+    assert code == 0
+    assert {name: facts[name] for name in ("synthetic_weight", "shrinkage")} == {
+        name: chosen[name] for name in ("synthetic_weight", "shrinkage")
+    }
+    gate = json.loads((tmp_path / "run" / "evaluation.json").read_text())["choice"]["gate"]
+    assert bool(facts["notes"]) == any(not one["open"] for one in gate)
