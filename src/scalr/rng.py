@@ -37,6 +37,10 @@ class Purpose(IntEnum):
     JUDGED_USERS = 19
     RIVAL = 20
     LINK = 21
+    FEATURE_FOLDS = 22
+    LABELLED = 23
+    LEAK_SAMPLE = 24
+    LEAK_FOLDS = 25
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:
