@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     LABELLED = 23
     LEAK_SAMPLE = 24
     LEAK_FOLDS = 25
+    CALIBRATE = 26
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

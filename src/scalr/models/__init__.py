@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scalr.config import TrainSettings
 from scalr.errors import unknown_name
-from scalr.models import mf, trees
+from scalr.models import als, mf, trees
 from scalr.models.protocol import Examples, Model, Recipe
 
 __all__ = ["REFERENCE", "Examples", "Model", "ModelKind", "Recipe", "get_model", "model_names", "settled"]
@@ -60,6 +60,16 @@ _KINDS: dict[str, ModelKind] = {
         patience=trees.PATIENCE,
         extra="models",
         ranks_pairwise=True,
+    ),
+    "implicit_als": ModelKind(
+        als.fit_als,
+        "alternating least squares on confidences, with a calibrated link",
+        learning_rate=als.LEARNING_RATE,
+        l2=als.L2,
+        max_epochs=als.MAX_EPOCHS,
+        patience=als.PATIENCE,
+        extra="models",
+        tuned=("l2", "half_life"),
     ),
 }
 

@@ -247,15 +247,14 @@ class PairFeatures:
         """Return the share of the item's category in the user's real and in its synthetic rows, smoothed."""
         code, columns = categories.codes, []
         of_item = code[asked.item]
-        is_held = None if asked.held is None else code[asked.held] == of_item
-        left_out = (
-            np.where(is_held, asked.real_held, 0.0) if is_held is not None else 0.0,
-            asked.own + (np.where(is_held, asked.synthetic_held, 0.0) if is_held is not None else 0.0),
-        )
-        for mass, out, total in zip((self.real, self.synthetic), left_out, activity, strict=True):
-            counted = np.maximum(self._of_category(mass, categories, asked.user, of_item) - out, 0.0)
-            usual = np.bincount(code, mass.of_item, categories.size) / max(float(mass.of_item.sum()), 1e-12)
-            columns.append((counted + CATEGORY_SMOOTHING * usual[of_item]) / (total + CATEGORY_SMOOTHING))
+        same = np.zeros(len(of_item), np.bool_) if asked.held is None else code[asked.held] == of_item
+        gone = asked.real_held, asked.own + asked.synthetic_held
+        gone_here = np.where(same, asked.real_held, 0.0), asked.own + np.where(same, asked.synthetic_held, 0.0)
+        for mass, out, here, total in zip((self.real, self.synthetic), gone, gone_here, activity, strict=True):
+            counted = np.maximum(self._of_category(mass, categories, asked.user, of_item) - here, 0.0)
+            of_all = np.bincount(code, mass.of_item, categories.size)[of_item] - here
+            usual = np.maximum(of_all, 0.0) / np.maximum(mass.of_item.sum() - out, LEAST_MASS)
+            columns.append((counted + CATEGORY_SMOOTHING * usual) / (total + CATEGORY_SMOOTHING))
         return columns
 
     def _of_category(self, mass: Mass, categories: Categories, user: Codes, code: Codes) -> Floats:
