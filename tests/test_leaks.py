@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scalr import leaks, rng
+from scalr import leaks
 from scalr.errors import SchemaError
 from scalr.leaks import drop_columns, find_leaks
 from scalr.metrics.predictive import auc
@@ -165,8 +165,3 @@ def test_the_interval_of_the_area_covers_the_truth():
 )
 def test_forms_of_values(values, forms):
     assert signs_of(pa.chunked_array([values])).form.tolist() == forms
-
-
-def test_purposes_are_pinned():
-    numbers = [rng.Purpose.FEATURE_FOLDS, rng.Purpose.LABELLED, rng.Purpose.LEAK_SAMPLE, rng.Purpose.LEAK_FOLDS]
-    assert [int(one) for one in numbers] == [22, 23, 24, 25]
