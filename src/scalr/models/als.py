@@ -20,7 +20,7 @@ from scalr.models.protocol import Examples
 
 Singles = npt.NDArray[np.float32]
 LEARNING_RATE, L2 = 1.0, 1.0  # there is no step; the penalty where the settings name none
-MAX_EPOCHS, PATIENCE = 30, 3
+MAX_EPOCHS, PATIENCE = 15, 3
 ALPHA = 30.0  # a row's confidence is ALPHA · its weight, that of an absent pair 1
 HELD_BACK = 0.2  # share of the real pairs that the link is fitted on, and that its factors do not see
 FIRST_SPREAD = 0.01  # standard deviation of the first factors, as the library has it
