@@ -64,6 +64,8 @@ ORDER = (
     "study",
     "emit",
     "generation",
+    "signs",
+    "leaks",
     "output",
     "adapters",
     "report",
@@ -78,8 +80,9 @@ ORDER = (
 """A file or folder of src/scalr may import only those that stand before it (and a folder its own files)."""
 
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
-HEAVY = {"torch", "pyspark", "altair", "pandas", "polars", "scipy", "sklearn", "numba", "duckdb", "pyarrow"}
-HEAVY_FOR_THE_COMMAND = {"torch", "pyspark", "altair", "vl_convert", "pandas", "polars", "scipy", "sklearn"}
+MODELS = {"torch", "lightgbm", "implicit", "sklearn", "scipy"}
+HEAVY = {*MODELS, "pyspark", "altair", "pandas", "polars", "numba", "duckdb", "pyarrow"}
+HEAVY_FOR_THE_COMMAND = {*MODELS, "pyspark", "altair", "vl_convert", "pandas", "polars"}
 
 SHADOWED = sorted(name for name, module in scalr._MODULE_OF.items() if name == module)
 """Public functions with the name of their module."""

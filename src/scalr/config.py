@@ -374,3 +374,5 @@ class RunSettings(Steps):
     """Drop (and count) events with a null in any column that is read."""
     layout: Literal["target", "compact"] = "target"
     """Columns of the output: those of the target log, or integer codes."""
+    leaks: Literal["off", "report", "drop"] = "off"
+    """`report` looks for columns that tell synthetic rows from real ones (extra `models`), `drop` leaves them out."""

@@ -14,6 +14,7 @@ from scalr import emit, generation, memory, output
 from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
 from scalr.generation import generation_name
+from scalr.leaks import LeakCheck, check_written, refuse_unfit
 from scalr.memory import Room
 from scalr.narrowing import HELD_ROWS
 from scalr.progress import Board, SilentBoard
@@ -129,6 +130,7 @@ def write_generation(
     inputs: Mapping[str, Any],
     threads: int | None = None,
     memory_limit: int | None = None,
+    leaks: LeakCheck = "off",
     board: Board | None = None,
 ) -> tuple[dict[str, Any], StoredPair]:
     """Write `synthetic/`, `report.html` and `manifest.json` into a new folder, in bounded memory.
@@ -141,6 +143,7 @@ def write_generation(
         inputs: Settings of reading, for the manifest.
         threads: Parts to work on at a time; all cores if None. The files do not depend on it.
         memory_limit: Bytes to stay within; most of what is free if None. The files do not depend on it.
+        leaks: "report" columns that give synthetic rows away, or "drop" them from the files as well.
         board: Where progress is shown.
 
     Returns:
@@ -151,6 +154,7 @@ def write_generation(
         OutputError: If `out` cannot become the output.
     """
     board = board or SilentBoard()
+    refuse_unfit(leaks, layout)
     with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
         stored, reading = read(room, board)
         if layout == "target":
@@ -158,11 +162,14 @@ def write_generation(
         written = _write_events(stored, steps, folder, layout, room, board)
         facts = _facts("generate", steps, stored, inputs) | _event_facts(written, stored)
         room.clear()
+        found, digests = check_written(leaks, inputs.get("target"), stored.target.columns, written.digests, board)
         board.stage("writing the report")
         receipts = (reading, *written.receipts)
-        shown = contents_of(written.facts, pair=stored, receipts=receipts, settings=facts["settings"])
+        notes = found.get("sentences", ())
+        shown = contents_of(written.facts, pair=stored, receipts=receipts, settings=facts["settings"], notes=notes)
         write_report(folder / "report.html", shown)
-        return output.write_manifest(folder, receipts, facts, written.digests), stored
+        facts |= {"leaks": found} if found else {}
+        return output.write_manifest(folder, receipts, facts, digests), stored
 
 
 def write_study(
@@ -268,6 +275,7 @@ def run(
         InputError: If a log, a setting or the folder cannot be used.
     """
     board = board or SilentBoard()
+    refuse_unfit(settings.leaks, settings.layout)
     with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
         with Stopwatch() as watch:
             stored = read_settings(settings, room, board)
@@ -282,6 +290,8 @@ def run(
         output.write_json(folder / "evaluation.json", content)
         facts = _facts("run", settings, stored, {}) | _event_facts(written, stored)
         room.clear()
+        found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
+        facts |= {"leaks": found} if found else {}
         board.stage("writing the report")
         shown = contents_of(
             done,
@@ -289,10 +299,10 @@ def run(
             receipts=(reading, *written.receipts),
             settings=facts["settings"],
             title=title,
-            notes=notes,
+            notes=(*notes, *found.get("sentences", ())),
         )
         write_report(folder / "report.html", shown)
-        manifest = output.write_manifest(folder, (reading, *written.receipts, *receipts[-1:]), facts, written.digests)
+        manifest = output.write_manifest(folder, (reading, *written.receipts, *receipts[-1:]), facts, digests)
     return {**manifest, "evaluation": content}
 
 

@@ -37,6 +37,11 @@ class Purpose(IntEnum):
     JUDGED_USERS = 19
     RIVAL = 20
     LINK = 21
+    FEATURE_FOLDS = 31
+    LABELLED = 32
+    LEAK_SAMPLE = 33
+    LEAK_FOLDS = 34
+    CALIBRATE = 35
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

@@ -83,13 +83,13 @@ def weight_rounds() -> list[Round]:
     """Return another model's rounds for synthetic events that the reference model chose."""
     weight = "train.synthetic_weight"
     return [
-        ("weight", partial(_times, name=weight, factors=(1 / 3, 3))),
+        ("weight", partial(_times, name=weight, factors=(1 / 30, 0.1, 1 / 3, 3))),
         ("shrinkage", lambda now: [{"train.shrinkage": one} for one in (None, 1.0, 4.0)]),
         ("finer weight", partial(_times, name=weight, factors=(0.6, 1.7))),
     ]
 
 
-def _times(now: Steps, name: str, factors: tuple[float, float]) -> list[Changes]:
+def _times(now: Steps, name: str, factors: tuple[float, ...]) -> list[Changes]:
     return [{name: _rounded(now.at(name) * factor)} for factor in factors]
 
 

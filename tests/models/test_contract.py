@@ -14,8 +14,14 @@ from scalr.train import examples_of
 SETTINGS = TrainSettings(dimensions=5)
 
 
+MODULES = {"lightgbm": ("lightgbm", "scipy"), "implicit_als": ("implicit", "sklearn")}
+"""What models beyond the reference import."""
+
+
 @pytest.fixture(params=model_names())
 def recipe(request):
+    for module in MODULES.get(request.param, ()):
+        pytest.importorskip(module, reason=f"model {request.param} needs the extra {get_model(request.param).extra}")
     return get_model(request.param).recipe
 
 

@@ -45,12 +45,25 @@ def command(
         Literal["target", "compact"],
         typer.Option("--layout", help="Write the target log's columns, or integer codes.", rich_help_panel=o.OUTPUT),
     ] = "target",
+    check_leaks: Annotated[
+        bool,
+        typer.Option(
+            "--check-leaks",
+            help="Report columns that tell synthetic rows from real ones (extra 'models').",
+            rich_help_panel=o.OUTPUT,
+        ),
+    ] = False,
+    drop_leaky: Annotated[
+        bool, typer.Option("--drop-leaky", help="Leave such columns out as well.", rich_help_panel=o.OUTPUT)
+    ] = False,
     threads: o.ThreadsOption = None,
     memory_limit: o.MemoryLimitOption = None,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
     """Draw synthetic target events for all source events, refine them, and write them as Parquet."""
+    from rich.markup import escape
+
     from scalr import output, pipeline
     from scalr.cli.summaries import pair_table, reach, stages_table
     from scalr.memory import use_lean_allocator
@@ -68,11 +81,14 @@ def command(
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest, pair = pipeline.write_generation(
             lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),
-            threads=threads, memory_limit=limit, board=terminal,
+            threads=threads, memory_limit=limit, leaks="drop" if drop_leaky else "report" if check_leaks else "off",
+            board=terminal,
         )  # fmt: skip
         if not manifest["synthetic_events"]:
             terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")
     terminal.result(manifest)
+    if "leaks" in manifest:
+        terminal.show(*(escape(sentence) for sentence in manifest["leaks"]["sentences"]), "")
     terminal.show(
         pair_table(summarise(pair).to_json()),
         stages_table(manifest["stages"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,6 +45,10 @@ def command(
     time_unit: o.TimeUnitOption = None,
     ids: o.IdsOption = "auto",
     drop_nulls: o.DropNullsOption = False,
+    leaks: Annotated[
+        bool,
+        typer.Option("--leaks", help="Look for columns of a run that tell synthetic rows from real ones."),
+    ] = False,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -59,7 +63,7 @@ def command(
         )
     terminal = Terminal(quiet=quiet, as_json=as_json)
     if folder is not None:
-        _inspect_run(folder, terminal)
+        _inspect_run(folder, terminal, leaks=leaks)
         return
     columns = Columns(user, item, time, label, value, weight)
     logs = LogOptions(
@@ -68,7 +72,9 @@ def command(
     _inspect_logs(logs, terminal)
 
 
-def _inspect_run(folder: Path, terminal: Terminal) -> None:
+def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool) -> None:
+    from rich.markup import escape
+
     from scalr.cli.summaries import reach, stages_table
     from scalr.output import check_outputs, read_manifest
 
@@ -76,13 +82,15 @@ def _inspect_run(folder: Path, terminal: Terminal) -> None:
     with terminal:
         advance = terminal.stage("checking files", len(manifest["outputs"]), "files")
         changed = check_outputs(folder, manifest, advance)
-    terminal.result({**manifest, "changed_files": changed})
+        found = _leaks_of(folder, manifest, terminal) if leaks else {}
+    terminal.result({**manifest, "changed_files": changed, **found})
     lines = [
         f"{manifest['command']} of scalr {manifest['version']}, seed {manifest['seed']}, made {manifest['created_at']}"
     ]
     lines.append(reach(manifest))
     if not changed:
         lines.append(f"all {len(manifest['outputs'])} files are as they were written")
+    lines += [escape(sentence) for sentence in found.get("leaks", {}).get("sentences", ())]
     terminal.show(stages_table(manifest["stages"]), "", *lines)
     if changed:
         raise InputError(
@@ -90,6 +98,27 @@ def _inspect_run(folder: Path, terminal: Terminal) -> None:
             expected="the files whose digests are in manifest.json",
             fix="make the folder again, or do not trust these files",
         )
+
+
+def _leaks_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> dict[str, Any]:
+    """Compare a run's rows with the target log that it was made of, read where it was then."""
+    from scalr.columns import find_columns
+    from scalr.engines.local import open_table
+    from scalr.leaks import check_written, refuse_unfit
+
+    files = sorted((folder / "synthetic").glob("part-*.parquet"))
+    if not files:
+        raise ConfigError(
+            f"'{folder}' holds no synthetic events",
+            expected="a folder of scalr generate or run",
+            fix="leave --leaks out, or name another folder",
+        )
+    refuse_unfit("report", "compact" if (folder / "dictionaries").exists() else "target")
+    settings = manifest["settings"]
+    given = (Columns(**(settings.get(name) or {})) for name in ("columns", "target_columns"))
+    columns = find_columns(open_table(settings["target"], "target"), *given)
+    found, _ = check_written("report", settings["target"], columns, dict.fromkeys(files, ""), terminal)
+    return {"leaks": found}
 
 
 def _inspect_logs(logs: LogOptions, terminal: Terminal) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scalr.config import TrainSettings
 from scalr.errors import unknown_name
-from scalr.models import mf
+from scalr.models import als, mf, trees
 from scalr.models.protocol import Examples, Model, Recipe
 
 __all__ = ["REFERENCE", "Examples", "Model", "ModelKind", "Recipe", "get_model", "model_names", "settled"]
@@ -50,6 +50,26 @@ _KINDS: dict[str, ModelKind] = {
         "logistic matrix factorisation, the reference",
         learning_rate=mf.LEARNING_RATE,
         l2=mf.L2,
+    ),
+    "lightgbm": ModelKind(
+        trees.fit_trees,
+        "boosted trees over columns of user and item",
+        learning_rate=trees.LEARNING_RATE,
+        l2=trees.L2,
+        max_epochs=trees.MAX_EPOCHS,
+        patience=trees.PATIENCE,
+        extra="models",
+        ranks_pairwise=True,
+    ),
+    "implicit_als": ModelKind(
+        als.fit_als,
+        "alternating least squares on confidences, with a calibrated link",
+        learning_rate=als.LEARNING_RATE,
+        l2=als.L2,
+        max_epochs=als.MAX_EPOCHS,
+        patience=als.PATIENCE,
+        extra="models",
+        tuned=("l2", "half_life"),
     ),
 }
 
