@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from benchmarks import baselines, floor, growth, kernel, logs, measuring, run, tables, targets, yardstick
+from benchmarks import baselines, floor, growth, kernel, logs, measuring, networks, run, tables, targets, yardstick
 
 REPOSITORY = Path(__file__).parent.parent
 TINY = logs.SIZES["tiny"]
@@ -302,3 +302,11 @@ def test_growth_is_drawn_and_told() -> None:
         "0.60",
         "600",
     ]
+
+
+def test_networks_have_a_speed_beside_that_of_their_module() -> None:
+    pytest.importorskip("torch_rechub", reason="needs the extra 'torch'")
+    examples = networks.examples_of_size(50, 40, 600)
+    found = networks.speeds("two_tower", examples, 32, least=0.05)
+    assert found["share"] == pytest.approx(found["ours"] / found["bare"])
+    assert min(found.values()) > 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scalr.models import model_names
 from scalr.schema import SYNTHETIC_COLUMNS
 
 REPOSITORY = Path(__file__).parent.parent
@@ -45,3 +46,8 @@ def test_the_architecture_page_has_every_module_in_order() -> None:
 def test_links_between_pages_hold(page: str) -> None:
     links = re.findall(r"\]\((?!https://)([^)#]+)\)", read(page))
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def test_every_model_is_in_the_page_and_in_the_help() -> None:
+    page, command = read("docs/models.md"), read("src/scalr/cli/study.py")
+    assert [name for name in model_names() if f"| `{name}` |" not in page or name not in command] == []

@@ -96,6 +96,7 @@ def test_purposes_keep_their_numbers() -> None:
         "JUDGED_USERS": 19,
         "RIVAL": 20,
         "LINK": 21,
+        "MIX": 30,
         "FEATURE_FOLDS": 31,
         "LABELLED": 32,
         "LEAK_SAMPLE": 33,

@@ -203,7 +203,7 @@ class TrainSettings(Settings):
     """How a downstream model learns from real and synthetic events."""
 
     model: str = "mf"
-    """Name of the downstream model."""
+    """Name of the downstream model: `mf`, the reference, or another of docs/models.md."""
     objective: Literal["auxiliary", "joint", "thinned"] = "auxiliary"
     """`auxiliary`: synthetic events share factors but have their own intercept and item biases, dropped at prediction.
     `joint`: one head, weighted. `thinned`: one head, each synthetic event kept with probability λ, weight 1."""

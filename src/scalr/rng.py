@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     JUDGED_USERS = 19
     RIVAL = 20
     LINK = 21
+    MIX = 30
     FEATURE_FOLDS = 31
     LABELLED = 32
     LEAK_SAMPLE = 33

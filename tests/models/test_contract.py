@@ -9,12 +9,15 @@ from tests.learning import folds, synthetic_for
 from scalr.config import TrainSettings
 from scalr.errors import ConfigError
 from scalr.models import get_model, model_names
+from scalr.models.deep import NETWORKS
 from scalr.train import examples_of
 
-SETTINGS = TrainSettings(dimensions=5)
+SETTINGS = TrainSettings(dimensions=5, batch_size=64)
 
 
-MODULES = {"lightgbm": ("lightgbm", "scipy"), "implicit_als": ("implicit", "sklearn")}
+MODULES = {"lightgbm": ("lightgbm", "scipy"), "implicit_als": ("implicit", "sklearn")} | dict.fromkeys(
+    NETWORKS, ("torch_rechub",)
+)
 """What models beyond the reference import."""
 
 
@@ -22,7 +25,10 @@ MODULES = {"lightgbm": ("lightgbm", "scipy"), "implicit_als": ("implicit", "skle
 def recipe(request):
     for module in MODULES.get(request.param, ()):
         pytest.importorskip(module, reason=f"model {request.param} needs the extra {get_model(request.param).extra}")
-    return get_model(request.param).recipe
+    kind = get_model(request.param)
+    if kind.extra == "torch":
+        pytest.importorskip("torch").set_num_threads(1)  # spinning threads of tests slow one another down
+    return kind.recipe
 
 
 @pytest.fixture(scope="module")

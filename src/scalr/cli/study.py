@@ -58,7 +58,14 @@ def command(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="Downstream model.", rich_help_panel=o.STEPS)
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Downstream model: mf; with the extra 'models' lightgbm, implicit_als; with the extra 'torch' two_tower, "
+            "wide_deep, deepfm, dcn_v2, sasrec.",
+            rich_help_panel=o.STEPS,
+        ),
     ] = "mf",
     objective: Annotated[
         str,

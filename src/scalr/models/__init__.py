@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scalr.config import TrainSettings
 from scalr.errors import unknown_name
-from scalr.models import als, mf, trees
+from scalr.models import als, deep, mf, trees
 from scalr.models.protocol import Examples, Model, Recipe
 
 __all__ = ["REFERENCE", "Examples", "Model", "ModelKind", "Recipe", "get_model", "model_names", "settled"]
@@ -71,6 +71,19 @@ _KINDS: dict[str, ModelKind] = {
         extra="models",
         tuned=("l2", "half_life"),
     ),
+    **{
+        name: ModelKind(
+            network,
+            network.title,
+            learning_rate=network.learning_rate,
+            l2=network.l2,
+            max_epochs=20,
+            patience=3,
+            extra=deep.EXTRA,
+            ranks_pairwise=network.ranks_pairwise,
+        )
+        for name, network in deep.NETWORKS.items()
+    },
 }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import TrainSettings
@@ -15,15 +14,13 @@ from scalr.errors import ConfigError
 from scalr.kernels import factorization
 from scalr.kernels.hashing import combine_keys
 from scalr.kernels.machine import LANES
+from scalr.models.prior import REAL, SYNTHETIC, Singles, item_prior, other_catalogue
 from scalr.models.protocol import Examples
 
-Singles = npt.NDArray[np.float32]
 LEARNING_RATE, L2 = 0.1, 0.05  # where the settings name none
 FIRST_SPREAD = (
     0.05  # standard deviation of the first factors; 0.01 is slow to leave zero, 0.1 drowns cold users in noise
 )
-SMOOTHING = 0.5  # events added to every item, so that the log of its popularity is finite
-REAL, SYNTHETIC = 0, 1  # heads
 AVERAGING = np.float32(0.5)  # share of earlier passes in the model that is handed out
 LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
 MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
@@ -66,7 +63,7 @@ class Factorization:
     item_bias: Singles
     intercept: np.float32
     fitted_until: int | None
-    fitted_on: int
+    fitted_on: int | None
 
     def score(self, user: Codes, item: Codes) -> Floats:
         """Return P(label = 1) for each (user, item), shape (n,)."""
@@ -116,8 +113,8 @@ def fit_factorization(
     head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
     l2 = np.array([penalty, settings.synthetic_penalty * penalty], np.float32)
     strength = np.float32(settings.popularity_prior or 0.0)
-    item_prior = strength * _item_prior(examples, head[kind])
-    catalogues = (examples.catalogue, _other_catalogue(examples))
+    prior = strength * item_prior(examples, head[kind])
+    catalogues = (examples.catalogue, other_catalogue(examples))
     order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
     negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
     average: Factorization | None = None
@@ -128,7 +125,7 @@ def fit_factorization(
             user_factors,
             item_factors,
             item_bias,
-            item_prior,
+            prior,
             intercept,
             examples.user[order],
             examples.item[order],
@@ -144,12 +141,12 @@ def fit_factorization(
             l2,
         )
         if lesson is not None:
-            lesson(Parameters(user_factors, item_factors, item_bias, item_prior, intercept), epoch)
+            lesson(Parameters(user_factors, item_factors, item_bias, prior, intercept), epoch)
         epoch += 1
         now = Factorization(
             np.ascontiguousarray(user_factors[:, : settings.dimensions]),
             np.ascontiguousarray(item_factors[:, : settings.dimensions]),
-            item_prior[REAL] + item_bias[REAL],
+            prior[REAL] + item_bias[REAL],
             intercept[REAL],
             examples.fitted_until,
             examples.fitted_on,
@@ -211,36 +208,6 @@ def in_steps(examples: Examples) -> Examples:
         is_synthetic=np.repeat(examples.is_synthetic, times),
         n_first=int(times[: examples.n_first].sum()),
     )
-
-
-def _other_catalogue(examples: Examples) -> Codes:
-    """Return the items that negatives of synthetic rows are drawn from."""
-    return examples.catalogue if examples.synthetic_catalogue is None else examples.synthetic_catalogue
-
-
-def _item_prior(examples: Examples, row_head: npt.NDArray[np.uint8]) -> Singles:
-    """Return the log popularity of items by head, shape (2, n_items): among a head's rows with the same catalogue."""
-    if examples.synthetic_catalogue is None:
-        n_catalogue = len(examples.catalogue)
-        return np.stack([_log_popularity(examples, row_head == one, n_catalogue) for one in (REAL, SYNTHETIC)])
-    other = np.zeros(len(examples.item_keys), np.bool_)
-    other[examples.synthetic_catalogue] = True
-    prior = np.zeros((2, len(other)), np.float32)
-    for items, rows, catalogue in (
-        (~other, ~examples.is_synthetic, examples.catalogue),
-        (other, examples.is_synthetic, examples.synthetic_catalogue),
-    ):
-        prior[:, items] = _log_popularity(examples, rows, len(catalogue))[items]
-    return prior
-
-
-def _log_popularity(examples: Examples, rows: npt.NDArray[np.bool_], n_catalogue: int) -> Singles:
-    """Return by how much each item's log-odds exceed those of an average item, shape (n_items,), smoothed."""
-    n_items = len(examples.item_keys)
-    taken = np.bincount(examples.item[rows], examples.weight[rows], n_items) + SMOOTHING
-    average = float(examples.weight[rows].sum(dtype=np.float64)) / n_catalogue + SMOOTHING
-    popularity: Singles = np.log(taken / average).astype(np.float32)
-    return popularity
 
 
 def _stream(seed: int, side: int) -> np.uint64:

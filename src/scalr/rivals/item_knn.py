@@ -13,7 +13,7 @@ from scalr.config import TrainSettings
 from scalr.domain import Codes, EventLog, Floats, Pair
 from scalr.kernels.neighbours import block_nearness, nearest_items, pair_nearness
 from scalr.models import Model
-from scalr.models.mf import SMOOTHING
+from scalr.models.prior import SMOOTHING
 from scalr.rivals.protocol import Strength
 from scalr.split import Fold
 from scalr.synthetic import catalogue_of

@@ -1,0 +1,145 @@
+"""Neural networks of torch-rechub, trained by one loop of ours; torch is imported when a network is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scalr.config import TrainSettings
+from scalr.errors import ConfigError, require_extra
+from scalr.models.deep.histories import Histories
+from scalr.models.deep.rows import RowSource, held
+from scalr.models.deep.world import World
+from scalr.models.prior import Singles, log_popularity
+from scalr.models.protocol import Examples, Model
+
+EXTRA = "torch"
+HISTORY = 20  # items of a user that a sequence network looks at
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network, and how it is fitted; it is the recipe of its model.
+
+    Attributes:
+        name: Name of the model.
+        title: What it is, in a few words.
+        learning_rate: Its own step size.
+        l2: Its own decay of embeddings.
+        ranks_pairwise: Whether it ranks by scoring pair after pair.
+        reads_history: Whether it reads what a user did before.
+    """
+
+    name: str
+    title: str
+    learning_rate: float = 0.1
+    l2: float = 1.0
+    ranks_pairwise: bool = True
+    reads_history: bool = False
+
+    def __call__(
+        self, examples: Examples, settings: TrainSettings, seed: int, *, checkpoint: Path | None = None
+    ) -> Iterator[Model]:
+        """Fit to rows in memory.
+
+        Args:
+            examples: Rows to learn from.
+            settings: Objective, dimensions, step size, decay, negatives, batches, device.
+            seed: Any integer.
+            checkpoint: Folder in which every pass is kept. A training that was cut off hands out again what it kept
+                there, and goes on: the models are those of a training that was not.
+
+        Raises:
+            MissingExtraError: If torch-rechub is not installed.
+            ConfigError: If the folder has passes of another training.
+        """
+        require_extra("torch_rechub", EXTRA)
+        histories = Histories.of(examples, HISTORY, seed) if self.reads_history else None
+        return _passes(self, held(examples, seed), World.of(examples, histories), settings, seed, checkpoint)
+
+
+NETWORKS: dict[str, Network] = {
+    one.name: one
+    for one in (
+        Network("two_tower", "user tower and item tower (DSSM)", ranks_pairwise=False),
+        Network("wide_deep", "wide and deep network"),
+        Network("deepfm", "factorisation machine and deep network (DeepFM)"),
+        Network("dcn_v2", "cross network and deep network (DCN v2)"),
+        Network("sasrec", "self-attention over the latest items (SASRec)", ranks_pairwise=False, reads_history=True),
+    )
+}
+
+
+def fit_rows(
+    name: str,
+    sources: tuple[RowSource, ...],
+    world: World,
+    settings: TrainSettings | None = None,
+    seed: int = 0,
+    *,
+    checkpoint: Path | None = None,
+) -> Iterator[Model]:
+    """Fit a network to rows that need not fit in memory; yield the model after each pass, without end.
+
+    Users, items and their parameters must fit; rows come portion by portion. Networks that read histories take rows in
+    memory only.
+
+    Args:
+        name: Of the network.
+        sources: Real rows first, then those that are mixed in; see `scalr.models.deep.streamed.StreamedRows`.
+        world: Users and items.
+        settings: See `Network`; defaults if None.
+        seed: Any integer; that of the sources.
+        checkpoint: See `Network`.
+
+    Raises:
+        MissingExtraError: If torch-rechub is not installed.
+        ConfigError: If the network reads histories, or the folder has passes of another training.
+    """
+    network = NETWORKS[name]
+    if network.reads_history:
+        raise ConfigError(
+            f"model '{name}' reads what users did before, which a stream of rows does not tell",
+            expected=f"one of {', '.join(one.name for one in NETWORKS.values() if not one.reads_history)}",
+            fix="take one of these, or train on rows in memory (scalr.train)",
+        )
+    require_extra("torch_rechub", EXTRA)
+    return _passes(network, sources, world, settings or TrainSettings(model=name), seed, checkpoint)
+
+
+def _passes(
+    network: Network,
+    sources: tuple[RowSource, ...],
+    world: World,
+    settings: TrainSettings,
+    seed: int,
+    checkpoint: Path | None,
+) -> Iterator[Model]:
+    from scalr.models.deep.checkpoints import Kept
+    from scalr.models.deep.learner import Learner
+
+    rates = (
+        network.learning_rate if settings.learning_rate is None else settings.learning_rate,
+        network.l2 if settings.l2 is None else settings.l2,
+    )
+    learner = Learner.begin(network.name, world, _prior(sources, world, settings), settings, rates, seed)
+    kept = None if checkpoint is None else Kept.of(checkpoint, (network.name, settings, seed), sources)
+    return learner.passes(sources, settings.batch_size, kept)
+
+
+def _prior(sources: tuple[RowSource, ...], world: World, settings: TrainSettings) -> Singles:
+    """Return what the log-odds of items begin with, by head, shape (2, n_items)."""
+    prior = np.zeros((2, world.n_items), np.float32)
+    if not settings.popularity_prior:
+        return prior
+    real, synthetic = (
+        np.sum(sides, axis=0) for sides in zip(*(one.popularity(world.n_items) for one in sources), strict=True)
+    )
+    if settings.objective != "auxiliary":
+        real = real + synthetic
+    for head, taken in enumerate((real, synthetic)):
+        prior[head] = settings.popularity_prior * log_popularity(taken, float(taken.sum()), len(world.catalogue))
+    return prior

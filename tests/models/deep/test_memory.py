@@ -1,0 +1,58 @@
+"""Logs larger than memory: what training takes does not grow with the rows."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ROWS, GROUP, USERS, ITEMS = 10_000_000, 1 << 17, 1000, 500
+HELD = ROWS * (8 + 4 + 4 + 4 + 1)  # bytes of the rows in memory
+
+TRAIN = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+import torch
+from scalr.config import TrainSettings
+from scalr.models.deep import fit_rows
+from scalr.models.deep.streamed import StreamedRows
+from scalr.models.deep.world import World
+
+torch.set_num_threads(1)
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+users, items, window = map(int, sys.argv[2:])
+world = World(users, np.arange(items, dtype=np.int32), None, np.zeros((items, 0), np.int64), ())
+settings = TrainSettings(model="two_tower", dimensions=2, negatives=1, batch_size=16384)
+
+def one_pass(file):
+    sources = (StreamedRows.of([file], 0, window=window),)
+    return next(fit_rows("two_tower", sources, world, settings, 0))
+
+one_pass(Path(sys.argv[1]).with_name("small.parquet"))  # code and buffers
+before = peak()
+model = one_pass(Path(sys.argv[1]))
+assert np.isfinite(model.rank_scores(np.arange(3, dtype=np.int32))).all()
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+def test_rows_beyond_memory_are_learnt_from(tmp_path):
+    pytest.importorskip("torch_rechub", reason="needs the extra 'torch'")
+    random = np.random.default_rng(0)
+    schema = pa.schema({"user": pa.int32(), "item": pa.int32(), "weight": pa.float32(), "is_synthetic": pa.bool_()})
+    for name, rows in (("small", 2 * GROUP), ("large", ROWS)):
+        with pq.ParquetWriter(tmp_path / f"{name}.parquet", schema) as writer:
+            for start in range(0, rows, GROUP):
+                n = min(GROUP, rows - start)
+                user, item = random.integers(0, USERS, n), random.integers(0, ITEMS, n)
+                columns = [user.astype(np.int32), item.astype(np.int32), np.ones(n, np.float32), np.zeros(n, np.bool_)]
+                writer.write_table(pa.table(columns, schema=schema))
+    command = [sys.executable, "-c", TRAIN, str(tmp_path / "large.parquet"), str(USERS), str(ITEMS), str(GROUP)]
+    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert grown < HELD / 4
