@@ -62,8 +62,8 @@ def command(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="Downstream model: mf; with the extra 'models' lightgbm, implicit_als; with the extra 'torch' two_tower, "
-            "wide_deep, deepfm, dcn_v2, sasrec.",
+            help="Downstream model: mf; with the extra 'models' lightgbm, implicit_als; with the extra 'torch' "
+            "two_tower, wide_deep, deepfm, dcn_v2, sasrec.",
             rich_help_panel=o.STEPS,
         ),
     ] = "mf",
