@@ -110,6 +110,16 @@ def test_lists_of_some_users_leave_all_other_metrics_and_those_lists_as_they_are
         assert some.segments["all"][name] == pytest.approx(values.mean())
 
 
+def test_without_lists_there_are_only_losses(fold):
+    model, names = train(fold, settings=TrainSettings(max_epochs=2), epochs=2).model, metric_names(20)
+    every, none = (evaluate(model, fold, EvaluateSettings(ranked_users=most)) for most in (None, 0))
+    for segment in SEGMENTS:
+        assert [none.segments[segment][name] for name in names[:4]] == [
+            every.segments[segment][name] for name in names[:4]
+        ]
+        assert [none.segments[segment][name] for name in names[4:]] == [None] * 3
+
+
 def test_a_model_that_knows_the_judged_pairs_is_perfect(fold):
     truth = np.full((len(fold.pair.target.users), len(fold.pair.target.items)), 0.01)
     truth[fold.user, fold.item] = 0.99

@@ -26,7 +26,7 @@ from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate, metric_names
 from scalr.gate import SEGMENTS, Opening, choosing, open_segments
 from scalr.kernels.hashing import combine_keys
-from scalr.models import REFERENCE, get_model, settled
+from scalr.models import REFERENCE, get_model, settled, share_cores
 from scalr.progress import Board
 from scalr.rounds import (
     Round,
@@ -45,7 +45,7 @@ from scalr.trials import Changes, Journal, Outcome, Trial, best_of, race
 AUTO = "auto"
 TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
 MOST_CONTROL_TRIALS = 4
-RANKED_PAIRWISE = 300  # users whose lists are judged where a model scores a catalogue pair by pair
+RANKED_PAIRWISE = 100  # users whose lists are judged where a model scores a catalogue pair by pair
 EQUAL = 0.001  # settings whose losses differ by less than this share are equal; then ranking chooses
 HANDED_OVER = ("popularity_prior", "half_life", "synthetic_weight", "shrinkage", "objective")  # to another model
 
@@ -146,12 +146,12 @@ class Examiner:
         return self._journal.outcome(key, run)
 
     def judged(self, arm: Arm, steps: Steps) -> list[Evaluation]:
-        """Train an arm with every seed, passes chosen by the choosing users, and evaluate it on the judging ones."""
-        found = []
+        """Train an arm with every seed, passes chosen by the choosing users; judge its losses on the judging ones."""
+        found, without_lists = [], steps.evaluate.model_copy(update={"ranked_users": 0})
         for place, seed in enumerate(self.seeds):
             events, extra = self._synthesis[place].arm(arm, steps)
             trained = train(self.choosing[place], events, steps.train, seed, extra_real=extra)
-            found.append(evaluate(trained.model, self.judging[place], steps.evaluate, seed))
+            found.append(evaluate(trained.model, self.judging[place], without_lists, seed))
             self._advance(1)
         return found
 
@@ -225,6 +225,7 @@ def choose(
         threads: Trials at a time.
         board: Shown the progress.
     """
+    share_cores(steps.train.model, threads)
     examiner = Examiner(folds, steps.seed, journal, threads, board)
     searches, is_auto = dict[str, Search](), steps.translate.translator == AUTO
     is_reference = steps.train.model == REFERENCE

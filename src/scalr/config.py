@@ -245,9 +245,9 @@ class EvaluateSettings(Settings):
     """Uniform negatives per test positive for the predictive metrics."""
     top: Count = 20
     """Length of the ranked lists."""
-    ranked_users: Count | None = None
+    ranked_users: Annotated[int, Field(ge=0)] | None = None
     """Most users whose lists are judged, by a hash of their ids, the same for every model; null for all where the model
-    scores a catalogue at once, and for 300 where it scores pair by pair."""
+    scores a catalogue at once, and for 100 where it scores pair by pair; 0 for none."""
 
 
 Arm = Literal[

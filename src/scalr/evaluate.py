@@ -128,7 +128,8 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
         keys = fold.pair.target.users.keys[users]
         is_ranked = _ranked(keys, settings.ranked_users)
         ranked = users[is_ranked]
-        lists = np.concatenate(list(_top_lists(model, fold, ranked, settings.top)))
+        no_list = np.empty((0, settings.top), np.int32)
+        lists = np.concatenate([no_list, *_top_lists(model, fold, ranked, settings.top)])
         hits = _hits(fold, ranked, lists)
         row_place = np.repeat(place, settings.negatives + 1)
         loss_sum = np.bincount(row_place, losses, len(users)).astype(np.float64)
@@ -148,16 +149,16 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
                 continue
             judged = rows.label[chosen[row_place]], probabilities[chosen[row_place]]
             listed = chosen[is_ranked]
-            of_segment = [
-                *(float(x[chosen & is_ranked].mean()) for x in of_lists),
-                ranking.item_coverage(lists[listed], n_catalogue),
-            ]
+            of_segment: list[float | None] = [None, None, None]
+            if listed.any():
+                means = (float(x[chosen & is_ranked].mean()) for x in of_lists)
+                of_segment = [*means, ranking.item_coverage(lists[listed], n_catalogue)]
             values = (
                 predictive.normalized_entropy(*judged),
                 predictive.calibration_ratio(*judged),
                 predictive.log_loss(*judged),
                 predictive.auc(*judged),
-                *(of_segment if listed.any() else [None] * len(of_segment)),
+                *of_segment,
             )
             segments[segment] = dict(zip(names, values, strict=True))
     return Evaluation(
@@ -173,6 +174,8 @@ def _ranked(keys: Keys, most: int | None) -> Mask:
     """Say for each judged user, shape (n,), whether its list is judged: those with the smallest hashes."""
     if most is None or len(keys) <= most:
         return np.ones(len(keys), np.bool_)
+    if most == 0:
+        return np.zeros(len(keys), np.bool_)
     chance = rng.keyed_units(0, rng.Purpose.JUDGED_USERS, keys)
     is_ranked: Mask = chance <= np.partition(chance, most - 1)[most - 1]
     return is_ranked

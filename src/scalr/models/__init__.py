@@ -5,14 +5,25 @@ One protocol, one contract test; a new model is a module here and a line in `_KI
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from scalr.config import TrainSettings
-from scalr.errors import unknown_name
+from scalr.errors import require_extra, unknown_name
 from scalr.models import als, deep, mf, trees
 from scalr.models.protocol import Examples, Model, Recipe
 
-__all__ = ["REFERENCE", "Examples", "Model", "ModelKind", "Recipe", "get_model", "model_names", "settled"]
+__all__ = [
+    "REFERENCE",
+    "Examples",
+    "Model",
+    "ModelKind",
+    "Recipe",
+    "get_model",
+    "model_names",
+    "settled",
+    "share_cores",
+]
 
 REFERENCE = "mf"
 
@@ -101,6 +112,13 @@ def get_model(name: str) -> ModelKind:
     if name not in _KINDS:
         raise unknown_name("model", name, _KINDS)
     return _KINDS[name]
+
+
+def share_cores(name: str, trainings: int) -> None:
+    """Let each of so many trainings at a time have its share of the cores, where the model's library takes them all."""
+    if get_model(name).extra == deep.EXTRA:
+        torch = require_extra("torch", deep.EXTRA)
+        torch.set_num_threads(max((os.cpu_count() or 1) // trainings, 1))
 
 
 def settled(settings: TrainSettings) -> TrainSettings:
