@@ -44,10 +44,11 @@ def baseline_rounds(*, timed: bool, is_free: bool) -> list[Round]:
         found += [("popularity again", lambda now: priors)] if is_free else []
     found.append(("penalty", partial(_times, name="train.l2", factors=(2.0, 0.5))))
     found.append(("step", partial(_times, name="train.learning_rate", factors=(0.5, 2.0))))
+    found.append(("penalty again", partial(_times, name="train.l2", factors=(2.0, 0.5))))
     for name in ("half_life", "l2", "learning_rate"):
         found.append((f"finer {name.replace('_', '-')}", partial(_finer, name=f"train.{name}")))
     if is_free:
-        found.append(("finer popularity", _finer_priors))
+        found.append(("finer popularity", _other_priors))
     return found
 
 
@@ -57,9 +58,9 @@ def _finer(now: Steps, name: str) -> list[Changes]:
     return [{name: one} for one in finer if name != "train.learning_rate" or one <= LARGEST_STEP_SIZE]
 
 
-def _finer_priors(now: Steps) -> list[Changes]:
+def _other_priors(now: Steps) -> list[Changes]:
     prior = now.train.popularity_prior or 0.0
-    return [{"train.popularity_prior": one} for one in (prior - 0.25, prior + 0.25) if 0 <= one <= 1]
+    return [{"train.popularity_prior": prior + step} for step in (-0.5, -0.25, 0.25, 0.5) if 0 <= prior + step <= 1]
 
 
 def model_rounds(tuned: Collection[str], *, timed: bool) -> list[Round]:
