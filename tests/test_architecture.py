@@ -50,6 +50,7 @@ ORDER = (
     "facts",
     "stream",
     "narrowing",
+    "negatives",
     "controls",
     "features",
     "models",

@@ -199,6 +199,18 @@ class RefineSettings(Settings):
     """At most this many synthetic events per item, the most confident first."""
 
 
+class NegativeSettings(Settings):
+    """Rows with label 0 beside the synthetic events, for a target log of impressions with labels."""
+
+    kind: Literal["none", "rate"] = "none"
+    """`rate` writes negative rows until the base rate of the synthetic rows, by weight, is that of the real log: users
+    of the synthetic events, items by the law of the real negatives. Columns that are functions of the item are then
+    filled from the target log itself where the item table does not have them."""
+    per_positive: Count | None = 10
+    """Most negative rows per synthetic event; where the rate asks for more, each weighs more instead. null writes as
+    many rows as the rate asks for, each of the weight of its synthetic event."""
+
+
 class TrainSettings(Settings):
     """How a downstream model learns from real and synthetic events."""
 
@@ -311,6 +323,8 @@ class Steps(Settings):
     """How target items are drawn."""
     refine: RefineSettings = RefineSettings()
     """Which drawn events are kept."""
+    negatives: NegativeSettings = NegativeSettings()
+    """Rows with label 0 beside them."""
     train: TrainSettings = TrainSettings()
     """How a downstream model learns."""
     evaluate: EvaluateSettings = EvaluateSettings()

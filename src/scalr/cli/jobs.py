@@ -77,6 +77,7 @@ class LogOptions:
     time_unit: o.TimeUnitName | None
     ids: o.IdKind
     drop_nulls: bool
+    item_columns: bool = False
 
     def read(self, terminal: Terminal, room: Room | None = None) -> tuple[StoredPair, Receipt]:
         """Read the logs, show what is weak in them, and return them with the receipt of reading."""
@@ -93,6 +94,7 @@ class LogOptions:
                 time_unit=self.time_unit,
                 ids=self.ids,
                 drop_nulls=self.drop_nulls,
+                item_columns=self.item_columns,
                 room=room,
                 board=terminal,
             )

@@ -89,4 +89,6 @@ def _change(change: Mapping[str, Any] | None) -> str:
 def reach(manifest: Mapping[str, Any]) -> str:
     """Return how many synthetic events there are and how much of the catalogue they reach, as a sentence."""
     share = 100 * manifest["item_coverage"]
-    return f"{number(manifest['synthetic_events'])} synthetic events reach {share:.1f} % of the target items"
+    negatives = manifest.get("synthetic_negatives")
+    beside = f" (and {number(negatives)} negative rows beside them)" if negatives else ""
+    return f"{number(manifest['synthetic_events'])} synthetic events{beside} reach {share:.1f} % of the target items"
