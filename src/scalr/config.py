@@ -310,6 +310,28 @@ class StudySettings(Settings):
     translator `auto` only."""
 
 
+ConversionArm = Literal["real_only", "random_items", "popular_items", "shuffled_users", "top1", "scalr"]
+"""A way to train that a study of conversions compares."""
+
+CONVERSION_ARMS: tuple[ConversionArm, ...] = get_args(ConversionArm)
+
+
+class ConversionSettings(Settings):
+    """How a study of a log of impressions (`scalr study --conversions`) trains and chooses."""
+
+    arms: tuple[ConversionArm, ...] = ("real_only", "random_items", "shuffled_users", "scalr")
+    """Arms to train; `real_only` is always among them."""
+    masses: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.3, 1.0, 3.0)
+    """Total weights of the synthetic events that each arm tries on the validation period, as multiples of the weight
+    of all real conversions. They take the place of λ, which says little where one log is a thousand times the other."""
+    penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.3, 1.0, 3.0, 10.0)
+    """L2 penalties of the logistic regression that each arm tries there."""
+    most_events: Count = 50_000
+    """Most synthetic events that a model learns from, each with negative rows beside it; more are thinned at random."""
+    label_delay_days: Annotated[float, Field(ge=0.0, le=100_000.0, allow_inf_nan=False)] = 0.0
+    """Days until the label of an impression is known: younger ones than that are not fitted before a period begins."""
+
+
 class Steps(Settings):
     """Settings of every step between the logs and the evidence."""
 
@@ -331,6 +353,8 @@ class Steps(Settings):
     """How a trained model is judged."""
     study: StudySettings = StudySettings()
     """What a study compares."""
+    conversions: ConversionSettings = ConversionSettings()
+    """How a study of a log of impressions does it."""
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return the settings with others by dotted name, such as {"train.l2": 0.1}; values are not checked."""
