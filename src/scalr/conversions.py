@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,11 @@ from scalr.logistic import Design, ItemColumns, LabelledRows, Logistic, fit_logi
 from scalr.negatives import NegativeLaw, with_negatives
 from scalr.progress import Board, SilentBoard
 from scalr.recalibrate import fit_isotonic, fit_log_odds_shift
-from scalr.synthetic import Rows, SyntheticEvents
+from scalr.synthetic import Rows, SyntheticEvents, catalogue_of
 from scalr.train import synthetic_weights
 
 CONVERSIONS_SCHEMA = "scalr.conversions/1"
 TRANSLATORS = ("cooccurrence", "conditioned", "factor")  # that the translator `auto` tries
-FIRST_MASS = 1.0  # at which it tries them
 METHODS = ("raw", "analytic", "isotonic")
 
 
@@ -57,13 +55,15 @@ class ArmSeed:
     Attributes:
         judgements: By way of calibrating ("raw", "analytic", "isotonic"), on the test period.
         probabilities: By the same names, shape (n,), of the judged impressions.
-        synthetic_rows: Synthetic rows it was trained on, negative ones among them.
+        synthetic_rows: Distinct synthetic (user, item, label) it was trained on.
+        item_coverage: Share of the items with conversions that its synthetic events reach, in [0, 1].
         shift: Log-odds that the analytic calibration adds.
     """
 
     judgements: Mapping[str, Judgement]
     probabilities: Mapping[str, Floats]
     synthetic_rows: int
+    item_coverage: float
     shift: float
 
 
@@ -113,6 +113,7 @@ class ConversionStudy:
                 },
             },
             "synthetic_rows": {arm: [one.synthetic_rows for one in seeds] for arm, seeds in self.results.items()},
+            "item_coverage": {arm: [one.item_coverage for one in seeds] for arm, seeds in self.results.items()},
             "segments": {arm: own["raw"] for arm, own in calibrated.items()},
             "comparisons": compared(raw, test),
             "calibration": {
@@ -154,15 +155,15 @@ def conversion_study(
 ) -> ConversionStudy:
     """Train a logistic model on impressions with and without synthetic rows, over seeds; judge it on real impressions.
 
-    Each arm tries every mass and penalty on the validation periods of the first seeds, and takes the ones with the
-    lowest mean log loss. With the translator `auto`, `scalr` first tries `TRANSLATORS`; controls are made from its
-    events. Then, for each seed and arm: train before the validation period, fit calibrations on it, train anew before
-    the test period, judge once, as it is and calibrated.
+    On the validation periods of the first seeds each arm tries every penalty at the middle mass, then every other mass
+    at the best penalty, and takes the pair with the lowest mean log loss. With the translator `auto`, `scalr` first
+    tries `TRANSLATORS`; controls are made from its events. Then, for each seed and arm: train before the validation
+    period, fit calibrations on it, train anew before the test period, judge once, as it is and calibrated.
 
     Args:
         pair: The whole logs; the target is a log of impressions.
-        steps: Settings; of these `seed`, `split`, `translate`, `sample`, `refine`, `negatives.per_positive`,
-            `train.objective`, `train.shrinkage`, `study.seeds`, `study.choosing_seeds` and `conversions` are used.
+        steps: Settings; of these `seed`, `split`, `translate`, `sample`, `refine`, `train.objective`,
+            `train.shrinkage`, `study.seeds`, `study.choosing_seeds` and `conversions` are used.
         threads: Fits at a time; the results do not depend on it.
         board: Shown the progress.
 
@@ -181,11 +182,9 @@ def conversion_study(
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
     columns = item_columns(pair.items, len(pair.target.items))
     choosing = [_folds(pair, steps, seed)[0] for seed in seeds[: steps.study.choosing_seeds]]
-    settings = _grid(steps)
+    n_penalties, n_masses = len(steps.conversions.penalties), len(steps.conversions.masses)
     n_translators = len(TRANSLATORS) if steps.translate.translator == "auto" and len(arms) > 1 else 0
-    n_trials = len(choosing) * (
-        sum(len(settings) if arm != "real_only" else len(steps.conversions.penalties) for arm in arms) + n_translators
-    )
+    n_trials = len(choosing) * (len(arms) * n_penalties + (len(arms) - 1) * (n_masses - 1) + n_translators)
     advance = board.stage("choosing on validation", n_trials, "fits")
     own, translators, trials = _choose(choosing, list(seeds), steps, arms, columns, threads, advance)
     chosen = {arm: min(tried, key=lambda one: one.log_loss) for arm, tried in trials.items()}
@@ -215,10 +214,6 @@ def conversion_study(
 
 def _folds(pair: Pair, steps: Steps, seed: int) -> tuple[ImpressionFold, ImpressionFold]:
     return impression_folds(pair, steps.split, seed, label_delay_days=steps.conversions.label_delay_days)
-
-
-def _grid(steps: Steps) -> list[tuple[float, float]]:
-    return list(product(steps.conversions.masses, steps.conversions.penalties))
 
 
 def _choose(
@@ -257,17 +252,21 @@ def _choose(
         "real_only": losses(workshops_of(steps, ("real_only",)), "real_only", bare)
     }
     translators: dict[str, float] = {}
+    masses = steps.conversions.masses
+    middle = masses[(len(masses) - 1) // 2]
     if len(arms) == 1:
         return steps, translators, trials
     if steps.translate.translator == "auto":
         l2 = min(trials["real_only"], key=lambda one: one.log_loss).l2
         for name in TRANSLATORS:
             own = steps.changed({"translate.translator": name})
-            translators[name] = losses(workshops_of(own, ("scalr",)), "scalr", [(FIRST_MASS, l2)])[0].log_loss
+            translators[name] = losses(workshops_of(own, ("scalr",)), "scalr", [(middle, l2)])[0].log_loss
         steps = steps.changed({"translate.translator": min(translators, key=lambda name: translators[name])})
     workshops = workshops_of(steps, arms)
     for arm in arms[1:]:
-        trials[arm] = losses(workshops, arm, _grid(steps))
+        tried = losses(workshops, arm, [(middle, l2) for l2 in steps.conversions.penalties])
+        l2 = min(tried, key=lambda one: one.log_loss).l2
+        trials[arm] = tried + losses(workshops, arm, [(mass, l2) for mass in masses if mass != middle])
     return steps, translators, trials
 
 
@@ -315,7 +314,7 @@ class Workshop:
         events, weight = events.take(kept), weight[kept]
         if weight.sum() <= 0:
             return None
-        given = NegativeSettings(kind="rate", per_positive=self._steps.negatives.per_positive)
+        given = NegativeSettings(kind="rate", per_positive=self._steps.conversions.per_positive)
         law = NegativeLaw.of(self._target, given, self._seed)
         made = list(with_negatives(_own_rows(events, weight / weight.sum()), law))
         user, item = (np.concatenate([getattr(one, name) for one in made]) for name in ("user", "item"))
@@ -330,6 +329,14 @@ class Workshop:
             return self._real
         weight = synthetic.weight * (mass * float(self._real.weight[self._real.label == 1].sum()))
         return self._real.joined(replace(synthetic, weight=weight))
+
+    def reach(self, arm: ConversionArm) -> tuple[int, float]:
+        """Return an arm's synthetic rows, and the share of the catalogue that its synthetic events reach."""
+        synthetic = self._made[arm][0]
+        if synthetic is None:
+            return 0, 0.0
+        reached = len(np.unique(synthetic.item[synthetic.label == 1]))
+        return len(synthetic), reached / max(len(catalogue_of(self._target)), 1)
 
     def fit(self, arm: ConversionArm, mass: float, l2: float) -> Logistic:
         """Fit the model of an arm that was prepared."""
@@ -366,6 +373,6 @@ def _judged(
     return ArmSeed(
         {method: judge(test, stated) for method, stated in probabilities.items()},
         probabilities,
-        int(workshop.rows(arm, 1.0).is_synthetic.sum()),
+        *workshop.reach(arm),
         shift.shift,
     )

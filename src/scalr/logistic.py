@@ -20,7 +20,8 @@ from scalr.errors import DivergenceError, require_extra
 
 EXTRA = "models"
 BUCKETS = 10  # of a column of numbers with more distinct ones than this, with about equally many items each
-MOST_PASSES = 2000  # of the solver
+SOLVER = "newton-cg"  # nine passes where lbfgs stops early on rare labels
+MOST_PASSES = 200
 TOLERANCE = 1e-4
 
 Int64 = npt.NDArray[np.int64]
@@ -219,7 +220,7 @@ def fit_logistic(rows: LabelledRows, design: Design, l2: float, *, auxiliary: bo
     """
     linear = require_extra("sklearn.linear_model", EXTRA)
     unsettled = require_extra("sklearn.exceptions", EXTRA).ConvergenceWarning
-    model = linear.LogisticRegression(C=1.0 / l2, max_iter=MOST_PASSES, tol=TOLERANCE)
+    model = linear.LogisticRegression(C=1.0 / l2, solver=SOLVER, max_iter=MOST_PASSES, tol=TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("error", unsettled)
         try:

@@ -168,7 +168,7 @@ def write_generation(
         if layout == "target":
             emit.check_columns(stored)
         written = _write_events(stored, steps, folder, layout, room, board)
-        facts = _facts("generate", steps, stored, inputs) | _event_facts(written, stored)
+        facts = job_facts("generate", steps, stored, inputs) | _event_facts(written, stored)
         room.clear()
         found, digests = check_written(leaks, inputs.get("target"), stored.target.columns, written.digests, board)
         board.stage("writing the report")
@@ -205,7 +205,7 @@ def write_study(
         done, receipts = _timed_study(pair, steps, threads, board, trials_file)
         content = done.to_json()
         output.write_json(folder / "study.json", content)
-        facts = _facts("study", steps, pair, inputs) | _study_facts(done)
+        facts = job_facts("study", steps, pair, inputs) | _study_facts(done)
         board.stage("writing the report")
         write_report(folder / "report.html", contents_of(done, settings=facts["settings"], notes=notes))
         output.write_manifest(folder, (reading, *receipts), facts)
@@ -243,7 +243,7 @@ def write_sweeps(
         receipt = watch.receipt("sweeps", len(pair.source) + len(pair.target), base.events, seeds=steps.study.seeds)
         content = done.to_json()
         output.write_json(folder / "sweeps.json", content)
-        facts = _facts("study", steps, pair, {**inputs, "sweep": list(done.points)})
+        facts = job_facts("study", steps, pair, {**inputs, "sweep": list(done.points)})
         facts |= {"synthetic_events": base.events, "item_coverage": round(base.item_coverage, 6)}
         board.stage("writing the report")
         figures = write_sweeps_page(
@@ -296,7 +296,7 @@ def run(
         written = _write_events(stored, settings, folder, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
-        facts = _facts("run", settings, stored, {}) | _event_facts(written, stored)
+        facts = job_facts("run", settings, stored, {}) | _event_facts(written, stored)
         room.clear()
         found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
         facts |= {"leaks": found} if found else {}
@@ -375,7 +375,8 @@ def _study_facts(done: Study) -> dict[str, Any]:
     return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6)}
 
 
-def _facts(command: str, steps: Steps, pair: Pair | StoredPair, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def job_facts(command: str, steps: Steps, pair: Pair | StoredPair, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest of any job says at its top level."""
     settings = {**steps.model_dump(mode="json"), **inputs}
     return {
         "command": command,

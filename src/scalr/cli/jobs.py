@@ -138,6 +138,23 @@ def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> Non
     )
 
 
+def show_conversions(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
+    """Print the tables of a study of conversions, what was found, and where the report is."""
+    from rich.markup import escape
+
+    from scalr.cli.summaries import calibration_table, conversions_table
+    from scalr.report.conversions import finding
+
+    found = finding(content)
+    terminal.show(
+        conversions_table(content),
+        calibration_table(content),
+        f"\n[bold]{escape(found.headline)}[/bold]",
+        *(escape(sentence) for sentence in found.sentences),
+        f"\nReport: {out / 'report.html'}",
+    )
+
+
 def sweep_names(text: str) -> tuple[str, ...]:
     """Return the names of sweeps, given with commas between.
 
