@@ -63,7 +63,12 @@ def change_of(study: ConversionStudy, arm: str, baseline: str = "real_only", seg
         one
         for one in study.to_json()["comparisons"]
         if (one["arm"], one["baseline"], one["segment"], one["metric"])
-        == (arm, baseline, segment, "normalized_entropy")
+        == (
+            arm,
+            baseline,
+            segment,
+            "normalized_entropy",
+        )
     )
 
 

@@ -230,12 +230,12 @@ class ConversionSettings(Settings):
 
     arms: tuple[ConversionArm, ...] = ("real_only", "random_items", "shuffled_users", "scalr")
     """Arms to train; `real_only` is always among them."""
-    masses: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.3, 1.0, 3.0)
+    masses: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.3, 1.0, 3.0, 10.0)
     """Total weights of the synthetic events that each arm tries on the validation period, as multiples of the weight
     of all real conversions. They take the place of λ, which says little where one log is a thousand times the other."""
     penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 3.0, 10.0)
     """L2 penalties of the logistic regression that each arm tries there."""
-    most_events: Count = 20_000
+    most_events: Count = 50_000
     """Most synthetic events that a model learns from, each with negative rows beside it; more are thinned at random."""
     per_positive: Count = 4
     """Most negative rows per synthetic event; where the rate asks for more, each weighs more instead."""

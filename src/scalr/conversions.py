@@ -21,7 +21,7 @@ from scalr.conversion_results import compared, means, reliability
 from scalr.domain import Floats, Pair
 from scalr.errors import ConfigError
 from scalr.impressions import ImpressionFold, Judgement, impression_folds, judge
-from scalr.logistic import Design, ItemColumns, LabelledRows, Logistic, fit_logistic, item_columns
+from scalr.logistic import Design, ItemColumns, LabelledRows, Logistic, fit_logistic, item_columns, one_thread_each
 from scalr.negatives import NegativeLaw, with_negatives
 from scalr.progress import Board, SilentBoard
 from scalr.recalibrate import fit_isotonic, fit_log_odds_shift
@@ -178,6 +178,11 @@ def conversion_study(
             expected="'auxiliary' or 'joint': its model takes weights",
             fix="leave --objective out",
         )
+    with one_thread_each():
+        return _study(pair, steps, threads, board)
+
+
+def _study(pair: Pair, steps: Steps, threads: int, board: Board) -> ConversionStudy:
     arms: tuple[ConversionArm, ...] = tuple(dict.fromkeys(("real_only", *steps.conversions.arms)))
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
     columns = item_columns(pair.items, len(pair.target.items))

@@ -8,6 +8,7 @@ left out at prediction, and none of the user's: how much a user takes at all is 
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,17 @@ MOST_PASSES = 200
 TOLERANCE = 1e-4
 
 Int64 = npt.NDArray[np.int64]
+
+
+def one_thread_each() -> AbstractContextManager[Any]:
+    """Keep each fit to one thread while it lasts: several at a time, with many threads each, take ten times as long.
+
+    Raises:
+        MissingExtraError: Without the extra `models` (scikit-learn).
+    """
+    require_extra("sklearn.linear_model", EXTRA)  # the libraries that are to be kept must be there
+    limits: AbstractContextManager[Any] = require_extra("threadpoolctl", EXTRA).threadpool_limits(limits=1)
+    return limits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
