@@ -9,6 +9,7 @@ import typer
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
 from scalr.cli.jobs import LogOptions, StepOptions, show_conversions, show_evidence, show_sweeps, sweep_names
+from scalr.errors import ConfigError
 from scalr.schema import Columns
 
 EXAMPLE = "Example: scalr study --source feed.parquet --target ads.parquet --hide-overlap 0.5 --seeds 5 --out evidence"
@@ -176,6 +177,12 @@ def command(
     from scalr.summary import summarise
 
     output.check_free(out)
+    if conversions and sweep is not None:
+        raise ConfigError(
+            "--conversions and --sweep are given together",
+            expected="one of them: sweeps are of logs without labels",
+            fix="leave one of them out",
+        )
     names = None if sweep is None else sweep_names(sweep)
     every = CONVERSION_ARMS if conversions else ARMS
     named = {} if arms is None else {"arms": every if arms == "all" else [arm.strip() for arm in arms.split(",")]}
