@@ -63,7 +63,7 @@ def finding(study: Json) -> Finding:
     change = _comparison(study, "scalr", "real_only")
     if change is None:
         return Finding("none", f"Nothing was compared; real events only were judged on {judged}.", _notes(study))
-    moved = _in_words(change)
+    moved = f"normalized entropy {percent(change['relative_change'], signed=True, digits=2)}"
     shuffled = _comparison(study, "scalr", "shuffled_users")
     lower, higher = (_beyond_zero(change, side) for side in (-1, 1))
     sentences: list[str] = []
@@ -75,7 +75,7 @@ def finding(study: Json) -> Finding:
         tone, headline = "harmed", f"Synthetic events foretell conversions worse: {moved}."
     else:
         tone, headline = "unclear", f"These {count(size['conversions'])} conversions cannot tell: {moved}."
-    sentences.append(f"Judged on {judged}; lower normalized entropy is better.")
+    sentences.append(f"Judged on {judged}: {_in_words(change)}; lower is better.")
     if shuffled is not None:
         sentences.append(f"Against the same events given to other users: {_in_words(shuffled)}.")
     for segment in ("warm", "cold"):
@@ -124,11 +124,12 @@ def _in_words(change: Json) -> str:
         for name, over in (("interval", "seeds"), ("interval_users", "users"))
         if change[name] is not None
     ]
-    return words + (f" ({'; '.join(spans)})" if spans else "")
+    return words + (f" ({', '.join(spans)})" if spans else "")
 
 
 def _span(interval: Sequence[float]) -> str:
-    return "[" + ", ".join(percent(end, signed=True, digits=2) for end in interval) + "]"
+    """Return an interval in percent, without the sign of percent."""
+    return "[" + ", ".join(percent(end, signed=True, digits=2).removesuffix(" %") for end in interval) + "]"
 
 
 def write_conversions_page(
