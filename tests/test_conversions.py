@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from scalr import conversions
-from scalr.config import Steps
+from scalr.config import SampleSettings, Steps
 from scalr.conversions import ConversionStudy, Workshop, conversion_study
 from scalr.domain import Pair
 from scalr.errors import ConfigError, DivergenceError, LeakError, SchemaError
@@ -16,7 +16,9 @@ from scalr.logistic import Design, LabelledRows, fit_logistic, item_columns
 from scalr.metrics import predictive
 from scalr.reading import read_pair
 from scalr.report.conversions import finding
+from scalr.sample import sample
 from scalr.simulate import FIRST_INSTANT, simulate
+from scalr.translators import fit
 
 pytest.importorskip("sklearn", reason="the model is scikit-learn's logistic regression")
 
@@ -154,6 +156,20 @@ def test_a_calibrator_that_is_given_synthetic_rows_stops_the_study(monkeypatch: 
     monkeypatch.setattr(conversions, "fit_isotonic", mutated)
     with pytest.raises(LeakError, match="synthetic"):
         conversion_study(pair, Steps.parse(QUICK))
+
+
+def test_synthetic_events_that_saw_the_judged_period_are_refused() -> None:
+    pair, _ = impression_world(impressions=4000)
+    validation, test = impression_folds(pair, Steps().split)
+    columns = item_columns(pair.items, len(pair.target.items))
+    workshop = Workshop(validation, Steps.parse(QUICK), 0, columns)
+    events = sample(fit(validation.fold.pair), SampleSettings(draws_per_event=1))
+    assert workshop.synthetic_rows(events) is not None
+    with pytest.raises(LeakError, match="inside the validation period"):
+        workshop.synthetic_rows(replace(events, fitted_until=validation.fold.until))
+    later = sample(fit(test.fold.pair), SampleSettings(draws_per_event=1))
+    with pytest.raises(LeakError, match="other target events"):
+        workshop.synthetic_rows(replace(later, fitted_until=0))
 
 
 def test_the_model_is_the_one_it_says_it_is() -> None:

@@ -234,7 +234,8 @@ class ConversionSettings(Settings):
     """Total weights of the synthetic events that each arm tries on the validation period, as multiples of the weight
     of all real conversions. They take the place of λ, which says little where one log is a thousand times the other."""
     penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 3.0, 10.0)
-    """L2 penalties of the logistic regression that each arm tries there."""
+    """L2 penalties of the logistic regression that each arm tries there, at the middle of `masses`; other masses
+    then at the best of them."""
     most_events: Count = 50_000
     """Most synthetic events that a model learns from, each with negative rows beside it; more are thinned at random."""
     per_positive: Count = 4

@@ -310,7 +310,13 @@ class Workshop:
             self._made[arm] = (synthetic, design)
 
     def synthetic_rows(self, events: SyntheticEvents) -> LabelledRows | None:
-        """Return synthetic events with their negative rows, at a total weight of 1 of the events; None without any."""
+        """Return synthetic events with their negative rows, at a total weight of 1 of the events; None without any.
+
+        Raises:
+            LeakError: If the events saw the judged period, or were drawn from other logs than the fold's.
+        """
+        self.judged.fold.guard(events.fitted_until, "the synthetic events")
+        self.judged.fold.guard_log(events.pair.target.digest(), "the translation")
         shrunk = self._steps.train.model_copy(update={"synthetic_weight": 1.0})
         weight = synthetic_weights(events, self._target, shrunk)
         kept = rng.keyed_units(self._seed, rng.Purpose.THIN, events.keys()) < self._steps.conversions.most_events / max(
