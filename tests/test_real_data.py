@@ -39,6 +39,20 @@ def test_shuffled_rows_give_the_same_events_and_none_is_real(name):
     assert events.schema.names[: len(target.schema)] == target.schema.names
 
 
+def test_coupons_keep_their_rate_and_their_columns():
+    folder = DATA / "completejourney_grocery_drug"
+    steps = Steps.parse(
+        {"sample": {"draws_per_event": 1}, "refine": {"max_per_user": 5}, "negatives": {"kind": "rate"}}
+    )
+    log = pq.read_table(folder / "coupon_exposures.parquet")
+    table = generate(folder / "source.parquet", log, items=folder / "coupon_items.parquet", steps=steps).table()
+    label, weight = table["label"].to_numpy(), table["weight"].to_numpy().astype(float)
+    assert weight[label == 1].sum() / weight.sum() == pytest.approx(np.mean(log["label"].to_numpy()), rel=1e-5)
+    of_item = dict(zip(log["item_id"].to_pylist(), log["campaign_type"].to_pylist(), strict=True))
+    assert [of_item[item] for item in table["item_id"].to_pylist()] == table["campaign_type"].to_pylist()
+    assert table["redeemed_at"].null_count == len(table)
+
+
 @pytest.mark.slow
 def test_kuairand_gains_more_than_five_percent():
     pair = read_pair(

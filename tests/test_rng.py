@@ -102,6 +102,7 @@ def test_purposes_keep_their_numbers() -> None:
         "LEAK_SAMPLE": 33,
         "LEAK_FOLDS": 34,
         "CALIBRATE": 35,
+        "SYNTHETIC_NEGATIVES": 26,
     }
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scalr.config import AlignSettings as AlignSettings
     from scalr.config import ColumnSettings as ColumnSettings
+    from scalr.config import ConversionSettings as ConversionSettings
     from scalr.config import EvaluateSettings as EvaluateSettings
+    from scalr.config import NegativeSettings as NegativeSettings
     from scalr.config import RefineSettings as RefineSettings
     from scalr.config import RunSettings as RunSettings
     from scalr.config import SampleSettings as SampleSettings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from scalr.config import StudySettings as StudySettings
     from scalr.config import TrainSettings as TrainSettings
     from scalr.config import TranslateSettings as TranslateSettings
+    from scalr.conversions import conversion_study as conversion_study
     from scalr.domain import EventLog as EventLog
     from scalr.domain import Pair as Pair
     from scalr.errors import ConfigError as ConfigError
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from scalr.pipeline import generate as generate
     from scalr.pipeline import run as run
     from scalr.reading import read_pair as read_pair
+    from scalr.recalibrate import fit_isotonic as fit_isotonic
+    from scalr.recalibrate import fit_log_odds_shift as fit_log_odds_shift
+    from scalr.recalibrate import log_odds_shift as log_odds_shift
     from scalr.refine import refine as refine
     from scalr.report import write_report as write_report
     from scalr.sample import sample as sample
@@ -58,7 +64,9 @@ _PUBLIC = {
     "config": (
         "AlignSettings",
         "ColumnSettings",
+        "ConversionSettings",
         "EvaluateSettings",
+        "NegativeSettings",
         "RefineSettings",
         "RunSettings",
         "SampleSettings",
@@ -68,6 +76,7 @@ _PUBLIC = {
         "TrainSettings",
         "TranslateSettings",
     ),
+    "conversions": ("conversion_study",),
     "domain": ("EventLog", "Pair"),
     "errors": (
         "ConfigError",
@@ -81,6 +90,7 @@ _PUBLIC = {
     "evaluate": ("evaluate",),
     "pipeline": ("generate", "run"),
     "reading": ("read_pair",),
+    "recalibrate": ("fit_isotonic", "fit_log_odds_shift", "log_odds_shift"),
     "refine": ("refine",),
     "report": ("write_report",),
     "sample": ("sample",),

@@ -3,104 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
-import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from scalr.errors import ConfigError, nearest_name
-
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-OpenShare = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, no unknown names, errors that say what to do."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    @classmethod
-    def parse(cls, values: dict[str, Any], where: str = "") -> Self:
-        """Build settings from plain values.
-
-        Args:
-            values: Nested mapping of names to values.
-            where: What the values come from, for the error's first line.
-
-        Raises:
-            ConfigError: If a name is unknown or a value out of range.
-        """
-        try:
-            return cls.model_validate(values)
-        except pydantic.ValidationError as error:
-            raise _config_error(cls, error, where) from error
-
-    def digest(self) -> str:
-        """Return 16 hexadecimal digits that change with any setting."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _config_error(cls: type[BaseModel], error: pydantic.ValidationError, where: str) -> ConfigError:
-    first = error.errors()[0]
-    path = _setting_path(cls, first["loc"])
-    name, source = ".".join(path), f" of {where}" if where else ""
-    if first["type"] == "extra_forbidden":
-        known = _names_at(cls, path[:-1])
-        near = nearest_name(path[-1], known)
-        return ConfigError(
-            f"unknown setting '{name}'{source}",
-            expected=f"one of {', '.join(known)}",
-            fix=f"did you mean '{'.'.join([*path[:-1], near])}'?"
-            if near
-            else "remove it, or see `scalr init` for all settings",
-        )
-    if first["type"] == "missing":
-        return ConfigError(
-            f"setting '{name}'{source} is missing", expected=first["msg"].lower(), fix=f"add '{name}:' with a value"
-        )
-    return ConfigError(
-        f"setting '{name}'{source} is {first['input']!r}",
-        expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, ").replace("tuple", "list"),
-        fix=f"set '{name}' to such a value",
-    )
-
-
-def _setting_path(cls: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the names of a place; list positions, and what pydantic adds below a plain setting, are left out."""
-    path: list[str] = []
-    for part in location:
-        if isinstance(part, str):
-            path.append(part)
-            if part in _names_at(cls, path[:-1]) and not _is_section(cls, path):
-                break
-    return path
-
-
-def _is_section(cls: type[BaseModel], path: list[str]) -> bool:
-    return _names_at(cls, path) != _names_at(cls, path[:-1])
-
-
-def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    """Return the settings' names below `path`; list positions are passed over."""
-    for part in path:
-        if part in cls.model_fields:
-            annotation = cls.model_fields[part].annotation
-            for choice in (
-                annotation,
-                *typing.get_args(annotation),
-            ):  # "AlignSettings | None" has the names of its parts
-                if isinstance(choice, type) and issubclass(choice, BaseModel):
-                    cls = choice
-    return list(cls.model_fields)
+from scalr.settings import Count, NonNegative, OpenShare, Positive, Seed, Settings, Share
 
 
 def _instant_text(value: Any) -> Any:
@@ -197,6 +106,18 @@ class RefineSettings(Settings):
     """At most this many synthetic events per user, the most confident first."""
     max_per_item: Count | None = None
     """At most this many synthetic events per item, the most confident first."""
+
+
+class NegativeSettings(Settings):
+    """Rows with label 0 beside the synthetic events, for a target log of impressions with labels."""
+
+    kind: Literal["none", "rate"] = "none"
+    """`rate` writes negative rows until the base rate of the synthetic rows, by weight, is that of the real log: users
+    of the synthetic events, items by the law of the real negatives. Columns that are functions of the item are then
+    filled from the target log itself where the item table does not have them."""
+    per_positive: Count | None = 10
+    """Most negative rows per synthetic event; where the rate asks for more, each weighs more instead. null writes as
+    many rows as the rate asks for, each of the weight of its synthetic event."""
 
 
 class TrainSettings(Settings):
@@ -298,6 +219,31 @@ class StudySettings(Settings):
     translator `auto` only."""
 
 
+ConversionArm = Literal["real_only", "random_items", "popular_items", "shuffled_users", "top1", "scalr"]
+"""A way to train that a study of conversions compares."""
+
+CONVERSION_ARMS: tuple[ConversionArm, ...] = get_args(ConversionArm)
+
+
+class ConversionSettings(Settings):
+    """How a study of a log of impressions (`scalr study --conversions`) trains and chooses."""
+
+    arms: tuple[ConversionArm, ...] = ("real_only", "random_items", "shuffled_users", "scalr")
+    """Arms to train; `real_only` is always among them."""
+    masses: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.3, 1.0, 3.0, 10.0)
+    """Total weights of the synthetic events that each arm tries on the validation period, as multiples of the weight
+    of all real conversions. They take the place of λ, which says little where one log is a thousand times the other."""
+    penalties: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0, 3.0, 10.0)
+    """L2 penalties of the logistic regression that each arm tries there, at the middle of `masses`; other masses
+    then at the best of them."""
+    most_events: Count = 50_000
+    """Most synthetic events that a model learns from, each with negative rows beside it; more are thinned at random."""
+    per_positive: Count = 4
+    """Most negative rows per synthetic event; where the rate asks for more, each weighs more instead."""
+    label_delay_days: Annotated[float, Field(ge=0.0, le=100_000.0, allow_inf_nan=False)] = 0.0
+    """Days until the label of an impression is known: younger ones than that are not fitted before a period begins."""
+
+
 class Steps(Settings):
     """Settings of every step between the logs and the evidence."""
 
@@ -311,12 +257,16 @@ class Steps(Settings):
     """How target items are drawn."""
     refine: RefineSettings = RefineSettings()
     """Which drawn events are kept."""
+    negatives: NegativeSettings = NegativeSettings()
+    """Rows with label 0 beside them."""
     train: TrainSettings = TrainSettings()
     """How a downstream model learns."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """How a trained model is judged."""
     study: StudySettings = StudySettings()
     """What a study compares."""
+    conversions: ConversionSettings = ConversionSettings()
+    """How a study of a log of impressions does it."""
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return the settings with others by dotted name, such as {"train.l2": 0.1}; values are not checked."""

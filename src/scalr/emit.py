@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,9 @@ class TableBuilder:
     """Builds Arrow tables from rows of synthetic events. One thread uses it; `fork` gives one to another thread.
 
     Layout `target` has every column of the target log, in its names and types: user, item and time filled, the label
-    1, the value that of the item, columns of the item table joined, all others null; then `SYNTHETIC_COLUMNS`. Only a
-    weight column of integers becomes one of floats where the source's weights are fractions.
+    that of the row (1 without), the value that of the item, columns of the item table joined, all others null; then
+    `SYNTHETIC_COLUMNS`. Only a weight column of integers becomes one of floats where the source's weights are
+    fractions.
     Layout `compact` has integer codes; `write_dictionaries` says what they stand for.
 
     Args:
@@ -94,6 +95,7 @@ class TableBuilder:
         generation: The id in column `generation_id`.
         layout: "target" or "compact".
         coded: Leave texts as dictionary arrays, which are written faster.
+        labelled: Rows have labels, negative ones among them.
 
     Attributes:
         coded: The schema of the tables.
@@ -104,26 +106,35 @@ class TableBuilder:
         SchemaError: If synthetic events could not have the target log's columns.
     """
 
-    def __init__(self, pair: StoredPair, generation: str, layout: str = "target", *, coded: bool = False) -> None:
+    def __init__(
+        self,
+        pair: StoredPair,
+        generation: str,
+        layout: str = "target",
+        *,
+        coded: bool = False,
+        labelled: bool = False,
+    ) -> None:
         if layout not in ("target", "compact"):
             raise ConfigError(f"layout is '{layout}'", expected="'target' or 'compact'", fix="choose one of these")
         if layout == "target":
             check_columns(pair)
-        self._given = (pair, generation, layout, coded)
+        self._given = (pair, generation, layout, coded, labelled)
         self._pair, self._generation, self._layout, self._as_codes = pair, generation, layout, coded
         self._place: dict[int, Codes] = {}
         self._room = _Room(reuse=coded)
         self._zeros, self._true = np.zeros(0, np.int32), pa.array([], pa.bool_())
         self._values = item_values(pair.target.positives(), pair.items) if layout == "target" else None
         self.coded = self.schema = pa.schema([])
-        built = self(no_rows(timed=pair.source.time is not None)).schema
+        nothing = no_rows(timed=pair.source.time is not None)
+        built = self(replace(nothing, label=np.zeros(0, np.int8)) if labelled else nothing).schema
         self.schema = self._typed(built)
         self.coded = pa.schema([one.with_nullable(self.schema.field(one.name).nullable) for one in built])
 
     def fork(self) -> TableBuilder:
         """Return the same for another thread."""
-        pair, generation, layout, coded = self._given
-        return TableBuilder(pair, generation, layout, coded=coded)
+        pair, generation, layout, coded, labelled = self._given
+        return TableBuilder(pair, generation, layout, coded=coded, labelled=labelled)
 
     def __call__(self, rows: Rows) -> pa.Table:
         """Return rows as a table of `schema`, but for texts that are left as dictionary arrays."""
@@ -182,7 +193,7 @@ class TableBuilder:
         if role == "time" and (times := events.times(pair)) is not None:
             return to_type(times, one.type)
         if role == "label":
-            return to_type(pa.array(np.ones(len(rows), np.int8)), one.type)
+            return to_type(pa.array(np.ones(len(rows), np.int8) if rows.label is None else rows.label), one.type)
         if role == "weight":
             whole = pair.tally.whole_weights or not pa.types.is_integer(_weight_type(pair))
             return to_type(pa.array(rows.weight), one.type if whole else pa.float64())
@@ -291,6 +302,7 @@ def _compact(pair: StoredPair, rows: Rows, events: _Events) -> dict[str, pa.Arra
         "item": rows.item,
         "source_item": events.item[events.of_row],
         "time": events.times(pair),
+        "label": rows.label,
         "weight": rows.weight,
         "confidence": rows.confidence,
         "support": rows.support,

@@ -19,6 +19,7 @@ from scalr.config import Steps
 from scalr.engines.hashes import file_digest
 from scalr.facts import EventFacts, Gathering, item_shares
 from scalr.narrowing import Narrowing, masses_of
+from scalr.negatives import NegativeLaw, with_negatives
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
@@ -26,7 +27,7 @@ from scalr.stream import Clock, Count, Part, Stream
 from scalr.synthetic import Rows, no_rows
 from scalr.translators import fit
 
-_STAGES = ("sample", "drop_real", "filter", "deduplicate", "align", "cap", "emit")
+_STAGES = ("sample", "drop_real", "filter", "deduplicate", "align", "cap", "negatives", "emit")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,24 +35,25 @@ class Written:
     """Synthetic events that were written, and how they came about.
 
     Attributes:
-        facts: The events in numbers.
+        facts: The events in numbers, negative rows left out.
         generation_id: 16 hexadecimal digits; equal for equal logs, settings and seed.
         receipts: One per stage, from fitting on.
         digests: SHA-256 of the part files.
+        negatives: Negative rows beside the events.
     """
 
     facts: EventFacts
     generation_id: str
     receipts: tuple[Receipt, ...]
     digests: Mapping[Path, str]
+    negatives: int = 0
 
 
 def generation_name(pair: StoredPair, steps: Steps) -> str:
     """Return the generation id of logs and settings; settings that came later count only where they are on."""
     later = {"translate": {"backoff"}} if not steps.translate.backoff else None
-    settings = steps.model_copy(update={"seed": 0}).model_dump_json(
-        include={"translate", "sample", "refine"}, exclude=later
-    )
+    named = {"translate", "sample", "refine"} | ({"negatives"} if steps.negatives.kind != "none" else set())
+    settings = steps.model_copy(update={"seed": 0}).model_dump_json(include=named, exclude=later)
     return emit.generation_id(pair, settings, steps.seed)
 
 
@@ -71,16 +73,20 @@ def write_events(
 
     Args:
         pair: The logs.
-        steps: Settings; of these `seed`, `translate`, `sample` and `refine` are used.
+        steps: Settings; of these `seed`, `translate`, `sample`, `refine` and `negatives` are used.
         folder: An existing folder.
         layout: "target" or "compact"; see `scalr.emit.TableBuilder`.
         threads: Parts to work on at a time.
         held_rows: Rows that are compared with each other at a time, for duplicates and caps; see `Narrowing`.
         board: Where progress is shown.
+
+    Raises:
+        SchemaError: If negatives are asked for and the target log is no log of impressions.
     """
     board = board or SilentBoard()
     name = generation_name(pair, steps)
-    builder = emit.TableBuilder(pair, name, layout, coded=True)
+    law = negative_law(pair, steps)
+    builder = emit.TableBuilder(pair, name, layout, coded=True, labelled=law is not None)
     board.stage("fitting the translation")
     translation = fit(pair, settings=steps.translate)
     stream = Stream.of(
@@ -97,7 +103,15 @@ def write_events(
         with files.writer(part.number, count) as write:
             for chunk in stream.chunks(part, narrowing.steps, count, drawn):
                 rows = chunk.rows()
-                write(rows)
+                if law is None:
+                    write(rows)
+                else:
+                    clock = Clock(count)
+                    for labelled in with_negatives(rows, law, count.rows.get("negatives", 0)):
+                        clock.lap("negatives")
+                        write(labelled)
+                        clock.restart()
+                    count.add("negatives", len(rows))
                 gathering.add(rows)
                 if buckets is not None:
                     masses.append(masses_of(buckets, rows))
@@ -118,8 +132,21 @@ def write_events(
         "align": narrowing.align_details(reduce(add, after) if after else None),
         "emit": {"layout": layout, "parts": len(files.digests)},
     }
+    if law is not None:
+        details["negatives"] = law.details()
     receipts = _receipts(n_events, count, narrowing, watch, details)
-    return Written(gathering.facts(steps.seed), name, (translation.receipt, *receipts), files.digests)
+    facts = gathering.facts(steps.seed)
+    n_negatives = 0 if law is None else count.rows.get("emit", 0) - len(facts)
+    return Written(facts, name, (translation.receipt, *receipts), files.digests, n_negatives)
+
+
+def negative_law(pair: StoredPair, steps: Steps) -> NegativeLaw | None:
+    """Return what negative rows are drawn from; None where none are asked for.
+
+    Raises:
+        SchemaError: If they are asked for and the target log is no log of impressions.
+    """
+    return None if steps.negatives.kind == "none" else NegativeLaw.of(pair.target, steps.negatives, steps.seed)
 
 
 def _receipts(
@@ -129,9 +156,11 @@ def _receipts(
     total = sum(count.cpu_seconds.values()) or 1.0
     rows, receipts = n_events, []
     for stage in _STAGES:
-        if stage == "align" and not details[stage]:
+        if stage in ("align", "negatives") and not details.get(stage):
             continue
         left = count.rows.get(stage, 0 if stage in ("sample", "drop_real", "filter") else rows)
+        if stage == "negatives":
+            left = count.rows.get("emit", 0)
         share = count.cpu_seconds.get(stage, 0.0)
         wall, cpu = narrowing.seconds.get(stage, (0.0, 0.0))
         seconds = wall + watch.wall_seconds * share / total, cpu + share

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from scalr.domain import ItemTable, Vocabulary
 from scalr.engines.hashes import files_digest, table_digest
-from scalr.engines.local import distinct_rows, open_table, read_columns
+from scalr.engines.local import Tabular, distinct_rows, open_table, read_columns
 from scalr.errors import SchemaError, nearest_name
 from scalr.roles.column import Column, Misfits, nulls_in, plain_column
 from scalr.roles.ids import check_id_type, read_ids
@@ -93,6 +93,60 @@ def read_items(
     if known[0] < len(target) / 2:
         warnings.append(f"The item table knows only {known[0]:,} of {len(target):,} target items.")
     return ItemTable(target=parts[0], source=parts[1], item_column=id_name), entry, warnings
+
+
+def with_log_columns(
+    items: ItemTable | None,
+    log: Tabular,
+    id_name: str,
+    names: Sequence[str],
+    target: Vocabulary,
+    source: Vocabulary,
+    *,
+    as_text: bool,
+) -> ItemTable | None:
+    """Add columns of the target log that are functions of its items, such as a campaign's channel or an ad's format.
+
+    A column is one if no item has two values in it, a null counting as a value, and some item has several rows.
+    Columns that the table has already stay as they are; lists and other nested columns are passed over.
+
+    Args:
+        items: The table so far; None for none.
+        log: The target log.
+        id_name: Its column of item ids.
+        names: Its columns that play no role.
+        target: Items of the target domain.
+        source: Items of the source domains, for which these columns are null.
+        as_text: Ids were read as text.
+    """
+    known = {"value"} if items is None else {"value", *items.target.column_names}
+    left = [name for name in names if name not in known and not pa.types.is_nested(log.schema.field(name).type)]
+    code: pa.Array | None = None
+    found: dict[str, pa.Array] = {}
+    for name in left:
+        rows = read_columns(log, [id_name, name], as_text=[id_name] if as_text else [])
+        if code is None:
+            column = plain_column(id_name, log.name, rows[id_name], is_untyped=log.format == "CSV")
+            ids = _ids_like(target.ids, column, as_text)
+            code = None if ids is None else pc.index_in(ids, value_set=target.ids)
+            if code is None or len(code) - code.null_count <= len(target):
+                break
+        pairs = pa.table({"code": code, "value": rows[name]}).filter(code.is_valid())
+        distinct = pairs.group_by(["code", "value"]).aggregate([])
+        if len(distinct) == len(pc.unique(pairs["code"])):
+            place = np.full(len(target), -1, np.int64)
+            place[distinct["code"].to_numpy()] = np.arange(len(distinct))
+            found[name] = distinct["value"].take(pa.array(place, mask=place < 0)).combine_chunks()
+    if not found:
+        return items
+    nulls = {name: pa.nulls(len(source), values.type) for name, values in found.items()}
+    if items is None:
+        return ItemTable(pa.table(found), pa.table(nulls), id_name)
+    parts = [items.target, items.source]
+    for number, columns in enumerate((found, nulls)):
+        for name, values in columns.items():
+            parts[number] = parts[number].append_column(name, values)
+    return ItemTable(parts[0], parts[1], items.item_column)
 
 
 def _id_column(names: Sequence[str], wanted: Sequence[str], table: str) -> str:

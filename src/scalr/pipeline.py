@@ -13,10 +13,11 @@ import pyarrow as pa
 from scalr import emit, generation, memory, output
 from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
-from scalr.generation import generation_name
+from scalr.generation import generation_name, negative_law
 from scalr.leaks import LeakCheck, check_written, refuse_unfit
 from scalr.memory import Room
 from scalr.narrowing import HELD_ROWS
+from scalr.negatives import labelled_rows_of
 from scalr.progress import Board, SilentBoard
 from scalr.reading import Source, read_logs
 from scalr.receipt import Receipt, Stopwatch
@@ -59,7 +60,12 @@ class Generation:
 
     def table(self, layout: str = "target") -> pa.Table:
         """Return the events as an Arrow table; see `scalr.emit.TableBuilder` for the layouts."""
-        return emit.TableBuilder(self.stored, self.generation_id, layout)(rows_of(self.events))
+        law = negative_law(self.stored, self.steps)
+        build = emit.TableBuilder(self.stored, self.generation_id, layout, labelled=law is not None)
+        if law is None:
+            return build(rows_of(self.events))
+        labelled = labelled_rows_of(self.events, law, self.stored, self.steps.sample)
+        return pa.concat_tables([build.schema.empty_table(), *(build(rows).cast(build.schema) for rows in labelled)])
 
 
 def generate(
@@ -97,9 +103,11 @@ def generate(
     """
     board = board or SilentBoard()
     with Stopwatch() as watch:
-        stored = read_logs(source, target, items=items, columns=columns or Columns(), board=board)
+        steps = steps or Steps()
+        join = steps.negatives.kind != "none"
+        stored = read_logs(source, target, items=items, columns=columns or Columns(), item_columns=join, board=board)
     rows = len(stored.source) + len(stored.target)
-    return generate_from(stored, steps or Steps(), watch.receipt("read", rows, rows), threads=threads, board=board)
+    return generate_from(stored, steps, watch.receipt("read", rows, rows), threads=threads, board=board)
 
 
 def generate_from(
@@ -160,7 +168,7 @@ def write_generation(
         if layout == "target":
             emit.check_columns(stored)
         written = _write_events(stored, steps, folder, layout, room, board)
-        facts = _facts("generate", steps, stored, inputs) | _event_facts(written, stored)
+        facts = job_facts("generate", steps, stored, inputs) | _event_facts(written, stored)
         room.clear()
         found, digests = check_written(leaks, inputs.get("target"), stored.target.columns, written.digests, board)
         board.stage("writing the report")
@@ -197,7 +205,7 @@ def write_study(
         done, receipts = _timed_study(pair, steps, threads, board, trials_file)
         content = done.to_json()
         output.write_json(folder / "study.json", content)
-        facts = _facts("study", steps, pair, inputs) | _study_facts(done)
+        facts = job_facts("study", steps, pair, inputs) | _study_facts(done)
         board.stage("writing the report")
         write_report(folder / "report.html", contents_of(done, settings=facts["settings"], notes=notes))
         output.write_manifest(folder, (reading, *receipts), facts)
@@ -235,7 +243,7 @@ def write_sweeps(
         receipt = watch.receipt("sweeps", len(pair.source) + len(pair.target), base.events, seeds=steps.study.seeds)
         content = done.to_json()
         output.write_json(folder / "sweeps.json", content)
-        facts = _facts("study", steps, pair, {**inputs, "sweep": list(done.points)})
+        facts = job_facts("study", steps, pair, {**inputs, "sweep": list(done.points)})
         facts |= {"synthetic_events": base.events, "item_coverage": round(base.item_coverage, 6)}
         board.stage("writing the report")
         figures = write_sweeps_page(
@@ -288,7 +296,7 @@ def run(
         written = _write_events(stored, settings, folder, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
-        facts = _facts("run", settings, stored, {}) | _event_facts(written, stored)
+        facts = job_facts("run", settings, stored, {}) | _event_facts(written, stored)
         room.clear()
         found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
         facts |= {"leaks": found} if found else {}
@@ -319,7 +327,7 @@ def _event_facts(written: generation.Written, stored: StoredPair) -> dict[str, A
         "synthetic_events": len(written.facts),
         "item_coverage": round(written.facts.item_coverage(stored.target), 6),
         "generation_id": written.generation_id,
-    }
+    } | ({"synthetic_negatives": written.negatives} if written.negatives else {})
 
 
 def read_settings(settings: RunSettings, room: Room | None = None, board: Board | None = None) -> StoredPair:
@@ -338,6 +346,7 @@ def read_settings(settings: RunSettings, room: Room | None = None, board: Board 
         time_unit=settings.time_unit,
         ids=settings.ids,
         drop_nulls=settings.drop_nulls,
+        item_columns=settings.negatives.kind != "none",
         room=room,
         board=board,
     )
@@ -366,7 +375,8 @@ def _study_facts(done: Study) -> dict[str, Any]:
     return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6)}
 
 
-def _facts(command: str, steps: Steps, pair: Pair | StoredPair, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def job_facts(command: str, steps: Steps, pair: Pair | StoredPair, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest of any job says at its top level."""
     settings = {**steps.model_dump(mode="json"), **inputs}
     return {
         "command": command,

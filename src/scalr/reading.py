@@ -15,7 +15,7 @@ from scalr.domain import Pair
 from scalr.engines.local import Tabular, count_rows, open_table
 from scalr.errors import SchemaError, nearest_name
 from scalr.intake import FileIntake, MemoryIntake, Read, source_log, source_log_on_disk, target_log
-from scalr.items import read_items
+from scalr.items import read_items, with_log_columns
 from scalr.memory import Room
 from scalr.progress import Board, SilentBoard
 from scalr.scan import ScannedLog, scan
@@ -90,6 +90,7 @@ def read_logs(
     time_unit: Literal["s", "ms", "us", "ns", "order"] | None = None,
     ids: Literal["auto", "string"] = "auto",
     drop_nulls: bool = False,
+    item_columns: bool = False,
     room: Room | None = None,
     board: Board | None = None,
 ) -> StoredPair:
@@ -97,6 +98,7 @@ def read_logs(
 
     Args:
         source: See `read_pair`, as for all that is not named here.
+        item_columns: Add the target log's columns that are functions of its items to the item table.
         room: Memory, threads, and a place for what does not fit; all in memory if None.
         board: Where progress is shown.
     """
@@ -163,6 +165,8 @@ def read_logs(
         "columns": logs[0].columns,
         "schema": logs[0].schema() if len(logs) == 1 else None,
     }
+    goal_item = goal.columns.item or ""
+    plain = [name for name in goal_table.schema.names if name not in {own for _, own in goal.columns.roles()}]
     del logs, goal, user_codes, source_codes, target_codes
     if in_memory:
         source_events = source_log(reads, users, source_items, threads=room.threads, **facts)
@@ -181,6 +185,9 @@ def read_logs(
             items, target_items, source_items, names, as_text=as_text, drop_nulls=drop_nulls
         )
         pair = replace(pair, items=table, inputs=(*pair.inputs, entry), warnings=(*pair.warnings, *more))
+    if item_columns:
+        joined = with_log_columns(pair.items, goal_table, goal_item, plain, target_items, source_items, as_text=as_text)
+        pair = replace(pair, items=joined)
     return replace(pair, warnings=(*pair.warnings, *weak_points(pair)))
 
 

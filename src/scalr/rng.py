@@ -43,6 +43,7 @@ class Purpose(IntEnum):
     LEAK_SAMPLE = 33
     LEAK_FOLDS = 34
     CALIBRATE = 35
+    SYNTHETIC_NEGATIVES = 26
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

@@ -108,19 +108,7 @@ def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
         ConfigError: If one side of a cut has no target events.
     """
     target = pair.target
-    validation_cut: int | None
-    test_cut: int | None
-    if settings.by == "time":
-        validation_cut, test_cut = _instants(pair, settings)
-        period = np.searchsorted([validation_cut, test_cut], _times_of(pair), side="right")
-    else:
-        validation_cut = test_cut = None
-        keys = (target.users.keys[target.user], target.items.keys[target.item])
-        place = rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
-        edges = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
-        period = np.searchsorted(edges, place, side="right")
-    _refuse_empty(target, period)
-
+    period, (validation_cut, test_cut) = periods(pair, settings)
     overlap = pair.overlap_users
     chance = rng.keyed_units(seed, rng.Purpose.HIDE_USER, target.users.keys[overlap])
     hidden = overlap[chance < settings.hide_overlap]
@@ -130,6 +118,29 @@ def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
         hidden_users=hidden,
         by=settings.by,
     )
+
+
+def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | None, int | None]]:
+    """Return the period of each target event, shape (n,), and the first instants of the last two.
+
+    Periods are 0 (fitted in both folds), 1 (validation) and 2 (test); the instants are None for a random split.
+
+    Raises:
+        SchemaError: If a split by time is asked for and a log has no time.
+        ConfigError: If a period has no positive target events.
+    """
+    target = pair.target
+    cuts: tuple[int | None, int | None] = (None, None)
+    if settings.by == "time":
+        instants = _instants(pair, settings)
+        period, cuts = np.searchsorted(instants, _times_of(pair), side="right"), instants
+    else:
+        keys = (target.users.keys[target.user], target.items.keys[target.item])
+        place = rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
+        edges = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
+        period = np.searchsorted(edges, place, side="right")
+    _refuse_empty(target, period)
+    return period, cuts
 
 
 def _times_of(pair: Pair) -> Times:

@@ -226,8 +226,7 @@ class Stream:
         threads: int,
     ) -> Stream:  # fmt: skip
         """Cut the source into parts; only the logs and the draws per event decide where."""
-        n_events = min(PART_EVENTS, max(1, PART_DRAWS // settings.draws_per_event))
-        ranges = item_ranges(pair.source.item_start, n_events)
+        ranges = part_ranges(pair, settings)
         start = np.zeros(len(pair.target.users) + 1, np.int64)
         np.cumsum(np.bincount(pair.target.user, minlength=len(pair.target.users)), out=start[1:])
         parts = tuple(Part(number, *ends) for number, ends in enumerate(ranges))
@@ -287,6 +286,12 @@ class Stream:
                 chunk.n = 0
                 clock.restart()
         yield chunk
+
+
+def part_ranges(pair: StoredPair, settings: SampleSettings) -> Iterator[tuple[int, int]]:
+    """Return the source items of each part, as ranges [first, last)."""
+    n_events = min(PART_EVENTS, max(1, PART_DRAWS // settings.draws_per_event))
+    return item_ranges(pair.source.item_start, n_events)
 
 
 class Clock:

@@ -93,6 +93,7 @@ class Rows:
         confidence: As in `SyntheticEvents`, like the next two.
         support: Distinct other users behind (source item, item).
         weight: At least 0.
+        label: 1, or 0 for a negative row; None where all are 1.
     """
 
     event: npt.NDArray[Any]
@@ -105,6 +106,7 @@ class Rows:
     confidence: npt.NDArray[np.float32]
     support: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
+    label: npt.NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.item)
@@ -154,6 +156,7 @@ def taken(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:
         confidence=rows.confidence[places],
         support=rows.support[places],
         weight=rows.weight[places],
+        label=None if rows.label is None else rows.label[places],
     )
 
 

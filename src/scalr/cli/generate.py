@@ -40,6 +40,23 @@ def command(
     backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
+    negatives: Annotated[
+        Literal["none", "rate"],
+        typer.Option(
+            "--negatives",
+            help="'rate': rows with label 0 that keep the base rate of a target log of impressions.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = "none",
+    negatives_per_positive: Annotated[
+        int,
+        typer.Option(
+            "--negatives-per-positive",
+            metavar="N",
+            help="Most of them per synthetic event, each weighing more; 0 for as many as the rate asks for.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = 10,
     seed: o.SeedOption = 0,
     layout: Annotated[
         Literal["target", "compact"],
@@ -73,11 +90,14 @@ def command(
     use_lean_allocator()
     limit = o.memory_limit(memory_limit)
     columns = Columns(user, item, time, label, value, weight)
-    logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
+    logs = LogOptions(
+        source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls,
+        item_columns=negatives != "none",
+    )  # fmt: skip
     steps = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
         align,
-    ).steps()  # fmt: skip
+    ).steps(negatives={"kind": negatives, "per_positive": negatives_per_positive or None})  # fmt: skip
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest, pair = pipeline.write_generation(
             lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),

@@ -77,6 +77,7 @@ class LogOptions:
     time_unit: o.TimeUnitName | None
     ids: o.IdKind
     drop_nulls: bool
+    item_columns: bool = False
 
     def read(self, terminal: Terminal, room: Room | None = None) -> tuple[StoredPair, Receipt]:
         """Read the logs, show what is weak in them, and return them with the receipt of reading."""
@@ -93,6 +94,7 @@ class LogOptions:
                 time_unit=self.time_unit,
                 ids=self.ids,
                 drop_nulls=self.drop_nulls,
+                item_columns=self.item_columns,
                 room=room,
                 board=terminal,
             )
@@ -132,6 +134,23 @@ def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> Non
         arms_table(content),
         f"\n[bold]{escape(judged.headline)}[/bold]",
         *(escape(sentence) for sentence in judged.sentences),
+        f"\nReport: {out / 'report.html'}",
+    )
+
+
+def show_conversions(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
+    """Print the tables of a study of conversions, what was found, and where the report is."""
+    from rich.markup import escape
+
+    from scalr.cli.summaries import calibration_table, conversions_table
+    from scalr.report.conversions import finding
+
+    found = finding(content)
+    terminal.show(
+        conversions_table(content),
+        calibration_table(content),
+        f"\n[bold]{escape(found.headline)}[/bold]",
+        *(escape(sentence) for sentence in found.sentences),
         f"\nReport: {out / 'report.html'}",
     )
 

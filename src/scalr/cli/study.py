@@ -8,7 +8,8 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import LogOptions, StepOptions, show_evidence, show_sweeps, sweep_names
+from scalr.cli.jobs import LogOptions, StepOptions, show_conversions, show_evidence, show_sweeps, sweep_names
+from scalr.errors import ConfigError
 from scalr.schema import Columns
 
 EXAMPLE = "Example: scalr study --source feed.parquet --target ads.parquet --hide-overlap 0.5 --seeds 5 --out evidence"
@@ -83,6 +84,25 @@ def command(
             rich_help_panel=o.STEPS,
         ),
     ] = 4.0,
+    conversions: Annotated[
+        bool,
+        typer.Option(
+            "--conversions",
+            help="The target log holds impressions with labels 0 and 1: judge on real impressions of the test period, "
+            "with calibration. Arms: real_only, random_items, popular_items, shuffled_users, top1, scalr. Needs the "
+            "extra 'models'.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = False,
+    label_delay_days: Annotated[
+        float,
+        typer.Option(
+            "--label-delay-days",
+            metavar="D",
+            help="--conversions: days until the label of an impression is known; younger ones are not fitted.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = 0.0,
     sweep: Annotated[
         str | None,
         typer.Option(
@@ -151,15 +171,26 @@ def command(
     as_json: o.JsonOption = False,
 ) -> None:
     """Train with and without synthetic events, and with controls, over several seeds; say in words what helped."""
-    from scalr import output, pipeline
+    from scalr import conversion_job, output, pipeline
     from scalr.cli.summaries import pair_table
-    from scalr.config import ARMS
+    from scalr.config import ARMS, CONVERSION_ARMS
     from scalr.summary import summarise
 
     output.check_free(out)
+    if conversions and sweep is not None:
+        raise ConfigError(
+            "--conversions and --sweep are given together",
+            expected="one of them: sweeps are of logs without labels",
+            fix="leave one of them out",
+        )
     names = None if sweep is None else sweep_names(sweep)
+    every = CONVERSION_ARMS if conversions else ARMS
+    named = {} if arms is None else {"arms": every if arms == "all" else [arm.strip() for arm in arms.split(",")]}
     columns = Columns(user, item, time, label, value, weight)
-    logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
+    logs = LogOptions(
+        source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls,
+        item_columns=conversions,
+    )  # fmt: skip
     chosen = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
         align,
@@ -172,6 +203,7 @@ def command(
             "synthetic_weight": synthetic_weight,
             "shrinkage": shrinkage or None,
         },
+        conversions={"label_delay_days": label_delay_days} | (named if conversions else {}),
         study={
             "seeds": seeds,
             "trials": trials,
@@ -180,16 +212,21 @@ def command(
             "rival_trials": rival_trials,
             "gate": gate,
         }
-        | ({} if arms is None else {"arms": ARMS if arms == "all" else [arm.strip() for arm in arms.split(",")]}),
+        | ({} if conversions else named),
     )
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
         pair, inputs = stored.load(), logs.settings()
         others: dict[str, Any] = {"threads": threads, "trials_file": trials_file, "board": terminal}
-        if names is not None:
+        if conversions:
+            content = conversion_job.write_conversions(
+                pair, steps, out, inputs=inputs, reading=receipt, threads=threads, board=terminal
+            )
+        elif names is not None:
             content = pipeline.write_sweeps(pair, steps, names, out, inputs=inputs, reading=receipt, **others)
         else:
             content = pipeline.write_study(pair, steps, out, inputs=inputs, reading=receipt, **others)
     terminal.result(content)
     terminal.show(pair_table(summarise(stored).to_json()))
-    (show_evidence if names is None else show_sweeps)(terminal, content, out)
+    show = show_conversions if conversions else show_evidence if names is None else show_sweeps
+    show(terminal, content, out)

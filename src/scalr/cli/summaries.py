@@ -60,6 +60,45 @@ def arms_table(study: Mapping[str, Any]) -> Table:
     return made
 
 
+def conversions_table(study: Mapping[str, Any]) -> Table:
+    """Return the metrics of every arm on real impressions, with both intervals of normalized entropy."""
+    size = study["protocol"]["test"]["all"]
+    title = f"Arms, {number(size['impressions'])} real impressions with {number(size['conversions'])} conversions"
+    made = table(title, "arm", "NE", "change [95 % seeds]", "[95 % users]", "calibr.", "AUC", "warm NE", "cold NE")
+    changes = {
+        one["arm"]: one
+        for one in study["comparisons"]
+        if (one["baseline"], one["segment"], one["metric"]) == ("real_only", "all", "normalized_entropy")
+    }
+    for arm, segments in study["segments"].items():
+        change, own = changes.get(arm), segments["all"]
+        users = _change({"relative_change": None, "interval": change["interval_users"]}) if change else "–"
+        made.add_row(
+            f"[bold]{arm}[/bold]" if arm == "scalr" else arm,
+            number(own["normalized_entropy"]["mean"]),
+            _change(change),
+            users.removeprefix("–").strip(),
+            number(own["calibration_ratio"]["mean"], 3),
+            number(own["auc"]["mean"]),
+            *(number(segments[segment]["normalized_entropy"]["mean"]) for segment in ("warm", "cold")),
+        )
+    return made
+
+
+def calibration_table(study: Mapping[str, Any]) -> Table:
+    """Return calibration ratios of every arm before and after calibration, by segment."""
+    made = table("Calibration ratio (1 is ideal)", "arm", "calibration", "all", "warm", "cold", "NE")
+    for arm, methods in study["calibration"]["segments"].items():
+        for method, segments in methods.items():
+            made.add_row(
+                (f"[bold]{arm}[/bold]" if arm == "scalr" else arm) if method == "raw" else "",
+                {"raw": "as it is"}.get(method, method),
+                *(number(segments[segment]["calibration_ratio"]["mean"], 3) for segment in ("all", "warm", "cold")),
+                number(segments["all"]["normalized_entropy"]["mean"]),
+            )
+    return made
+
+
 def sweep_table(name: str, sweep: Mapping[str, Any]) -> Table:
     """Return a sweep's points: events, coverage and the change of normalized entropy by segment."""
     made = table(f"Sweep: {name}", "point", "events", "coverage", "NE change [95 %]", "warm", "cold")
@@ -89,4 +128,6 @@ def _change(change: Mapping[str, Any] | None) -> str:
 def reach(manifest: Mapping[str, Any]) -> str:
     """Return how many synthetic events there are and how much of the catalogue they reach, as a sentence."""
     share = 100 * manifest["item_coverage"]
-    return f"{number(manifest['synthetic_events'])} synthetic events reach {share:.1f} % of the target items"
+    negatives = manifest.get("synthetic_negatives")
+    beside = f" (and {number(negatives)} negative rows beside them)" if negatives else ""
+    return f"{number(manifest['synthetic_events'])} synthetic events{beside} reach {share:.1f} % of the target items"
