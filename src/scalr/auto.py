@@ -40,7 +40,7 @@ from scalr.rounds import (
 )
 from scalr.split import Fold
 from scalr.train import train
-from scalr.trials import Changes, Journal, Outcome, Trial, best_of, race
+from scalr.trials import SURVIVORS, Changes, Journal, Outcome, Trial, best_of, race
 
 AUTO = "auto"
 TUNED_CONTROLS: tuple[Arm, ...] = ("oversampled_real", "random_items", "popular_items", "shuffled_users", "top1")
@@ -163,6 +163,7 @@ class Examiner:
         most: int,
         seconds: float | None = None,
         begin: Changes | None = None,
+        survivors: int = SURVIVORS,
     ) -> Search:
         """Run one round after another, each from the best settings of the one before, at most `most` trials.
 
@@ -175,6 +176,7 @@ class Examiner:
             most: Trials, those of the settings at the beginning not counted.
             seconds: No round begins after so long; None for no limit.
             begin: Changes to begin with.
+            survivors: See `race`.
         """
         began, chosen, left = time.perf_counter(), dict(begin or {}), most
         done: dict[str, tuple[Trial, ...]] = {}
@@ -194,6 +196,7 @@ class Examiner:
                 len(self.seeds),
                 lambda changes, place: self.outcome(arm, steps.changed(changes), place),
                 self.threads,
+                survivors,
             )
             done[name], chosen = tuple(ranked), dict(ranked[0].changes)
         finished = [trial for ranked in done.values() for trial in ranked if len(trial.outcomes) == len(self.seeds)]
@@ -260,10 +263,11 @@ def _baseline(examiner: Examiner, steps: Steps, searches: dict[str, Search], nam
     if not most:
         return steps
     if steps.train.model == REFERENCE:
-        rounds = baseline_rounds(timed=examiner.is_timed, is_free=is_free)
+        # Its trials are cheap: every candidate sees every seed, so none is lost by the luck of the first one.
+        rounds, survivors = baseline_rounds(timed=examiner.is_timed, is_free=is_free), 1
     else:
-        rounds = model_rounds(get_model(steps.train.model).tuned, timed=examiner.is_timed)
-    searches[name] = examiner.search("real_only", steps, rounds, most)
+        rounds, survivors = model_rounds(get_model(steps.train.model).tuned, timed=examiner.is_timed), SURVIVORS
+    searches[name] = examiner.search("real_only", steps, rounds, most, survivors=survivors)
     return steps.changed(searches[name].chosen)
 
 
@@ -278,8 +282,8 @@ def _events(examiner: Examiner, steps: Steps, searches: dict[str, Search], name:
 
 def _events_of_the_reference(examiner: Examiner, steps: Steps, searches: dict[str, Search]) -> Steps:
     """Let the reference model, which learns in seconds, choose the events; another model then weighs them."""
-    own_rates = {"train.model": REFERENCE, "train.learning_rate": None, "train.l2": None}
-    reference = steps.changed(own_rates)
+    rates = ("learning_rate", "l2", "max_epochs", "patience")
+    reference = steps.changed({"train.model": REFERENCE, **{f"train.{name}": None for name in rates}})
     reference = reference.model_copy(update={"train": settled(reference.train)})
     reference = _baseline(examiner, reference, searches, f"{REFERENCE}_real_only")
     reference = _events(examiner, reference, searches, f"{REFERENCE}_scalr")

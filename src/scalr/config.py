@@ -149,10 +149,10 @@ class TrainSettings(Settings):
     for all alike. Where fashions change, old events teach what is past. A study lets real events choose it."""
     negatives: Count = 4
     """Uniform negatives per positive, for real and synthetic events alike."""
-    max_epochs: Count = 60
-    """Most passes over the events."""
-    patience: Count = 8
-    """Passes without a better validation loss before training stops."""
+    max_epochs: Count | None = None
+    """Most passes over the events; null for the model's own (100 for `mf`)."""
+    patience: Count | None = None
+    """Passes without a better validation loss before training stops; null for the model's own (16 for `mf`)."""
     batch_size: Count = 4096
     """Positives per gradient step, for models that learn in batches."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

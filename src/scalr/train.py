@@ -294,6 +294,8 @@ def _best(
     rows = labelled_rows(fold, settings.negatives, seed)
     losses: list[float] = []
     best, best_pass = None, 0
+    settings = settled(settings)
+    assert settings.patience is not None  # settled
     for model in islice(passes, settings.max_epochs):
         probabilities = model.score(rows.user, rows.item)
         if not np.isfinite(probabilities).all():

@@ -160,15 +160,20 @@ def _finite(loss: float) -> float | None:
 
 
 def race(
-    candidates: Sequence[Changes], seeds: int, examine: Callable[[Changes, int], Outcome], threads: int
+    candidates: Sequence[Changes],
+    seeds: int,
+    examine: Callable[[Changes, int], Outcome],
+    threads: int,
+    survivors: int = SURVIVORS,
 ) -> list[Trial]:
-    """Try candidates with one seed after another; after each the best third goes on (successive halving).
+    """Try candidates with one seed after another; after each the best go on (successive halving).
 
     Args:
         candidates: What to try; the first wins ties.
         seeds: Seeds to try with.
         examine: Returns the outcome of a candidate with the seed of that number.
         threads: Trials at a time; the result does not depend on it.
+        survivors: One of so many goes on, two at least; with 1 all do.
 
     Returns:
         All trials, best first: those tried with most seeds, then by mean loss, then in their order.
@@ -188,7 +193,7 @@ def race(
                 alive, pool.map(lambda place, seed=seed: examine(candidates[place], seed), alive), strict=True
             ):
                 outcomes[place].append(outcome)
-            alive = sorted(alive, key=standing)[: max(-(-len(alive) // SURVIVORS), min(2, len(alive)))]
+            alive = sorted(alive, key=standing)[: max(-(-len(alive) // survivors), min(2, len(alive)))]
     ranked = sorted(range(len(candidates)), key=standing)
     return [Trial(candidates[place], tuple(outcomes[place])) for place in ranked]
 

@@ -37,8 +37,8 @@ class ModelKind:
         title: What it is, in a few words.
         learning_rate: Its own step size.
         l2: Its own penalty.
-        max_epochs: Most passes that make sense for it.
-        patience: Passes without a better validation loss that it needs at most.
+        max_epochs: Its own most passes.
+        patience: Its own passes without a better validation loss before it stops.
         extra: The optional dependencies that it needs; None for none.
         tuned: Training settings that matter to it and that a study may choose on real events alone.
         ranks_pairwise: Whether it ranks by scoring pair after pair, which takes long for a whole catalogue.
@@ -48,8 +48,8 @@ class ModelKind:
     title: str
     learning_rate: float
     l2: float
-    max_epochs: int = 60
-    patience: int = 8
+    max_epochs: int = 100
+    patience: int = 16
     extra: str | None = None
     tuned: tuple[str, ...] = ("learning_rate", "l2", "popularity_prior", "half_life")
     ranks_pairwise: bool = False
@@ -122,7 +122,7 @@ def share_cores(name: str, trainings: int) -> None:
 
 
 def settled(settings: TrainSettings) -> TrainSettings:
-    """Return the settings with the model's own values where nothing was asked for; passes within what it needs.
+    """Return the settings with the model's own values where nothing was asked for.
 
     Raises:
         ConfigError: If no model has that name.
@@ -132,7 +132,7 @@ def settled(settings: TrainSettings) -> TrainSettings:
         update={
             "learning_rate": kind.learning_rate if settings.learning_rate is None else settings.learning_rate,
             "l2": kind.l2 if settings.l2 is None else settings.l2,
-            "max_epochs": min(settings.max_epochs, kind.max_epochs),
-            "patience": min(settings.patience, kind.patience),
+            "max_epochs": kind.max_epochs if settings.max_epochs is None else settings.max_epochs,
+            "patience": kind.patience if settings.patience is None else settings.patience,
         }
     )
