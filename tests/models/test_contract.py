@@ -8,7 +8,7 @@ from tests.learning import folds, synthetic_for
 
 from scalr.config import TrainSettings
 from scalr.errors import ConfigError
-from scalr.models import get_model, model_names
+from scalr.models import get_model, model_names, settled
 from scalr.models.deep import NETWORKS
 from scalr.train import examples_of
 
@@ -104,3 +104,12 @@ def test_an_unknown_model_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError, match="no model is called 'MF'") as error:
         get_model("MF")
     assert "did you mean 'mf'" in error.value.fix
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_model_has_rates_and_passes_of_its_own_which_settings_overrule_in_both_directions(name):
+    kind, own = get_model(name), settled(TrainSettings(model=name))
+    assert (own.learning_rate, own.l2) == (kind.learning_rate, kind.l2)
+    assert (own.max_epochs, own.patience) == (kind.max_epochs, kind.patience)
+    asked = TrainSettings(model=name, learning_rate=0.5, l2=0.0, max_epochs=1000, patience=1)
+    assert settled(asked) == asked
