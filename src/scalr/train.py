@@ -20,6 +20,8 @@ from scalr.receipt import Receipt, Stopwatch
 from scalr.split import Fold
 from scalr.synthetic import SyntheticEvents, catalogue_of
 
+LONG_PASS = 2  # a pass over more than so many times the real rows needs half the patience
+
 Weights = npt.NDArray[np.float32]
 Rows = tuple[Codes, Codes, Weights]
 """User codes, item codes and weights, shape (n,) each."""
@@ -83,7 +85,7 @@ def train(
         settings: Model, objective, λ, κ and the model's own settings; defaults if None.
         seed: Fixes first parameters, order and negatives; arms with the same seed share them.
         epochs: Exactly this many passes. None stops when the judged pairs' normalized entropy has not improved for
-            `patience` passes and keeps the best pass: for the validation fold only, since it looks at the judged pairs.
+            `patience` passes (half as many where a pass has far more than the real rows) and keeps the best: for the validation fold only, since it looks at the judged pairs.
         extra_real: Further real rows (a control). They share the head of the real ones, whatever the objective.
         progress: Called after each pass with the passes so far and the validation loss, if there is one.
 
@@ -97,7 +99,10 @@ def train(
     with Stopwatch() as watch:
         examples = examples_of(fold, synthetic, settings, seed, extra_real=extra_real)
         passes = recipe(examples, settings, seed)
-        model, n_passes, losses = run_passes(passes, fold, settings, seed, epochs=epochs, progress=progress)
+        is_long = len(examples) > LONG_PASS * examples.n_first
+        model, n_passes, losses = run_passes(
+            passes, fold, settings, seed, epochs=epochs, is_long=is_long, progress=progress
+        )
     receipt = watch.receipt(
         "train",
         len(fold.pair.target) + (0 if synthetic is None else len(synthetic)),
@@ -117,6 +122,7 @@ def run_passes(
     seed: int,
     *,
     epochs: int | None,
+    is_long: bool = False,
     progress: Callable[[int, float | None], None] | None = None,
 ) -> tuple[Model, int, tuple[float, ...]]:
     """Take passes until the judged pairs' loss has stopped to fall, or exactly `epochs` of them.
@@ -127,6 +133,8 @@ def run_passes(
         settings: Negatives, patience and most passes.
         seed: Chooses the judged negatives.
         epochs: See `train`, as is `progress`.
+        is_long: Whether a pass goes over more than `LONG_PASS` times the real rows; half the patience is then enough,
+            since a pass takes more steps, and each costs more.
 
     Returns:
         The model of the best pass, or of the last one; the number of that pass, from 1; all losses.
@@ -136,7 +144,7 @@ def run_passes(
         ConfigError: If `epochs` is below 1 or training diverges.
     """
     if epochs is None:
-        return _best(passes, fold, settings, seed, progress)
+        return _best(passes, fold, settings, seed, is_long, progress)
     if epochs < 1:
         raise ConfigError(f"epochs is {epochs}", expected="at least 1, or None for early stopping", fix="give epochs=1")
     return _last(passes, epochs, progress), epochs, ()
@@ -282,6 +290,7 @@ def _best(
     fold: Fold,
     settings: TrainSettings,
     seed: int,
+    is_long: bool,
     progress: Callable[[int, float | None], None] | None,
 ) -> tuple[Model, int, tuple[float, ...]]:
     """Return the model of the best pass, the number of that pass from 1, and all losses."""
@@ -296,6 +305,7 @@ def _best(
     best, best_pass = None, 0
     settings = settled(settings)
     assert settings.patience is not None  # settled
+    patience = -(-settings.patience // 2) if is_long else settings.patience
     for model in islice(passes, settings.max_epochs):
         probabilities = model.score(rows.user, rows.item)
         if not np.isfinite(probabilities).all():
@@ -309,7 +319,7 @@ def _best(
             progress(len(losses), losses[-1])
         if best is None or losses[-1] < losses[best_pass - 1]:
             best, best_pass = model, len(losses)
-        if len(losses) - best_pass >= settings.patience:
+        if len(losses) - best_pass >= patience:
             break
     if best is None:
         raise ValueError("max_epochs is below 1")

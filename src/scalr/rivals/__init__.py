@@ -20,6 +20,8 @@ from scalr.train import Trained, run_passes
 
 __all__ = ["Rival", "Strength", "get_rival", "rival_names", "train_rival"]
 
+SOURCE_ROWS = ("pooled", "collective")  # whose passes go over the source log as well
+
 _RIVALS: dict[str, Rival] = {
     "distillation": Distillation(),
     "collective": Collective(),
@@ -82,6 +84,7 @@ def train_rival(
                     settings,
                     seed,
                     epochs=None if chosen is None else chosen.epochs,
+                    is_long=name in SOURCE_ROWS and len(fold.pair.source) > len(fold.pair.target),
                 )
         except DivergenceError:
             if strength is strengths[-1] and best is None:
