@@ -152,7 +152,8 @@ class TrainSettings(Settings):
     max_epochs: Count | None = None
     """Most passes over the events; null for the model's own (100 for `mf`)."""
     patience: Count | None = None
-    """Passes without a better validation loss before training stops; null for the model's own (16 for `mf`)."""
+    """Passes without a better validation loss before training stops; null for the model's own (16 for `mf`).
+    Half as many where synthetic rows make a pass long."""
     batch_size: Count = 4096
     """Positives per gradient step, for models that learn in batches."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

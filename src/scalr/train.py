@@ -85,7 +85,8 @@ def train(
         settings: Model, objective, λ, κ and the model's own settings; defaults if None.
         seed: Fixes first parameters, order and negatives; arms with the same seed share them.
         epochs: Exactly this many passes. None stops when the judged pairs' normalized entropy has not improved for
-            `patience` passes (half as many where a pass has far more than the real rows) and keeps the best: for the validation fold only, since it looks at the judged pairs.
+            `patience` passes, or half as many where a pass goes over far more than the real rows, and keeps the best
+            pass: for the validation fold only, since it looks at the judged pairs.
         extra_real: Further real rows (a control). They share the head of the real ones, whatever the objective.
         progress: Called after each pass with the passes so far and the validation loss, if there is one.
 
