@@ -2,4 +2,9 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("torch") else ["src/scalr/adapters/loader.py"]
+NEED_TORCH = (
+    "adapters/loader.py",
+    *(f"models/deep/{name}.py" for name in ("checkpoints", "fitted", "learner", "networks", "steps")),
+)
+
+collect_ignore = [] if find_spec("torch") else [f"src/scalr/{file}" for file in NEED_TORCH]
