@@ -171,6 +171,7 @@ def check_all() -> int:
     with tempfile.TemporaryDirectory(prefix="scalr-compat-") as name:
         folder = Path(name)
         run = make_run(folder)
+        os.chdir(folder)  # some libraries write logs where they are started
         for package, check in CHECKS.items():
             try:
                 found = version(package)
