@@ -23,7 +23,7 @@ from scalr.arms import Synthesis
 from scalr.config import Arm, Steps
 from scalr.domain import Pair
 from scalr.errors import DivergenceError
-from scalr.evaluate import Evaluation, evaluate, metric_names
+from scalr.evaluate import Evaluation, evaluate
 from scalr.gate import SEGMENTS, Opening, choosing, open_segments
 from scalr.kernels.hashing import combine_keys
 from scalr.models import REFERENCE, get_model, settled, share_cores
@@ -134,14 +134,11 @@ class Examiner:
                 trained = train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
             except DivergenceError:
                 return math.inf, None, 0
-            if get_model(steps.train.model).ranks_pairwise:
-                return min(trained.validation_losses), None, trained.epochs
-            judged = evaluate(trained.model, self.choosing[place], steps.evaluate, self.seeds[place])
-            return (
-                min(trained.validation_losses),
-                judged.segments["all"][metric_names(steps.evaluate.top)[5]],
-                trained.epochs,
-            )
+            ndcg = None
+            if not get_model(steps.train.model).ranks_pairwise:
+                judged = evaluate(trained.model, self.choosing[place], steps.evaluate, self.seeds[place])
+                ndcg = judged.segments["all"][f"ndcg@{steps.evaluate.top}"]
+            return min(trained.validation_losses), ndcg, trained.epochs
 
         return self._journal.outcome(key, run)
 

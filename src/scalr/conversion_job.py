@@ -11,11 +11,10 @@ from scalr import output
 from scalr.config import Steps
 from scalr.conversions import conversion_study
 from scalr.domain import Pair
-from scalr.pipeline import job_facts
+from scalr.pipeline import job_facts, page_facts
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
 from scalr.report.conversions import write_conversions_page
-from scalr.summary import summarise
 
 
 def write_conversions(
@@ -48,14 +47,6 @@ def write_conversions(
         facts = job_facts("study", done.steps, pair, {**inputs, "conversions_study": True})
         facts |= {"synthetic_events": n_rows, "item_coverage": round(coverage, 6)}
         board.stage("writing the report")
-        write_conversions_page(
-            folder / "report.html",
-            content,
-            title=f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
-            pair=summarise(pair).to_json(),
-            warnings=pair.warnings,
-            settings=facts["settings"],
-            environment=output.environment(),
-        )
+        write_conversions_page(folder / "report.html", content, **page_facts(pair, facts["settings"]))
         output.write_manifest(folder, (reading, receipt), facts)
     return content

@@ -249,11 +249,7 @@ def write_sweeps(
         figures = write_sweeps_page(
             folder / "report.html",
             content,
-            title=f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
-            pair=summarise(pair).to_json(),
-            warnings=pair.warnings,
-            settings=facts["settings"],
-            environment=output.environment(),
+            **page_facts(pair, facts["settings"]),
         )
         for name, figure in figures.items():
             (folder / f"sweep-{name}.svg").write_text(standalone(figure), encoding="utf-8")
@@ -373,6 +369,17 @@ def _timed_study(
 def _study_facts(done: Study) -> dict[str, Any]:
     events = done.synthetic["scalr"]
     return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6)}
+
+
+def page_facts(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every page says about its run: title, logs, settings, environment."""
+    return {
+        "title": f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
+        "pair": summarise(pair).to_json(),
+        "warnings": pair.warnings,
+        "settings": settings,
+        "environment": output.environment(),
+    }
 
 
 def job_facts(command: str, steps: Steps, pair: Pair | StoredPair, inputs: Mapping[str, Any]) -> dict[str, Any]:

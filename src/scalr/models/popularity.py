@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.domain import Codes, EventLog, Floats
-
-SMOOTHING = 0.5  # events added to every item
+from scalr.models.prior import SMOOTHING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,8 +20,6 @@ from scalr.train import Trained, run_passes
 
 __all__ = ["Rival", "Strength", "get_rival", "rival_names", "train_rival"]
 
-SOURCE_ROWS = ("pooled", "collective")  # whose passes go over the source log as well
-
 _RIVALS: dict[str, Rival] = {
     "distillation": Distillation(),
     "collective": Collective(),
@@ -84,7 +82,7 @@ def train_rival(
                     settings,
                     seed,
                     epochs=None if chosen is None else chosen.epochs,
-                    is_long=name in SOURCE_ROWS and len(fold.pair.source) > len(fold.pair.target),
+                    is_long=rival.reads_source and len(fold.pair.source) > len(fold.pair.target),
                 )
         except DivergenceError:
             if strength is strengths[-1] and best is None:

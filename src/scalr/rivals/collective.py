@@ -35,6 +35,7 @@ class Collective:
             (0.03, 0.2),
         )
     )
+    reads_source: bool = True
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield a model after each pass; see `Rival`. A weight of 0 gives what real events alone give."""

@@ -44,6 +44,7 @@ class Distillation:
             (0.1, 1.0, 12),
         )
     )
+    reads_source: bool = False
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield a model after each pass; see `Rival`."""

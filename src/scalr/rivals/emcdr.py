@@ -34,6 +34,7 @@ class Mapping:
     """
 
     strengths: tuple[Strength, ...] = tuple({"ridge": ridge} for ridge in (0.001, 0.01, 0.1, 1.0, 0.0001, 10.0))
+    reads_source: bool = False
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield a model after each pass; see `Rival`."""

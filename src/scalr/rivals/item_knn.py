@@ -131,6 +131,7 @@ class ItemNeighbours:
             (2, 50, 0.5),
         )
     )
+    reads_source: bool = False
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield the one model there is; see `Rival`."""

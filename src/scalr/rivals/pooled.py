@@ -20,6 +20,7 @@ class Pooled:
     """
 
     strengths: tuple[Strength, ...] = tuple({"weight": weight} for weight in (1.0, 0.3, 0.1, 0.03, 3.0, 0.01))
+    reads_source: bool = True
 
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield a model after each pass; see `Rival`."""

@@ -20,6 +20,10 @@ class Rival(Protocol):
     def strengths(self) -> tuple[Strength, ...]:
         """Return the strengths to try, the best guess first."""
 
+    @property
+    def reads_source(self) -> bool:
+        """Return whether a pass goes over the source log's rows as well."""
+
     def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield a model after each pass; a model that was handed out never changes.
 

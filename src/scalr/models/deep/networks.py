@@ -6,6 +6,7 @@ The networks end in a sigmoid; its inverse gives the logit back, exactly enough 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -60,16 +61,16 @@ class Pairwise(nn.Module):
         return torch.logit(probability, 1 / (1 + math.exp(LARGEST_LOGIT))).reshape(item.shape)
 
 
-class Towers(nn.Module):
+class Towers(nn.Module, ABC):
     """A network whose score is a product of a user vector and an item vector."""
 
+    @abstractmethod
     def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
         """Return shape (n, d)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
         """Return shape (n, d)."""
-        raise NotImplementedError
 
     def forward(self, user: torch.Tensor, item: torch.Tensor, history: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits of items (n, k) for users (n,), shape (n, k)."""
