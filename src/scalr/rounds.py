@@ -102,7 +102,7 @@ def event_rounds(log: EventLog, n_events: int) -> list[Round]:
         days = (int(log.time.max()) - int(log.time.min())) / MICROSECONDS_PER_DAY
         windows = [{"translate.window_days": _rounded(share * days)} for share in WINDOWS if share * days > 0]
         found.append(("window", lambda now: [] if now.translate.translator == "factor" else windows))
-    return [*found, ("law again", _laws_again), ("finer", partial(_finer_strengths, n_events=n_events))]
+    return [*found, ("law again", _laws_again), ("finer", _finer_strengths)]
 
 
 def first_changes(steps: Steps) -> Changes:
@@ -124,9 +124,13 @@ def _strengths(now: Steps) -> list[Changes]:
 
 
 def _neighbours(now: Steps, n_events: int) -> list[Changes]:
-    weight, temperature = now.train.synthetic_weight, now.sample.temperature
+    draws, weight, temperature = now.sample.draws_per_event, now.train.synthetic_weight, now.sample.temperature
+    more: list[Changes] = [
+        {"sample.draws_per_event": 2 * draws},
+        {"sample.draws_per_event": 4 * draws, "train.synthetic_weight": _rounded(weight / 2)},
+    ]
     return [
-        *_more_draws(now, n_events, (2, 1.0), (4, 0.5)),
+        *(changes for changes in more if changes["sample.draws_per_event"] * n_events <= MOST_DRAWS),
         {"train.synthetic_weight": _rounded(weight / 2)},
         {"train.synthetic_weight": _rounded(weight * 2)},
         {"train.shrinkage": 4.0 if now.train.shrinkage is None else None},
@@ -136,20 +140,9 @@ def _neighbours(now: Steps, n_events: int) -> list[Changes]:
     ]
 
 
-def _more_draws(now: Steps, n_events: int, *ways: tuple[int, float]) -> list[Changes]:
-    """Return so many times the draws at so many times the weight, where a trial has room for them."""
-    draws, weight = now.sample.draws_per_event, now.train.synthetic_weight
-    return [
-        {"sample.draws_per_event": times * draws, "train.synthetic_weight": _rounded(weight * share)}
-        for times, share in ways
-        if times * draws * n_events <= MOST_DRAWS
-    ]
-
-
-def _finer_strengths(now: Steps, n_events: int) -> list[Changes]:
+def _finer_strengths(now: Steps) -> list[Changes]:
     weight, kappa, share = now.train.synthetic_weight, now.train.shrinkage, now.train.synthetic_penalty
     return [
-        *_more_draws(now, n_events, (2, 0.5)),
         {"train.synthetic_weight": _rounded(weight * 0.7)},
         {"train.synthetic_weight": _rounded(weight * 1.4)},
         *({"train.shrinkage": _rounded(kappa * factor)} for factor in (0.5, 2.0) if kappa is not None),

@@ -127,7 +127,7 @@ def command(
     trials: Annotated[
         int,
         typer.Option("--trials", metavar="N", help="--translator auto: settings to try.", rich_help_panel=o.STEPS),
-    ] = 36,
+    ] = 30,
     budget_seconds: Annotated[
         float | None,
         typer.Option(
@@ -145,7 +145,7 @@ def command(
             help="Settings that real events alone may try, for all arms; 0 for none.",
             rich_help_panel=o.STEPS,
         ),
-    ] = 36,
+    ] = 30,
     rival_trials: Annotated[
         int,
         typer.Option(
