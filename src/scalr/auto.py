@@ -279,7 +279,7 @@ def _events(examiner: Examiner, steps: Steps, searches: dict[str, Search], name:
 
 def _events_of_the_reference(examiner: Examiner, steps: Steps, searches: dict[str, Search]) -> Steps:
     """Let the reference model, which learns in seconds, choose the events; another model then weighs them."""
-    rates = ("learning_rate", "l2", "max_epochs", "patience")
+    rates = ("loss", "learning_rate", "l2", "max_epochs", "patience")
     reference = steps.changed({"train.model": REFERENCE, **{f"train.{name}": None for name in rates}})
     reference = reference.model_copy(update={"train": settled(reference.train)})
     reference = _baseline(examiner, reference, searches, f"{REFERENCE}_real_only")

@@ -21,14 +21,15 @@ MODULES = {"lightgbm": ("lightgbm", "scipy"), "implicit_als": ("implicit", "skle
 """What models beyond the reference import."""
 
 
-@pytest.fixture(params=model_names())
+@pytest.fixture(params=[(name, loss) for name in model_names() for loss in get_model(name).losses or (None,)], ids=str)
 def recipe(request):
-    for module in MODULES.get(request.param, ()):
-        pytest.importorskip(module, reason=f"model {request.param} needs the extra {get_model(request.param).extra}")
-    kind = get_model(request.param)
+    name, loss = request.param
+    for module in MODULES.get(name, ()):
+        pytest.importorskip(module, reason=f"model {name} needs the extra {get_model(name).extra}")
+    kind = get_model(name)
     if kind.extra == "torch":
         pytest.importorskip("torch").set_num_threads(1)  # spinning threads of tests slow one another down
-    return kind.recipe
+    return lambda examples, settings, seed: kind.recipe(examples, settings.model_copy(update={"loss": loss}), seed)
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,15 @@ def command(
             rich_help_panel=o.STEPS,
         ),
     ] = "mf",
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            "--loss",
+            metavar="binary|in_batch",
+            help="What it minimises; in_batch (softmax over the batch, logQ correction) for two_tower only.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = None,
     objective: Annotated[
         str,
         typer.Option("--objective", metavar="auxiliary|joint|thinned", help="How it learns.", rich_help_panel=o.STEPS),
@@ -199,6 +208,7 @@ def command(
         split={"by": split, "test_share": test_share, "test_from": test_from, "hide_overlap": hide_overlap},
         train={
             "model": model,
+            "loss": loss,
             "objective": objective,
             "synthetic_weight": synthetic_weight,
             "shrinkage": shrinkage or None,

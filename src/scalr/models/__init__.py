@@ -42,6 +42,7 @@ class ModelKind:
         extra: The optional dependencies that it needs; None for none.
         tuned: Training settings that matter to it and that a study may choose on real events alone.
         ranks_pairwise: Whether it ranks by scoring pair after pair, which takes long for a whole catalogue.
+        losses: What it can be trained by (`train.loss`), its own first; empty where that has no name.
     """
 
     recipe: Recipe
@@ -53,6 +54,7 @@ class ModelKind:
     extra: str | None = None
     tuned: tuple[str, ...] = ("learning_rate", "l2", "popularity_prior", "half_life")
     ranks_pairwise: bool = False
+    losses: tuple[str, ...] = ("binary",)
 
 
 _KINDS: dict[str, ModelKind] = {
@@ -81,6 +83,7 @@ _KINDS: dict[str, ModelKind] = {
         patience=als.PATIENCE,
         extra="models",
         tuned=("l2", "half_life"),
+        losses=(),
     ),
     **{
         name: ModelKind(
@@ -92,6 +95,7 @@ _KINDS: dict[str, ModelKind] = {
             patience=3,
             extra=deep.EXTRA,
             ranks_pairwise=network.ranks_pairwise,
+            losses=network.losses,
         )
         for name, network in deep.NETWORKS.items()
     },
@@ -125,9 +129,10 @@ def settled(settings: TrainSettings) -> TrainSettings:
     """Return the settings with the model's own values where nothing was asked for.
 
     Raises:
-        ConfigError: If no model has that name.
+        ConfigError: If no model has that name, or it cannot be trained by the loss asked for.
     """
     kind = get_model(settings.model)
+    deep.check_loss(settings.model, settings.loss, kind.losses)
     return settings.model_copy(
         update={
             "learning_rate": kind.learning_rate if settings.learning_rate is None else settings.learning_rate,

@@ -31,6 +31,7 @@ class Network:
         l2: Its own decay of embeddings.
         ranks_pairwise: Whether it ranks by scoring pair after pair.
         reads_history: Whether it reads what a user did before.
+        losses: What it can be trained by (`train.loss`), its own first.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Network:
     l2: float = 1.0
     ranks_pairwise: bool = True
     reads_history: bool = False
+    losses: tuple[str, ...] = ("binary",)
 
     def __call__(
         self, examples: Examples, settings: TrainSettings, seed: int, *, checkpoint: Path | None = None
@@ -54,7 +56,7 @@ class Network:
 
         Raises:
             MissingExtraError: If torch-rechub is not installed.
-            ConfigError: If the folder has passes of another training.
+            ConfigError: If the folder has passes of another training, or the network has not the loss asked for.
         """
         require_extra("torch_rechub", EXTRA)
         histories = Histories.of(examples, HISTORY, seed) if self.reads_history else None
@@ -64,7 +66,7 @@ class Network:
 NETWORKS: dict[str, Network] = {
     one.name: one
     for one in (
-        Network("two_tower", "user tower and item tower (DSSM)", ranks_pairwise=False),
+        Network("two_tower", "user tower and item tower (DSSM)", ranks_pairwise=False, losses=("binary", "in_batch")),
         Network("wide_deep", "wide and deep network"),
         Network("deepfm", "factorisation machine and deep network (DeepFM)"),
         Network("dcn_v2", "cross network and deep network (DCN v2)"),
@@ -97,7 +99,8 @@ def fit_rows(
 
     Raises:
         MissingExtraError: If torch-rechub is not installed.
-        ConfigError: If the network reads histories, or the folder has passes of another training.
+        ConfigError: If the network reads histories, has not the loss asked for, or the folder has passes of another
+            training.
     """
     network = NETWORKS[name]
     if network.reads_history:
@@ -121,13 +124,34 @@ def _passes(
     from scalr.models.deep.checkpoints import Kept
     from scalr.models.deep.learner import Learner
 
+    check_loss(network.name, settings.loss, network.losses)
     rates = (
         network.learning_rate if settings.learning_rate is None else settings.learning_rate,
         network.l2 if settings.l2 is None else settings.l2,
     )
-    learner = Learner.begin(network.name, world, _prior(sources, world, settings), settings, rates, seed)
+    learner = Learner.begin(network.name, world, _prior(sources, world, settings), settings, rates, seed, sources)
     kept = None if checkpoint is None else Kept.of(checkpoint, (network.name, settings, seed), sources)
     return learner.passes(sources, settings.batch_size, kept)
+
+
+def check_loss(name: str, loss: str | None, losses: tuple[str, ...]) -> None:
+    """Refuse a loss that a model is not trained by.
+
+    Args:
+        name: Of the model.
+        loss: What was asked for; None for the model's own.
+        losses: What it can be trained by.
+
+    Raises:
+        ConfigError: If `loss` is not among them.
+    """
+    if loss is None or loss in losses:
+        return
+    raise ConfigError(
+        f"model '{name}' cannot be trained by loss '{loss}'",
+        expected=f"{' or '.join(losses)}, or null for the model's own" if losses else "null, for the model's own",
+        fix="leave train.loss out, or take model two_tower for in_batch",
+    )
 
 
 def _prior(sources: tuple[RowSource, ...], world: World, settings: TrainSettings) -> Singles:

@@ -17,10 +17,13 @@ from scalr import rng
 from scalr.config import TrainSettings
 from scalr.models.deep.checkpoints import Kept, State
 from scalr.models.deep.fitted import handed_out
-from scalr.models.deep.networks import build
+from scalr.models.deep.inbatch import InBatch
+from scalr.models.deep.link import Asked, linked
+from scalr.models.deep.networks import Towers, build
 from scalr.models.deep.rows import Negatives, Rows, RowSource, batches
 from scalr.models.deep.steps import Steps
 from scalr.models.deep.world import World
+from scalr.models.mf import Factorization
 from scalr.models.prior import REAL, SYNTHETIC, Singles
 from scalr.models.protocol import Model
 
@@ -45,7 +48,7 @@ class Heads(nn.Module):
         self.register_buffer("prior", torch.from_numpy(prior), persistent=False)
 
     def forward(self, logit: torch.Tensor, item: torch.Tensor, synthetic: torch.Tensor | None) -> torch.Tensor:
-        """Return logits (n, k) by head; `synthetic`, shape (n,), says which rows have the second."""
+        """Return logits (n, k) of items, (n, k) or (1, k); `synthetic`, shape (n,): rows that have the second head."""
         real = logit + self.intercept[REAL] + self.prior[REAL][item] + self.real_bias(item).squeeze(2)
         if synthetic is None:
             return real
@@ -64,12 +67,23 @@ class Learner:
     negatives: Negatives
     auxiliary: bool
     device: torch.device
+    in_batch: InBatch | None = None
 
     @classmethod
     def begin(
-        cls, name: str, world: World, prior: Singles, settings: TrainSettings, rates: tuple[float, float], seed: int
+        cls,
+        name: str,
+        world: World,
+        prior: Singles,
+        settings: TrainSettings,
+        rates: tuple[float, float],
+        seed: int,
+        sources: tuple[RowSource, ...] = (),
     ) -> Learner:
-        """Start from parameters that depend on the seed alone; see `scalr.models.deep.fit_rows`."""
+        """Start from parameters that depend on the seed alone; see `scalr.models.deep.fit_rows`.
+
+        The loss `in_batch` counts the rows of `sources`.
+        """
         # torch-rechub's SASRec makes tensors on the CPU while it computes, so a history keeps it there.
         device = device_of(settings) if world.histories is None else torch.device("cpu")
         first = int(rng.stream(seed, rng.Purpose.FIRST_PARAMETERS) >> np.uint64(1))
@@ -78,7 +92,12 @@ class Learner:
         other = world.catalogue if world.synthetic_catalogue is None else world.synthetic_catalogue
         negatives = Negatives(seed, settings.negatives, world.catalogue, other)
         steps = Steps.of([network, heads], world, *rates)
-        return cls(network, heads, steps, world, negatives, settings.objective == "auxiliary", device)
+        in_batch = None
+        if settings.loss == "in_batch":
+            assert isinstance(network, Towers)
+            in_batch = InBatch.of(sources, world.n_items, device)
+            heads.intercept.requires_grad_(False)  # a softmax does not see it; rounding errors would move it
+        return cls(network, heads, steps, world, negatives, settings.objective == "auxiliary", device, in_batch)
 
     def passes(self, sources: tuple[RowSource, ...], batch_size: int, kept: Kept | None = None) -> Iterator[Model]:
         """Go through the rows again and again; yield the model after each pass.
@@ -89,6 +108,7 @@ class Learner:
             kept: Where passes are kept; those that are there are not gone through again.
         """
         size = min(batch_size, max(LEAST_BATCH, sources[0].count(0) // LEAST_STEPS))
+        asked = None if self.in_batch is None else Asked.of(sources[0], self.negatives)
         epoch = 0
         while True:
             known = None if kept is None else kept.load(epoch)
@@ -102,7 +122,7 @@ class Learner:
                 if kept is not None:
                     kept.save(epoch, self._state())
             epoch += 1
-            yield self.model()
+            yield self.model(asked)
 
     def _parts(self) -> dict[str, Any]:
         return {"network": self.network, "heads": self.heads, "layers": self.steps.layers}
@@ -116,6 +136,9 @@ class Learner:
 
     def step(self, rows: Rows, epoch: int, share: float) -> None:
         """Take one gradient step."""
+        if self.in_batch is not None:
+            self._step_in_batch(rows, self.in_batch, share)
+            return
         items = self.negatives.items(rows, epoch)
         item = self._put(items.astype(np.int64))
         weight = self._put(rows.weight)
@@ -128,10 +151,28 @@ class Learner:
         self.steps.begin()
         size = float(rows.weight.sum(dtype=np.float64)) * logit.shape[1]
         ((weight * loss).sum() / size).backward()
-        self.steps.take(rows, items, size, share)
+        weights = np.repeat(rows.weight, items.shape[1])
+        users = np.repeat(rows.user, items.shape[1])
+        self.steps.take((users, weights), (items.reshape(-1), weights), size, share)
 
-    def model(self) -> Model:
-        """Return what has been learnt so far, a copy."""
+    def _step_in_batch(self, rows: Rows, in_batch: InBatch, share: float) -> None:
+        item, weight = self._put(rows.item.astype(np.int64)), self._put(rows.weight)
+        synthetic = self._put(rows.is_synthetic) if rows.is_synthetic.any() else None
+        apart = synthetic if self.negatives.synthetic is not self.negatives.real else None
+        users = self.network.user_vectors(self._put(rows.user.astype(np.int64)), None)
+        logit = users @ self.network.item_vectors(item).T
+        logit = self.heads(logit, item[None, :], synthetic if self.auxiliary else None)
+        found = in_batch.log_probabilities(logit, item, apart)
+        self.steps.begin()
+        size = float(rows.weight.sum(dtype=np.float64))
+        (-(weight * found.diagonal()).sum() / size).backward()
+        pushed = (
+            weight @ found.detach().exp()
+        )  # a candidate's weight as a negative, and as the positive on the diagonal
+        self.steps.take((rows.user, rows.weight), (rows.item, (weight + pushed).cpu().numpy()), size, share)
+
+    def model(self, asked: Asked | None = None) -> Model:
+        """Return what has been learnt so far, a copy; with labelled pairs its scores become their log-odds."""
         network = copy.deepcopy(self.network).eval()
         with torch.no_grad():
             offset = (
@@ -140,7 +181,8 @@ class Learner:
                 .numpy()
                 .copy()
             )
-        return handed_out(network, offset, self.world, self.device)
+        model = handed_out(network, offset, self.world, self.device)
+        return linked(model, asked) if asked is not None and isinstance(model, Factorization) else model
 
     def _put(self, values: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(values).to(self.device)

@@ -66,6 +66,9 @@ class RowSource(Protocol):
     def popularity(self, n_items: int) -> tuple[Floats, Floats]:
         """Return the weight of all real and of all synthetic rows by item, shape (n_items,) each."""
 
+    def appearances(self, n_items: int) -> Floats:
+        """Return how often a pass has each item in expectation, shape (n_items,)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -87,6 +90,12 @@ class Sampling:
         chance = _units(self.seed, rng.Purpose.MIX, rows.number, epoch)
         rows = rows.take(chance < rows.weight)
         return Rows(rows.number, rows.user, rows.item, np.maximum(rows.weight, np.float32(1)), rows.is_synthetic)
+
+    def appearances(self, rows: Rows, n_items: int) -> Floats:
+        """Return how often a pass has each item in expectation, shape (n_items,)."""
+        chance = np.minimum(rows.weight.astype(np.float64), 1.0) if self.mixed else None
+        times: Floats = np.bincount(rows.item, chance, n_items).astype(np.float64)
+        return times
 
     def shuffled(self, rows: Rows, epoch: int) -> Rows:
         """Return the rows in the order in which pass `epoch` visits them."""
@@ -111,6 +120,10 @@ class HeldRows:
     def popularity(self, n_items: int) -> tuple[Floats, Floats]:
         """Return the weight of all real and of all synthetic rows by item, shape (n_items,) each."""
         return popularity_of(self.rows, n_items)
+
+    def appearances(self, n_items: int) -> Floats:
+        """Return how often a pass has each item in expectation, shape (n_items,)."""
+        return self.sampling.appearances(self.rows, n_items)
 
 
 def popularity_of(rows: Rows, n_items: int) -> tuple[Floats, Floats]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from scalr.domain import Codes
-from scalr.models.deep.rows import Rows
 from scalr.models.deep.world import World
+from scalr.models.prior import Singles
 
 LAYERS = 0.003  # of the step size, for Adam
 LARGEST_STEP = 2.5  # times the mean gradient of its rows, for one user or item in one batch: never overshoots
+
+
+Pulls = tuple[Codes, Singles]
+"""Codes and weights, shape (n,) each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,23 +66,21 @@ class Steps:
             table.grad = None
 
     @torch.no_grad()
-    def take(self, rows: Rows, items: Codes, size: float, share: float) -> None:
+    def take(self, users: Pulls, items: Pulls, size: float, share: float) -> None:
         """Move once.
 
         Args:
-            rows: Positives of the batch.
-            items: Shape (n, 1 + negatives), their items and negatives.
+            users: Which users the batch's gradients belong to, and their weights.
+            items: The same of items.
             size: What the loss was divided by.
             share: Of the pass that the batch is.
         """
         self.layers.step()
-        weight = np.repeat(rows.weight, items.shape[1])
-        users = np.repeat(rows.user, items.shape[1])
-        for tables, codes, n in (
+        for tables, (codes, weight), n in (
             (self.of_users, users, self.world.n_users),
             (self.of_items, items, self.world.n_items),
         ):
-            held_back = self._held_back(codes.reshape(-1), weight, n)
+            held_back = self._held_back(codes, weight, n)
             for table in tables:
                 if table.grad is None:
                     continue
@@ -88,10 +89,10 @@ class Steps:
                     table.grad[padding:] *= torch.from_numpy(held_back)[:, None].to(table.device)
                 table.mul_(1 - min(self.rate * self.l2 * share, 1.0)).add_(table.grad, alpha=-self.rate * size)
 
-    def _held_back(self, codes: Codes, weight: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32] | None:
+    def _held_back(self, codes: Codes, weight: Singles, n: int) -> Singles | None:
         """Return what each row's step is multiplied by, shape (n,); None where all are 1."""
         step = self.rate * np.bincount(codes, weight, n)
         if step.max(initial=0.0) <= LARGEST_STEP:
             return None
-        factor: npt.NDArray[np.float32] = (LARGEST_STEP / np.maximum(step, LARGEST_STEP)).astype(np.float32)
+        factor: Singles = (LARGEST_STEP / np.maximum(step, LARGEST_STEP)).astype(np.float32)
         return factor

@@ -116,6 +116,13 @@ class StreamedRows:
             synthetic += of_synthetic
         return real, synthetic
 
+    def appearances(self, n_items: int) -> Floats:
+        """Return how often a pass has each item in expectation, shape (n_items,)."""
+        times = np.zeros(n_items)
+        for group in self.groups:
+            times += self.sampling.appearances(_read(group, ("item", "weight")), n_items)
+        return times
+
 
 def _read(group: Group, columns: tuple[str, ...]) -> Rows:
     """Read some columns of a row group; others are zeros."""
