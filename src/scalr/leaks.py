@@ -76,6 +76,7 @@ class Leaks:
         columns: Every column by itself, the most telling first.
         rows: Rows that were looked at, by kind.
         classifier: "lightgbm", or "logistic" where LightGBM is not installed.
+        threshold: See `ColumnLeak.is_leaky`.
     """
 
     before: Separation
@@ -83,6 +84,7 @@ class Leaks:
     columns: tuple[ColumnLeak, ...]
     rows: Mapping[str, int]
     classifier: str
+    threshold: float = THRESHOLD
 
     @property
     def droppable(self) -> tuple[str, ...]:
@@ -98,6 +100,7 @@ class Leaks:
             "droppable": list(self.droppable),
             "rows": dict(self.rows),
             "classifier": self.classifier,
+            "threshold": self.threshold,
         }
 
     def sentences(self, *, dropped: bool = False) -> tuple[str, ...]:
@@ -186,7 +189,7 @@ def find_leaks(
     left = [one for name, one in signs.items() if name not in dropped]
     after = told(_classified(left, is_synthetic, fold, classifier, seed)) if dropped else None
     rows = {"real": len(of_real), "synthetic": len(of_synthetic)}
-    return Leaks(before, after, tuple(found), rows, classifier)
+    return Leaks(before, after, tuple(found), rows, classifier, threshold)
 
 
 def _sampled(given: Any, role: str, columns: Columns, most: int, seed: int) -> tuple[pa.Table, Keys]:

@@ -173,8 +173,7 @@ def write_generation(
         found, digests = check_written(leaks, inputs.get("target"), stored.target.columns, written.digests, board)
         board.stage("writing the report")
         receipts = (reading, *written.receipts)
-        notes = found.get("sentences", ())
-        shown = contents_of(written.facts, pair=stored, receipts=receipts, settings=facts["settings"], notes=notes)
+        shown = contents_of(written.facts, pair=stored, receipts=receipts, settings=facts["settings"], leaks=found)
         write_report(folder / "report.html", shown)
         facts |= {"leaks": found} if found else {}
         return output.write_manifest(folder, receipts, facts, digests), stored
@@ -303,7 +302,8 @@ def run(
             receipts=(reading, *written.receipts),
             settings=facts["settings"],
             title=title,
-            notes=(*notes, *found.get("sentences", ())),
+            notes=notes,
+            leaks=found,
         )
         write_report(folder / "report.html", shown)
         manifest = output.write_manifest(folder, (reading, *written.receipts, *receipts[-1:]), facts, digests)

@@ -44,7 +44,10 @@ def test_a_column_that_only_real_rows_have_is_reported_and_dropped(generate, tmp
     (part,) = (tmp_path / "out" / "synthetic").iterdir()
     assert ("device" in pq.read_schema(part).names) is not is_dropped
     assert pq.read_metadata(part).num_rows == manifest["synthetic_events"]
-    assert "device" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    section = page[page.index('<section id="leaks">') :]
+    assert ("<td>dropped</td>" in section) is is_dropped
+    assert ("<code>device</code> gives synthetic rows away" in page) is not is_dropped
     assert "by its nulls" in " ".join(output.split())
 
 
@@ -80,4 +83,5 @@ def test_a_run_drops_them_as_well(logs, tmp_path):
     }
     manifest = run(RunSettings.parse(settings, "the test"), tmp_path / "out")
     assert manifest["leaks"]["dropped"] is True
+    assert '<section id="leaks">' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert check_outputs(tmp_path / "out", manifest) == []

@@ -46,6 +46,7 @@ def contents_of(
     settings: Mapping[str, Any] | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
+    leaks: Mapping[str, Any] | None = None,
 ) -> ReportData:
     """Return what a report of a study, or of synthetic events alone, shows.
 
@@ -58,6 +59,7 @@ def contents_of(
         settings: Settings to show.
         title: What the run is about.
         notes: Sentences to read before any number.
+        leaks: Columns that give synthetic rows away; see `ReportData`.
     """
     if isinstance(shown, Study):
         pair = shown.pair
@@ -80,6 +82,7 @@ def contents_of(
         coverage={name: one.item_coverage(pair.target) for name, one in covered.items()},
         curves={name: cumulative_shares(one, pair.target) for name, one in covered.items()},
         alignment=stages.get("align", {}).get("marginals", ()),
+        leaks=leaks or None,
         study=shown.to_json() if isinstance(shown, Study) else None,
         examples=examples(facts, pair),
         settings=settings or {},

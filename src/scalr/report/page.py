@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from scalr.errors import OutputError
-from scalr.report import charts, choice, drawing, sections, translations
+from scalr.report import charts, choice, drawing, leaks, sections, translations
 from scalr.report.comparisons import Change, read_changes
 from scalr.report.verdict import verdict
 from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, segment_name
@@ -33,6 +33,8 @@ class ReportData:
         curves: By the same names: cumulative shares of events, at even steps from the most frequent item to all.
         alignment: Per marginal `by`, `edges`, shares `real`, `before` and `after`, `total_variation_before` and
             `..._after`, `wasserstein_before` and `..._after`.
+        leaks: Columns that give synthetic rows away: what `scalr.leaks.Leaks.to_json` says, and whether columns were
+            `dropped`; None where nobody looked.
         study: Content of `study.json` or `evaluation.json`.
         examples: `user`, `source_item`, `source_title`, `source_domain`, `target_item`, `target_title`, `confidence`,
             `support` and `lift` (confidence over the item's share of all real pairs) of each.
@@ -49,6 +51,7 @@ class ReportData:
     coverage: Mapping[str, Any] | None = None
     curves: Mapping[str, Sequence[float]] | None = None
     alignment: Sequence[Mapping[str, Any]] = ()
+    leaks: Mapping[str, Any] | None = None
     study: Mapping[str, Any] | None = None
     examples: Sequence[Mapping[str, Any]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -107,10 +110,11 @@ def _context(data: ReportData) -> dict[str, Any]:
     shares, curves = sections.known_shares(data.coverage), sections.known_curves(data.curves)
     alignment = sections.alignment_rows(data.alignment)
     calibration = translations.calibration_points(data.study)
+    leaky = leaks.leak_section(data.leaks)
     return {
         "title": data.title,
         "subtitle": data.subtitle,
-        "notes": data.notes,
+        "notes": (*data.notes, *leaks.leak_notes(data.leaks)),
         "warnings": data.warnings,
         "has_charts": has_charts,
         "extra": drawing.EXTRA,
@@ -130,6 +134,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "series_names": {name: charts.SERIES.get(name, (name, ""))[0] for name in (*shares, *curves)},
         "alignment": alignment,
         "alignment_charts": [_alignment_chart(row) if has_charts and row["is_drawable"] else None for row in alignment],
+        "leaks": leaky,
+        "leak_chart": leaks.leak_chart(leaky) if has_charts and leaky else None,
         "translations": translations.translation_table(data.study),
         "calibration": translations.calibration_chart(calibration) if has_charts and calibration else None,
         "examples": sections.example_rows(data.examples),
