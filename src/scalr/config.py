@@ -130,7 +130,7 @@ class TrainSettings(Settings):
     `joint`: one head, weighted. `thinned`: one head, each synthetic event kept with probability λ, weight 1."""
     loss: Literal["binary", "in_batch"] | None = None
     """`binary`: cross entropy of a positive and its uniform negatives. `in_batch`, for `two_tower`: softmax over the
-    batch's items with logQ correction, then scale and offset from training rows. null for the model's own."""
+    batch's items with logQ correction; 5 % of the real rows give scale and offset. null for the model's own."""
     synthetic_weight: NonNegative = 0.3
     """Weight λ of every synthetic event; 0 trains on real events alone."""
     shrinkage: Positive | None = 4.0

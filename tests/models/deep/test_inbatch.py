@@ -173,15 +173,30 @@ def test_what_synthetic_rows_know_about_themselves_is_theirs(fold):
     assert lift["auxiliary"] < 0.5 * lift["joint"]
 
 
-def test_training_rows_meet_their_own_base_rate(fold):
-    from scalr.models.deep.link import Asked
+def test_rows_that_were_held_back_meet_their_own_base_rate_and_are_not_learnt_from(fold):
+    from scalr.models.deep.link import HELD_BACK, Asked
     from scalr.models.deep.rows import Negatives
 
     examples = examples_of(fold, synthetic_for(fold), SETTINGS)
     model = model_after(examples, 4)
-    asked = Asked.of(held(examples, 0)[0], Negatives(0, 4, examples.catalogue, examples.catalogue))
-    assert len(asked.user) == 5 * examples.n_first
+    real, negatives = held(examples, 0)[0], Negatives(0, 4, examples.catalogue, examples.catalogue)
+    left_out, seen = real.part(0.0, HELD_BACK), real.part(HELD_BACK, 1.0)
+    asked = Asked.of(left_out, negatives)
+    assert len(asked.user) == 5 * left_out.count(0)
+    assert left_out.count(0) + seen.count(0) == examples.n_first
+    assert left_out.count(0) == pytest.approx(HELD_BACK * examples.n_first, rel=0.3)
     assert model.score(asked.user, asked.item).mean() == pytest.approx(0.2, abs=1e-4)
+    numbers = [set(next(part.portions(0)).number.tolist()) for part in (left_out, seen)]
+    assert not numbers[0] & numbers[1]
+    place = min(numbers[0])
+    other = replace(examples, item=examples.item.copy())
+    other.item[place] = (other.item[place] + 1) % len(examples.item_keys)
+    assert scale_free(model_after(other, 4)) == scale_free(model)
+
+
+def scale_free(model) -> list:
+    """Return what does not depend on the link: the order of every user's items, on two users."""
+    return np.argsort(model.rank_scores(np.arange(2, dtype=np.int32)), axis=1, kind="stable").tolist()
 
 
 def test_the_link_is_the_best_scale_and_offset():

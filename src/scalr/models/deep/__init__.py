@@ -123,15 +123,22 @@ def _passes(
 ) -> Iterator[Model]:
     from scalr.models.deep.checkpoints import Kept
     from scalr.models.deep.learner import Learner
+    from scalr.models.deep.link import HELD_BACK
 
     check_loss(network.name, settings.loss, network.losses)
     rates = (
         network.learning_rate if settings.learning_rate is None else settings.learning_rate,
         network.l2 if settings.l2 is None else settings.l2,
     )
+    held_back: RowSource | None = None
+    if settings.loss == "in_batch":
+        whole = sources[0]
+        held_back, sources = whole.part(0.0, HELD_BACK), (whole.part(HELD_BACK, 1.0), *sources[1:])
+        if not held_back.count(0) or not sources[0].count(0):  # too few rows to share
+            held_back, sources = whole, (whole, *sources[1:])
     learner = Learner.begin(network.name, world, _prior(sources, world, settings), settings, rates, seed, sources)
     kept = None if checkpoint is None else Kept.of(checkpoint, (network.name, settings, seed), sources)
-    return learner.passes(sources, settings.batch_size, kept)
+    return learner.passes(sources, settings.batch_size, kept, held_back)
 
 
 def check_loss(name: str, loss: str | None, losses: tuple[str, ...]) -> None:

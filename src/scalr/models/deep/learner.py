@@ -99,16 +99,23 @@ class Learner:
             heads.intercept.requires_grad_(False)  # a softmax does not see it; rounding errors would move it
         return cls(network, heads, steps, world, negatives, settings.objective == "auxiliary", device, in_batch)
 
-    def passes(self, sources: tuple[RowSource, ...], batch_size: int, kept: Kept | None = None) -> Iterator[Model]:
+    def passes(
+        self,
+        sources: tuple[RowSource, ...],
+        batch_size: int,
+        kept: Kept | None = None,
+        held_back: RowSource | None = None,
+    ) -> Iterator[Model]:
         """Go through the rows again and again; yield the model after each pass.
 
         Args:
             sources: The fold's own real rows first.
             batch_size: Most positives per step.
             kept: Where passes are kept; those that are there are not gone through again.
+            held_back: Real rows by which scores become probabilities; None where they are.
         """
         size = min(batch_size, max(LEAST_BATCH, sources[0].count(0) // LEAST_STEPS))
-        asked = None if self.in_batch is None else Asked.of(sources[0], self.negatives)
+        asked = None if held_back is None else Asked.of(held_back, self.negatives)
         epoch = 0
         while True:
             known = None if kept is None else kept.load(epoch)

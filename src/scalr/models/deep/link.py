@@ -1,4 +1,4 @@
-"""From scores to probabilities: a scale and an offset, fitted on labelled real rows that were trained on."""
+"""From scores to probabilities: a scale and an offset, fitted on real rows that the network did not learn from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from scalr.kernels import factorization
 from scalr.models.deep.rows import Negatives, Rows, RowSource
 from scalr.models.mf import Factorization
 
+HELD_BACK = (
+    0.05  # share of the real rows that scores are linked by; on rows that were learnt from they are far too sure
+)
 MOST_POSITIVES = 50_000  # more would not change two numbers
 RIDGE = 1.0  # rows' worth of a penalty on the scale, so that rows that are told apart perfectly do not make it infinite
 LEAST_SCALE = 1e-3  # a link never turns the order of items round

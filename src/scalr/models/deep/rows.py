@@ -7,7 +7,7 @@ size; rows in memory and rows streamed from files give the same batches where on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from scalr.models.prior import Singles
 from scalr.models.protocol import Examples
 
 Numbers = npt.NDArray[np.int64]
+WHOLE = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +70,9 @@ class RowSource(Protocol):
     def appearances(self, n_items: int) -> Floats:
         """Return how often a pass has each item in expectation, shape (n_items,)."""
 
+    def part(self, low: float, high: float) -> Self:
+        """Return those of its rows whose hash, in [0, 1), is from `low` to below `high`: the same in every pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -78,13 +82,27 @@ class Sampling:
         seed: Any integer.
         mixed: Whether a row stays with its weight as probability (1 at most) and, if it stays, weighs 1 (or its weight
             above 1): its expected weight is what it was, and a pass costs the sum of the weights, not all rows.
+        within: Hashes, in [0, 1), of the rows that passes may have: from the first number to below the second.
     """
 
     seed: int
     mixed: bool
+    within: tuple[float, float] = WHOLE
+
+    def part(self, low: float, high: float) -> Self:
+        """Return the same for a part of the rows."""
+        return replace(self, within=(low, high))
+
+    def allowed(self, rows: Rows) -> Rows:
+        """Return the rows that any pass may have."""
+        if self.within == WHOLE:
+            return rows
+        chance = rng.keyed_units(self.seed, rng.Purpose.CALIBRATE, rows.number.astype(np.uint64))
+        return rows.take((chance >= self.within[0]) & (chance < self.within[1]))
 
     def kept(self, rows: Rows, epoch: int) -> Rows:
         """Return the rows that pass `epoch` has."""
+        rows = self.allowed(rows)
         if not self.mixed:
             return rows
         chance = _units(self.seed, rng.Purpose.MIX, rows.number, epoch)
@@ -93,6 +111,7 @@ class Sampling:
 
     def appearances(self, rows: Rows, n_items: int) -> Floats:
         """Return how often a pass has each item in expectation, shape (n_items,)."""
+        rows = self.allowed(rows)
         chance = np.minimum(rows.weight.astype(np.float64), 1.0) if self.mixed else None
         times: Floats = np.bincount(rows.item, chance, n_items).astype(np.float64)
         return times
@@ -119,11 +138,15 @@ class HeldRows:
 
     def popularity(self, n_items: int) -> tuple[Floats, Floats]:
         """Return the weight of all real and of all synthetic rows by item, shape (n_items,) each."""
-        return popularity_of(self.rows, n_items)
+        return popularity_of(self.sampling.allowed(self.rows), n_items)
 
     def appearances(self, n_items: int) -> Floats:
         """Return how often a pass has each item in expectation, shape (n_items,)."""
         return self.sampling.appearances(self.rows, n_items)
+
+    def part(self, low: float, high: float) -> Self:
+        """Return those of its rows whose hash is from `low` to below `high`."""
+        return replace(self, sampling=self.sampling.part(low, high))
 
 
 def popularity_of(rows: Rows, n_items: int) -> tuple[Floats, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Self
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from scalr import rng
 from scalr.domain import Floats
 from scalr.errors import SchemaError
-from scalr.models.deep.rows import Rows, Sampling, popularity_of
+from scalr.models.deep.rows import WHOLE, Rows, Sampling, popularity_of
 
 COLUMNS = ("user", "item", "weight", "is_synthetic")
 WINDOW = 1 << 20  # rows that are shuffled among each other: 17 MB, and twice that while they are
@@ -88,8 +88,8 @@ class StreamedRows:
         return cls(groups, Sampling(seed, mixed), window)
 
     def count(self, epoch: int) -> int:
-        """Return how many rows pass `epoch` has; with `mixed` it reads their weights."""
-        if not self.sampling.mixed:
+        """Return how many rows pass `epoch` has; with `mixed`, or a part of the rows, it reads their weights."""
+        if not self.sampling.mixed and self.sampling.within == WHOLE:
             return sum(group.rows for group in self.groups)
         return sum(len(self.sampling.kept(_read(group, ("weight",)), epoch)) for group in self.groups)
 
@@ -111,7 +111,7 @@ class StreamedRows:
         """Return the weight of all real and of all synthetic rows by item, shape (n_items,) each."""
         real, synthetic = np.zeros(n_items), np.zeros(n_items)
         for group in self.groups:
-            of_real, of_synthetic = popularity_of(_read(group, COLUMNS), n_items)
+            of_real, of_synthetic = popularity_of(self.sampling.allowed(_read(group, COLUMNS)), n_items)
             real += of_real
             synthetic += of_synthetic
         return real, synthetic
@@ -122,6 +122,10 @@ class StreamedRows:
         for group in self.groups:
             times += self.sampling.appearances(_read(group, ("item", "weight")), n_items)
         return times
+
+    def part(self, low: float, high: float) -> Self:
+        """Return those of its rows whose hash is from `low` to below `high`."""
+        return replace(self, sampling=self.sampling.part(low, high))
 
 
 def _read(group: Group, columns: tuple[str, ...]) -> Rows:
