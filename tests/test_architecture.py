@@ -67,6 +67,8 @@ ORDER = (
     "recalibrate",
     "impressions",
     "logistic",
+    "conversion_gate",
+    "workshop",
     "conversion_results",
     "conversions",
     "emit",

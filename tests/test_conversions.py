@@ -8,7 +8,7 @@ import pytest
 
 from scalr import conversions
 from scalr.config import SampleSettings, Steps
-from scalr.conversions import ConversionStudy, Workshop, conversion_study
+from scalr.conversions import ConversionStudy, conversion_study
 from scalr.domain import Pair
 from scalr.errors import ConfigError, DivergenceError, LeakError, SchemaError
 from scalr.impressions import DAY, impression_folds, judge
@@ -19,6 +19,7 @@ from scalr.report.conversions import finding
 from scalr.sample import sample
 from scalr.simulate import FIRST_INSTANT, simulate
 from scalr.translators import fit
+from scalr.workshop import Workshop
 
 pytest.importorskip("sklearn", reason="the model is scikit-learn's logistic regression")
 

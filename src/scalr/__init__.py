@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scalr.config import StudySettings as StudySettings
     from scalr.config import TrainSettings as TrainSettings
     from scalr.config import TranslateSettings as TranslateSettings
+    from scalr.conversion_job import run as run
     from scalr.conversions import conversion_study as conversion_study
     from scalr.domain import EventLog as EventLog
     from scalr.domain import Pair as Pair
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from scalr.errors import SchemaError as SchemaError
     from scalr.evaluate import evaluate as evaluate
     from scalr.pipeline import generate as generate
-    from scalr.pipeline import run as run
     from scalr.reading import read_pair as read_pair
     from scalr.recalibrate import fit_isotonic as fit_isotonic
     from scalr.recalibrate import fit_log_odds_shift as fit_log_odds_shift
@@ -76,6 +76,7 @@ _PUBLIC = {
         "TrainSettings",
         "TranslateSettings",
     ),
+    "conversion_job": ("run",),
     "conversions": ("conversion_study",),
     "domain": ("EventLog", "Pair"),
     "errors": (
@@ -88,7 +89,7 @@ _PUBLIC = {
         "SchemaError",
     ),
     "evaluate": ("evaluate",),
-    "pipeline": ("generate", "run"),
+    "pipeline": ("generate",),
     "reading": ("read_pair",),
     "recalibrate": ("fit_isotonic", "fit_log_odds_shift", "log_odds_shift"),
     "refine": ("refine",),

@@ -220,7 +220,7 @@ class StudySettings(Settings):
     then depends on the machine."""
     gate: bool | None = None
     """Switch augmentation off for users (warm, cold) whom validation does not show to gain; null does so with the
-    translator `auto` only."""
+    translator `auto` only. Studies of impressions have it too."""
 
 
 ConversionArm = Literal["real_only", "random_items", "popular_items", "shuffled_users", "top1", "scalr"]
@@ -328,5 +328,9 @@ class RunSettings(Steps):
     """Drop (and count) events with a null in any column that is read."""
     layout: Literal["target", "compact"] = "target"
     """Columns of the output: those of the target log, or integer codes."""
+    judged_by: Literal["auto", "events", "impressions"] = "auto"
+    """`events`: the study hides events of the target log and draws negatives, as for any log. `impressions`: it judges
+    on real impressions with labels 0 and 1, and calibration (docs/conversions.md). `auto`: on impressions where
+    `negatives.kind` is `rate`."""
     leaks: Literal["off", "report", "drop"] = "off"
     """`report` looks for columns that tell synthetic rows from real ones (extra `models`), `drop` leaves them out."""

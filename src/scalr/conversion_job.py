@@ -1,4 +1,4 @@
-"""The whole job of studying a log of impressions: study, write everything down."""
+"""Whole jobs of logs of impressions: study; generate and study. `run` takes these or those of events."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scalr import output
-from scalr.config import Steps
-from scalr.conversions import conversion_study
+from scalr import emit, memory, output, pipeline
+from scalr.config import RunSettings, Steps
+from scalr.conversions import ConversionStudy, conversion_study
 from scalr.domain import Pair
-from scalr.pipeline import job_facts, page_facts
+from scalr.leaks import check_written, refuse_unfit
+from scalr.pipeline import job_facts, page_facts, read_settings
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
+from scalr.report import write_report
+from scalr.report.contents import contents_of
 from scalr.report.conversions import write_conversions_page
+
+EVENTS_PAGE = "events.html"
 
 
 def write_conversions(
@@ -38,15 +43,96 @@ def write_conversions(
     """
     board = board or SilentBoard()
     with output.finished_folder(out) as folder:
-        with Stopwatch() as watch:
-            done = conversion_study(pair, steps, threads=threads or os.cpu_count() or 1, board=board)
-        content = done.to_json()
-        n_rows, coverage = (content[name].get("scalr", [0])[0] for name in ("synthetic_rows", "item_coverage"))
-        receipt = watch.receipt("study", len(pair.source) + len(pair.target), n_rows, seeds=steps.study.seeds)
+        done, content, receipt = _studied(pair, steps, threads, board)
         output.write_json(folder / "study.json", content)
         facts = job_facts("study", done.steps, pair, {**inputs, "conversions_study": True})
-        facts |= {"synthetic_events": n_rows, "item_coverage": round(coverage, 6)}
+        facts |= {"synthetic_events": receipt.rows_out, "item_coverage": _coverage(content)}
         board.stage("writing the report")
         write_conversions_page(folder / "report.html", content, **page_facts(pair, facts["settings"]))
         output.write_manifest(folder, (reading, receipt), facts)
     return content
+
+
+def run(
+    settings: RunSettings,
+    out: Path,
+    *,
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    trials_file: Path | None = None,
+    notes: tuple[str, ...] = (),
+    board: Board | None = None,
+    title: str | None = None,
+) -> dict[str, Any]:
+    """Generate synthetic events from whole logs, study what they are worth, write both.
+
+    A log of impressions (`judged_by`) is studied as `scalr study --conversions` does; then `report.html` is about that
+    study and `events.html` about the synthetic events. All other logs are `scalr.pipeline.run`'s.
+
+    Args:
+        settings: The logs and every step.
+        out: New or empty folder.
+        threads: Parts and fits at a time; all cores if None.
+        memory_limit: Bytes to stay within while events are made; most of what is free if None.
+        trials_file: Outcomes of a study of events, kept beyond the run.
+        notes: Sentences to read before any number, on the page of synthetic events or of a study of events.
+        board: Where progress is shown.
+        title: What the run is about.
+
+    Returns:
+        The manifest, with the study under "evaluation".
+
+    Raises:
+        InputError: If a log, a setting or the folder cannot be used.
+    """
+    judged_by = settings.judged_by
+    if judged_by == "events" or (judged_by == "auto" and settings.negatives.kind == "none"):
+        return pipeline.run(
+            settings, out, threads=threads, memory_limit=memory_limit, trials_file=trials_file, notes=notes,
+            board=board, title=title,
+        )  # fmt: skip
+    board = board or SilentBoard()
+    refuse_unfit(settings.leaks, settings.layout)
+    with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
+        with Stopwatch() as watch:
+            stored = read_settings(settings, room, board)
+        if settings.layout == "target":
+            emit.check_columns(stored)
+        rows = len(stored.source) + len(stored.target)
+        reading = watch.receipt("read", rows, rows)
+        pair = stored.load()
+        done, content, receipt = _studied(pair, settings, threads, board)
+        settings = settings.changed({"translate.translator": done.steps.translate.translator})
+        written = pipeline.write_events(stored, settings, folder, settings.layout, room, board)
+        output.write_json(folder / "evaluation.json", content)
+        facts = job_facts("run", settings, stored, {}) | pipeline.event_facts(written, stored)
+        room.clear()
+        found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
+        facts |= {"leaks": found} if found else {}
+        board.stage("writing the report")
+        receipts = (reading, *written.receipts)
+        page = page_facts(pair, facts["settings"])
+        page["title"] = title or page["title"]
+        shown = contents_of(
+            written.facts, pair=stored, receipts=receipts, settings=facts["settings"], title=page["title"], notes=notes,
+            leaks=found,
+        )  # fmt: skip
+        write_report(folder / EVENTS_PAGE, shown)
+        write_conversions_page(folder / "report.html", content, **page)
+        manifest = output.write_manifest(folder, (*receipts, receipt), facts, digests)
+    return {**manifest, "evaluation": content}
+
+
+def _studied(
+    pair: Pair, steps: Steps, threads: int | None, board: Board
+) -> tuple[ConversionStudy, dict[str, Any], Receipt]:
+    with Stopwatch() as watch:
+        done = conversion_study(pair, steps, threads=threads or os.cpu_count() or 1, board=board)
+    content = done.to_json()
+    n_rows = content["synthetic_rows"].get("scalr", [0])[0]
+    receipt = watch.receipt("study", len(pair.source) + len(pair.target), n_rows, seeds=steps.study.seeds)
+    return done, content, receipt
+
+
+def _coverage(content: Mapping[str, Any]) -> float:
+    return round(float(content["item_coverage"].get("scalr", [0])[0]), 6)

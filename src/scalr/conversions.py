@@ -14,19 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scalr import rng
-from scalr.arms import Synthesis
-from scalr.config import ConversionArm, NegativeSettings, Steps
+from scalr.config import ConversionArm, Steps
+from scalr.conversion_gate import half_of, open_segments, routed
 from scalr.conversion_results import compared, means, reliability
 from scalr.domain import Floats, Pair
 from scalr.errors import ConfigError
+from scalr.gate import Opening
 from scalr.impressions import ImpressionFold, Judgement, impression_folds, judge
-from scalr.logistic import Design, ItemColumns, LabelledRows, Logistic, fit_logistic, item_columns, one_thread_each
-from scalr.negatives import NegativeLaw, with_negatives
+from scalr.logistic import ItemColumns, Logistic, item_columns, one_thread_each
 from scalr.progress import Board, SilentBoard
 from scalr.recalibrate import fit_isotonic, fit_log_odds_shift
-from scalr.synthetic import Rows, SyntheticEvents, catalogue_of
-from scalr.train import synthetic_weights
+from scalr.workshop import Workshop
 
 CONVERSIONS_SCHEMA = "scalr.conversions/1"
 TRANSLATORS = ("cooccurrence", "conditioned", "factor")  # that the translator `auto` tries
@@ -79,6 +77,8 @@ class ConversionStudy:
         folds: The first seed's validation and test fold.
         steps: The settings, chosen ones among them.
         columns: Columns of items that the model uses.
+        gate: For whom synthetic events are on, warm and cold users; empty where there is no gate.
+        ungated: With a gate the results of `scalr` for everybody, one per seed; empty without one.
     """
 
     results: Mapping[ConversionArm, tuple[ArmSeed, ...]]
@@ -88,6 +88,8 @@ class ConversionStudy:
     folds: tuple[ImpressionFold, ImpressionFold]
     steps: Steps
     columns: tuple[str, ...]
+    gate: tuple[Opening, ...] = ()
+    ungated: tuple[ArmSeed, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return `study.json`: protocol, choice, arms by segment, comparisons, calibration."""
@@ -106,12 +108,14 @@ class ConversionStudy:
             "choice": {
                 "translators": dict(self.translators) or None,
                 "chosen": {arm: {"mass": one.mass, "l2": one.l2} for arm, one in self.chosen.items()},
+                "gate": [one.to_json() for one in self.gate],
                 "validation_log_loss": {arm: one.log_loss for arm, one in self.chosen.items()},
                 "trials": {
                     arm: [{"mass": one.mass, "l2": one.l2, "log_loss": one.log_loss} for one in own]
                     for arm, own in self.trials.items()
                 },
             },
+            "without_gate": self._without_gate(raw["real_only"]),
             "synthetic_rows": {arm: [one.synthetic_rows for one in seeds] for arm, seeds in self.results.items()},
             "item_coverage": {arm: [one.item_coverage for one in seeds] for arm, seeds in self.results.items()},
             "segments": {arm: own["raw"] for arm, own in calibrated.items()},
@@ -123,6 +127,13 @@ class ConversionStudy:
             },
         }
 
+    def _without_gate(self, real_only: list[Judgement]) -> list[dict[str, Any]] | None:
+        """Return what `scalr` would have changed without the gate; None where there is no gate."""
+        if not self.gate:
+            return None
+        raw = {"real_only": real_only, "scalr": [one.judgements["raw"] for one in self.ungated]}
+        return compared(raw, self.folds[1])
+
     def _protocol(self) -> dict[str, Any]:
         steps, (validation, test) = self.steps, self.folds
         return {
@@ -130,7 +141,8 @@ class ConversionStudy:
             "choosing_seeds": min(steps.study.choosing_seeds, steps.study.seeds),
             "split": steps.split.model_dump(mode="json"),
             "judged": "real impressions of the test period with their labels",
-            "tuning": "each arm chose its own penalty and mass on real impressions of the validation period",
+            "tuning": "each arm chose its own penalty and mass on real impressions of the validation period"
+            + (", those of half of the users; the other half decided on the gate" if self.gate else ""),
             "calibration": "fitted on real impressions of the validation period",
             "fitted": _size(test.fold.pair.target.label),
             "validation": _size(validation.label),
@@ -157,13 +169,15 @@ def conversion_study(
 
     On the validation periods of the first seeds each arm tries every penalty at the middle mass, then every other mass
     at the best penalty, and takes the pair with the lowest mean log loss. With the translator `auto`, `scalr` first
-    tries `TRANSLATORS`; controls are made from its events. Then, for each seed and arm: train before the validation
-    period, fit calibrations on it, train anew before the test period, judge once, as it is and calibrated.
+    tries `TRANSLATORS`; controls are made from its events. With a gate half of the users choose, and the other half
+    decide for whom synthetic events are on; closed segments are served by the model of real impressions alone. Then,
+    for each seed and arm: train before the validation period, fit calibrations on it, train anew before the test
+    period, judge once, as it is and calibrated.
 
     Args:
         pair: The whole logs; the target is a log of impressions.
         steps: Settings; of these `seed`, `split`, `translate`, `sample`, `refine`, `train.objective`,
-            `train.shrinkage`, `study.seeds`, `study.choosing_seeds` and `conversions` are used.
+            `train.shrinkage`, `study.seeds`, `study.choosing_seeds`, `study.gate` and `conversions` are used.
         threads: Fits at a time; the results do not depend on it.
         board: Shown the progress.
 
@@ -187,14 +201,23 @@ def _study(pair: Pair, steps: Steps, threads: int, board: Board) -> ConversionSt
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
     columns = item_columns(pair.items, len(pair.target.items))
     choosing = [_folds(pair, steps, seed)[0] for seed in seeds[: steps.study.choosing_seeds]]
+    is_gated = "scalr" in arms and (
+        steps.translate.translator == "auto" if steps.study.gate is None else steps.study.gate
+    )
+    halves = [half_of(fold) for fold in choosing] if is_gated else choosing
     n_penalties, n_masses = len(steps.conversions.penalties), len(steps.conversions.masses)
     n_translators = len(TRANSLATORS) if steps.translate.translator == "auto" and len(arms) > 1 else 0
     n_trials = len(choosing) * (len(arms) * n_penalties + (len(arms) - 1) * (n_masses - 1) + n_translators)
     advance = board.stage("choosing on validation", n_trials, "fits")
-    own, translators, trials = _choose(choosing, list(seeds), steps, arms, columns, threads, advance)
+    own, translators, trials = _choose(halves, list(seeds), steps, arms, columns, threads, advance)
     chosen = {arm: min(tried, key=lambda one: one.log_loss) for arm, tried in trials.items()}
+    gate: tuple[Opening, ...] = ()
+    if is_gated:
+        others = [half_of(fold, judge=True) for fold in choosing]
+        gate = _openings(others, list(seeds), own, chosen, columns, threads)
     advance = board.stage("training and judging", 2 * len(seeds) * len(arms), "fits")
     results: dict[ConversionArm, list[ArmSeed]] = {arm: [] for arm in arms}
+    ungated: list[ArmSeed] = []
     for seed in seeds:
         validation, test = _folds(pair, own, seed)
         workshops = [Workshop(fold, own, seed, columns) for fold in (validation, test)]
@@ -211,9 +234,12 @@ def _study(pair: Pair, steps: Steps, threads: int, board: Board) -> ConversionSt
         with ThreadPoolExecutor(threads) as pool:
             for arm, result in zip(arms, pool.map(one, arms), strict=True):
                 results[arm].append(result)
+        if gate:
+            ungated.append(results["scalr"][-1])
+            results["scalr"][-1] = _served(ungated[-1], results["real_only"][-1], test, gate)
     return ConversionStudy(
         {arm: tuple(each) for arm, each in results.items()}, trials, chosen, translators,
-        _folds(pair, own, steps.seed), own, columns.names,
+        _folds(pair, own, steps.seed), own, columns.names, gate, tuple(ungated),
     )  # fmt: skip
 
 
@@ -275,100 +301,42 @@ def _choose(
     return steps, translators, trials
 
 
-class Workshop:
-    """Makes the rows of every arm of a fold and fits models to them.
+def _openings(
+    halves: list[ImpressionFold],
+    seeds: list[int],
+    steps: Steps,
+    chosen: Mapping[ConversionArm, Trial],
+    columns: ItemColumns,
+    threads: int,
+) -> tuple[Opening, ...]:
+    """Let the judging users of the validation folds decide for whom synthetic events are on."""
+    asked: dict[ConversionArm, Trial] = {
+        "real_only": chosen["real_only"],
+        "scalr": chosen["scalr"],
+        "shuffled_users": chosen["scalr"],  # the same settings, so that nothing but the users differs
+    }
+    judged: dict[str, list[Judgement]] = {arm: [] for arm in asked}
+    for half, seed in zip(halves, seeds, strict=False):
+        workshop = Workshop(half, steps, seed, columns)
+        workshop.prepare(tuple(asked))
 
-    Args:
-        judged: The fold; only its visible logs are looked at.
-        steps: Settings.
-        seed: Fixes draws, controls and negatives.
-        columns: What is known about items.
-    """
+        def one(arm: ConversionArm, half: ImpressionFold = half, workshop: Workshop = workshop) -> Judgement:
+            model = workshop.fit(arm, asked[arm].mass, asked[arm].l2)
+            return judge(half, model.score(half.user, half.item))
 
-    def __init__(self, judged: ImpressionFold, steps: Steps, seed: int, columns: ItemColumns) -> None:
-        self.judged, self._steps, self._seed, self._columns = judged, steps, seed, columns
-        self._target = judged.fold.pair.target
-        target = self._target
-        assert target.label is not None  # `impression_folds` sees to it
-        weight = np.ones(len(target)) if target.weight is None else target.weight.astype(np.float64)
-        self._real = LabelledRows.summed(target.user, target.item, target.label, weight, synthetic=False)
-        self._made: dict[ConversionArm, tuple[LabelledRows | None, Design]] = {}
-
-    @property
-    def _auxiliary(self) -> bool:
-        return self._steps.train.objective == "auxiliary"
-
-    def prepare(self, arms: tuple[ConversionArm, ...]) -> None:
-        """Make the rows of some arms."""
-        synthesis = Synthesis(self.judged.fold, self._seed)
-        for arm in arms:
-            events, _ = synthesis.arm(arm, self._steps)
-            synthetic = None if events is None else self.synthetic_rows(events)
-            rows = self._real if synthetic is None else self._real.joined(synthetic)
-            target = self._target
-            design = Design(rows, self._columns, len(target.users), len(target.items), auxiliary=self._auxiliary)
-            self._made[arm] = (synthetic, design)
-
-    def synthetic_rows(self, events: SyntheticEvents) -> LabelledRows | None:
-        """Return synthetic events with their negative rows, at a total weight of 1 of the events; None without any.
-
-        Raises:
-            LeakError: If the events saw the judged period, or were drawn from other logs than the fold's.
-        """
-        self.judged.fold.guard(events.fitted_until, "the synthetic events")
-        self.judged.fold.guard_log(events.pair.target.digest(), "the translation")
-        shrunk = self._steps.train.model_copy(update={"synthetic_weight": 1.0})
-        weight = synthetic_weights(events, self._target, shrunk)
-        kept = rng.keyed_units(self._seed, rng.Purpose.THIN, events.keys()) < self._steps.conversions.most_events / max(
-            len(events), 1
-        )
-        events, weight = events.take(kept), weight[kept]
-        if weight.sum() <= 0:
-            return None
-        given = NegativeSettings(kind="rate", per_positive=self._steps.conversions.per_positive)
-        law = NegativeLaw.of(self._target, given, self._seed)
-        made = list(with_negatives(_own_rows(events, weight / weight.sum()), law))
-        user, item = (np.concatenate([getattr(one, name) for one in made]) for name in ("user", "item"))
-        label = np.concatenate([one.label for one in made if one.label is not None])
-        total = np.concatenate([one.weight for one in made]).astype(np.float64)
-        return LabelledRows.summed(user, item, label, total, synthetic=True)
-
-    def rows(self, arm: ConversionArm, mass: float) -> LabelledRows:
-        """Return the rows that an arm learns from, synthetic events weighing `mass` times the real conversions."""
-        synthetic = self._made[arm][0]
-        if synthetic is None:
-            return self._real
-        weight = synthetic.weight * (mass * float(self._real.weight[self._real.label == 1].sum()))
-        return self._real.joined(replace(synthetic, weight=weight))
-
-    def reach(self, arm: ConversionArm) -> tuple[int, float]:
-        """Return an arm's synthetic rows, and the share of the catalogue that its synthetic events reach."""
-        synthetic = self._made[arm][0]
-        if synthetic is None:
-            return 0, 0.0
-        reached = len(np.unique(synthetic.item[synthetic.label == 1]))
-        return len(synthetic), reached / max(len(catalogue_of(self._target)), 1)
-
-    def fit(self, arm: ConversionArm, mass: float, l2: float) -> Logistic:
-        """Fit the model of an arm that was prepared."""
-        return fit_logistic(self.rows(arm, mass), self._made[arm][1], l2, auxiliary=self._auxiliary)
+        with ThreadPoolExecutor(threads) as pool:
+            for arm, judgement in zip(asked, pool.map(one, asked), strict=True):
+                judged[arm].append(judgement)
+    return open_segments(judged, halves)
 
 
-def _own_rows(events: SyntheticEvents, weight: Floats) -> Rows:
-    """Return events as rows with users, items and weights of their own, which controls exchange."""
-    source, of = events.pair.source, events.source_row
-    return Rows(
-        event=np.arange(len(events)),
-        event_user=events.user,
-        event_item=source.item[of],
-        event_time=None,
-        event_key=source.keys()[of],
-        item=events.item,
-        draw=events.draw,
-        confidence=events.confidence,
-        support=events.support,
-        weight=weight.astype(np.float32),
-    )
+def _served(ours: ArmSeed, real: ArmSeed, test: ImpressionFold, gate: tuple[Opening, ...]) -> ArmSeed:
+    """Return what users get: `ours` in open segments, the model of real impressions alone in closed ones."""
+    stated = {
+        method: routed(test, probabilities, real.probabilities[method], gate)
+        for method, probabilities in ours.probabilities.items()
+    }
+    return replace(ours, judgements={method: judge(test, one) for method, one in stated.items()}, probabilities=stated)
 
 
 def _judged(

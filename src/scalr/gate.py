@@ -71,11 +71,20 @@ def open_segments(judged: Mapping[str, Sequence[Evaluation]]) -> tuple[Opening, 
         judged: For "scalr", "real_only" and "shuffled_users" one evaluation per seed, on the judging users of the
             validation folds.
     """
-    return tuple(_opening(judged, segment) for segment in SEGMENTS)
+    return tuple(
+        opening(segment, {arm: _losses(evaluations, segment) for arm, evaluations in judged.items()})
+        for segment in SEGMENTS
+    )
 
 
-def _opening(judged: Mapping[str, Sequence[Evaluation]], segment: str) -> Opening:
-    losses = {arm: _losses(evaluations, segment) for arm, evaluations in judged.items()}
+def opening(segment: str, losses: Mapping[str, Floats]) -> Opening:
+    """Decide for one segment.
+
+    Args:
+        segment: Its name.
+        losses: For "scalr", "real_only" and "shuffled_users", shape (n_users,): each judging user's log loss, the same
+            users in the same order.
+    """
     ours, real, shuffled = (losses[arm] for arm in ("scalr", "real_only", "shuffled_users"))
     total = float(real.sum())
     p_real, p_shuffled = _p_lower(ours - real), _p_lower(ours - shuffled)

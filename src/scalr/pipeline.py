@@ -167,8 +167,8 @@ def write_generation(
         stored, reading = read(room, board)
         if layout == "target":
             emit.check_columns(stored)
-        written = _write_events(stored, steps, folder, layout, room, board)
-        facts = job_facts("generate", steps, stored, inputs) | _event_facts(written, stored)
+        written = write_events(stored, steps, folder, layout, room, board)
+        facts = job_facts("generate", steps, stored, inputs) | event_facts(written, stored)
         room.clear()
         found, digests = check_written(leaks, inputs.get("target"), stored.target.columns, written.digests, board)
         board.stage("writing the report")
@@ -288,10 +288,10 @@ def run(
         reading = watch.receipt("read", rows, rows)
         done, receipts = _timed_study(stored.load(), settings, threads, board, trials_file)
         settings = _with_choice(settings, done)
-        written = _write_events(stored, settings, folder, settings.layout, room, board)
+        written = write_events(stored, settings, folder, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
-        facts = job_facts("run", settings, stored, {}) | _event_facts(written, stored)
+        facts = job_facts("run", settings, stored, {}) | event_facts(written, stored)
         room.clear()
         found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
         facts |= {"leaks": found} if found else {}
@@ -310,15 +310,17 @@ def run(
     return {**manifest, "evaluation": content}
 
 
-def _write_events(
+def write_events(
     stored: StoredPair, steps: Steps, folder: Path, layout: str, room: Room, board: Board
 ) -> generation.Written:
+    """Write the synthetic events of stored logs, within the memory of a room."""
     threads = memory.threads_within(room, len(stored.target.users))
     held = memory.rows_within(room, HELD_ROWS)
     return generation.write_events(stored, steps, folder, layout=layout, threads=threads, held_rows=held, board=board)
 
 
-def _event_facts(written: generation.Written, stored: StoredPair) -> dict[str, Any]:
+def event_facts(written: generation.Written, stored: StoredPair) -> dict[str, Any]:
+    """Return what a manifest says of written events."""
     return {
         "synthetic_events": len(written.facts),
         "item_coverage": round(written.facts.item_coverage(stored.target), 6),
@@ -342,7 +344,7 @@ def read_settings(settings: RunSettings, room: Room | None = None, board: Board 
         time_unit=settings.time_unit,
         ids=settings.ids,
         drop_nulls=settings.drop_nulls,
-        item_columns=settings.negatives.kind != "none",
+        item_columns=settings.negatives.kind != "none" or settings.judged_by == "impressions",
         room=room,
         board=board,
     )

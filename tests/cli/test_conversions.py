@@ -48,13 +48,47 @@ def test_run_writes_negatives_too(scalr, impressions, tmp_path):
     assert scalr("init", tmp_path / "run.yaml", *impressions)[0] == 0
     settings = [
         "negatives.kind=rate", "translate.translator=cooccurrence", "study.seeds=1", "study.arms=[scalr]",
-        "study.baseline_trials=0", "train.max_epochs=2", "evaluate.top=5",
+        "study.baseline_trials=0", "train.max_epochs=2", "evaluate.top=5", "judged_by=events",
     ]  # fmt: skip
     given = [part for one in settings for part in ("--set", one)]
     code, _, error = scalr("run", tmp_path / "run.yaml", "--out", tmp_path / "run", *given)
     assert code == 0, error
     manifest = json.loads((tmp_path / "run/manifest.json").read_text())
     assert manifest["synthetic_negatives"] > manifest["synthetic_events"]
+    assert json.loads((tmp_path / "run/evaluation.json").read_text())["schema"] == "scalr.study/1"
+
+
+def test_run_judges_a_log_of_impressions_on_impressions(scalr, impressions, tmp_path):
+    pytest.importorskip("sklearn", reason="the model is scikit-learn's logistic regression")
+    assert scalr("init", tmp_path / "run.yaml", *impressions)[0] == 0
+    settings = [
+        "negatives.kind=rate", "study.seeds=1", "study.choosing_seeds=1", "conversions.arms=[scalr]",
+        "conversions.masses=[1.0]", "conversions.penalties=[3.0]",
+    ]  # fmt: skip
+    given = [part for one in settings for part in ("--set", one)]
+    code, printed, error = scalr("run", tmp_path / "run.yaml", "--out", tmp_path / "run", *given)
+    assert code == 0, error
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    study = json.loads((tmp_path / "run/evaluation.json").read_text())
+    assert study["schema"] == "scalr.conversions/1"
+    assert [one["segment"] for one in study["choice"]["gate"]] == ["warm", "cold"]  # the translator was `auto`
+    assert manifest["settings"]["translate"]["translator"] == min(
+        study["choice"]["translators"], key=study["choice"]["translators"].get
+    )
+    assert manifest["synthetic_negatives"] > manifest["synthetic_events"] > 0
+    assert "Calibration before and after" in (tmp_path / "run/report.html").read_text()
+    assert 'id="funnel"' in (tmp_path / "run/events.html").read_text()
+    assert "gate" in " ".join(printed.split())
+    assert scalr("inspect", tmp_path / "run")[0] == 0
+
+
+def test_the_gate_can_be_asked_for_and_left_out(scalr, impressions, tmp_path):
+    pytest.importorskip("sklearn", reason="the model is scikit-learn's logistic regression")
+    few = ["--draws", 1, "--seeds", 1, "--translator", "cooccurrence", "--arms", "scalr"]
+    for option, segments in (("--gate", 2), ("--no-gate", 0)):
+        out = tmp_path / option
+        assert scalr("study", "--conversions", *impressions, *few, option, "--out", out)[0] == 0
+        assert len(json.loads((out / "study.json").read_text())["choice"]["gate"]) == segments
 
 
 def test_a_log_without_labels_is_refused_in_three_lines(scalr, impressions, tmp_path):

@@ -9,7 +9,7 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import show_evidence
+from scalr.cli.jobs import show_conversions, show_evidence
 
 EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
 
@@ -28,20 +28,22 @@ def command(
     as_json: o.JsonOption = False,
 ) -> None:
     """Generate synthetic events and study what they are worth, with the settings of a file."""
-    from scalr import output, pipeline
+    from scalr import conversion_job, output
     from scalr.cli.summaries import stages_table
     from scalr.configfile import read_config
+    from scalr.conversions import CONVERSIONS_SCHEMA
     from scalr.memory import use_lean_allocator
 
     output.check_free(out)
     use_lean_allocator()
     settings, limit = read_config(config, set_ or []), o.memory_limit(memory_limit)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        manifest = pipeline.run(
+        manifest = conversion_job.run(
             settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, board=terminal
         )
         for warning in manifest["warnings"]:
             terminal.note(f"! {warning}")
     terminal.result({key: value for key, value in manifest.items() if key != "evaluation"})
     terminal.show(stages_table(manifest["stages"]))
-    show_evidence(terminal, manifest["evaluation"], out)
+    show = show_conversions if manifest["evaluation"]["schema"] == CONVERSIONS_SCHEMA else show_evidence
+    show(terminal, manifest["evaluation"], out)

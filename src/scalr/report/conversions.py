@@ -9,6 +9,7 @@ from typing import Any
 
 from scalr.errors import require_extra
 from scalr.report import sections
+from scalr.report.choice import gate_of
 from scalr.report.drawing import (
     BLUE,
     EXTRA,
@@ -39,7 +40,7 @@ class Finding:
     """What a study of conversions found, in words.
 
     Attributes:
-        tone: "helped", "harmed" or "unclear"; "none" where there is no arm `scalr`.
+        tone: "helped", "harmed" or "unclear"; "no_gain" where the gate is closed; "none" without an arm `scalr`.
         headline: One sentence.
         sentences: Further ones.
     """
@@ -65,6 +66,10 @@ def finding(study: Json) -> Finding:
         return Finding("none", f"Nothing was compared; real events only were judged on {judged}.", _notes(study))
     moved = f"normalized entropy {percent(change['relative_change'], signed=True, digits=2)}"
     shuffled = _comparison(study, "scalr", "shuffled_users")
+    gate = gate_of(study)
+    if gate is not None and not gate.open:
+        headline = "Synthetic events are not used: validation does not show that they help conversions."
+        return Finding("no_gain", headline, (gate.sentence, *_without_gate(study), *_notes(study)))
     lower, higher = (_beyond_zero(change, side) for side in (-1, 1))
     sentences: list[str] = []
     if lower and (shuffled is None or _beyond_zero(shuffled, -1, users_only=True)):
@@ -82,7 +87,14 @@ def finding(study: Json) -> Finding:
         own = _comparison(study, "scalr", "real_only", segment)
         if own is not None:
             sentences.append(f"{segment_name(segment)}: {_in_words(own)}.")
+    if gate is not None:
+        sentences += [gate.sentence, *_without_gate(study)]
     return Finding(tone, headline, (*sentences, *_gate(study), *_notes(study)))
+
+
+def _without_gate(study: Json) -> tuple[str, ...]:
+    change = _comparison({"comparisons": study.get("without_gate") or ()}, "scalr", "real_only")
+    return () if change is None else (f"Without the gate, on the test period: {_in_words(change)}.",)
 
 
 def _gate(study: Json) -> tuple[str, ...]:
