@@ -124,7 +124,9 @@ class Examiner:
             "seed": self.seeds[place],
             "split": steps.split.model_dump(mode="json"),
             "top": steps.evaluate.top,
-            "settings": {name: getattr(steps, name).model_dump(mode="json") for name in sections},
+            "settings": {
+                name: getattr(steps, name).model_dump(mode="json", exclude={"checkpoints"}) for name in sections
+            },
         }
 
         def run() -> tuple[float, float | None, int]:
@@ -279,7 +281,7 @@ def _events(examiner: Examiner, steps: Steps, searches: dict[str, Search], name:
 
 def _events_of_the_reference(examiner: Examiner, steps: Steps, searches: dict[str, Search]) -> Steps:
     """Let the reference model, which learns in seconds, choose the events; another model then weighs them."""
-    rates = ("loss", "learning_rate", "l2", "max_epochs", "patience")
+    rates = ("loss", "checkpoints", "learning_rate", "l2", "max_epochs", "patience")
     reference = steps.changed({"train.model": REFERENCE, **{f"train.{name}": None for name in rates}})
     reference = reference.model_copy(update={"train": settled(reference.train)})
     reference = _baseline(examiner, reference, searches, f"{REFERENCE}_real_only")

@@ -161,6 +161,9 @@ class TrainSettings(Settings):
     """Positives per gradient step, for models that learn in batches."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models that can use a GPU learn; `auto` takes one that is there."""
+    checkpoints: str | None = None
+    """Folder in which networks keep every pass of every training, so that a study that was cut off goes on; null for
+    none. A pass takes the size of the network on disk."""
 
 
 class EvaluateSettings(Settings):

@@ -77,6 +77,15 @@ def command(
             rich_help_panel=o.STEPS,
         ),
     ] = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="DIR",
+            help="Networks keep every pass of every training there; a study that was cut off goes on.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = None,
     objective: Annotated[
         str,
         typer.Option("--objective", metavar="auxiliary|joint|thinned", help="How it learns.", rich_help_panel=o.STEPS),
@@ -209,6 +218,7 @@ def command(
         train={
             "model": model,
             "loss": loss,
+            "checkpoints": checkpoints,
             "objective": objective,
             "synthetic_weight": synthetic_weight,
             "shrinkage": shrinkage or None,

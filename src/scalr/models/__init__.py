@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from scalr.config import TrainSettings
-from scalr.errors import require_extra, unknown_name
+from scalr.errors import ConfigError, require_extra, unknown_name
 from scalr.models import als, deep, mf, trees
 from scalr.models.protocol import Examples, Model, Recipe
 
@@ -129,10 +129,17 @@ def settled(settings: TrainSettings) -> TrainSettings:
     """Return the settings with the model's own values where nothing was asked for.
 
     Raises:
-        ConfigError: If no model has that name, or it cannot be trained by the loss asked for.
+        ConfigError: If no model has that name, it cannot be trained by the loss asked for, or checkpoints are asked for
+            of a model that keeps none.
     """
     kind = get_model(settings.model)
     deep.check_loss(settings.model, settings.loss, kind.losses)
+    if settings.checkpoints is not None and kind.extra != deep.EXTRA:
+        raise ConfigError(
+            f"model '{settings.model}' keeps no checkpoints, but train.checkpoints is '{settings.checkpoints}'",
+            expected=f"one of {', '.join(deep.NETWORKS)} where checkpoints are kept",
+            fix="leave train.checkpoints (--checkpoints) out, or take one of these models",
+        )
     return settings.model_copy(
         update={
             "learning_rate": kind.learning_rate if settings.learning_rate is None else settings.learning_rate,

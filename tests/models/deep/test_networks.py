@@ -89,6 +89,32 @@ def test_a_training_that_was_cut_off_goes_on_as_if_it_was_not(name, examples, tm
         passes(name, examples, 1, seed=9, checkpoint=tmp_path)
 
 
+def test_trainings_share_a_folder_of_checkpoints_and_go_on_each_by_itself(fold, tmp_path, monkeypatch):
+    from scalr.models.deep.learner import Learner
+
+    settings = SETTINGS.model_copy(update={"model": "deepfm"})
+    kept = settings.model_copy(update={"checkpoints": str(tmp_path / "kept")})
+    user = np.arange(len(fold.pair.target.users), dtype=np.int32)
+    plain = [train(fold, None, settings, seed, epochs=2).model.rank_scores(user) for seed in (0, 1)]
+    for seed in (0, 1):
+        train(fold, None, kept, seed, epochs=2)
+    folders = list((tmp_path / "kept").iterdir())
+    assert sorted(len(list(one.iterdir())) for one in folders) == [2, 2]
+
+    def never(self, rows, epoch, share):
+        raise AssertionError("a pass that was kept is gone through again")
+
+    monkeypatch.setattr(Learner, "step", never)
+    for seed, expected in enumerate(plain):
+        np.testing.assert_array_equal(train(fold, None, kept, seed, epochs=2).model.rank_scores(user), expected)
+
+
+@pytest.mark.parametrize("name", ["mf", "lightgbm"])
+def test_models_that_keep_no_checkpoints_say_so(fold, name):
+    with pytest.raises(ConfigError, match="keeps no checkpoints"):
+        train(fold, None, TrainSettings(model=name, checkpoints="kept"), epochs=1)
+
+
 @pytest.mark.parametrize("name", ["two_tower", "wide_deep"])
 def test_prediction_leaves_out_what_synthetic_rows_know_about_themselves(name, examples):
     from scalr.models.deep.learner import Learner

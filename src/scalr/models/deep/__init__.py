@@ -137,7 +137,11 @@ def _passes(
         if not held_back.count(0) or not sources[0].count(0):  # too few rows to share
             held_back, sources = whole, (whole, *sources[1:])
     learner = Learner.begin(network.name, world, _prior(sources, world, settings), settings, rates, seed, sources)
-    kept = None if checkpoint is None else Kept.of(checkpoint, (network.name, settings, seed), sources)
+    asked, kept = (network.name, settings, seed), None
+    if checkpoint is not None:
+        kept = Kept.of(checkpoint, asked, sources)
+    elif settings.checkpoints is not None:
+        kept = Kept.within(Path(settings.checkpoints), asked, sources)
     return learner.passes(sources, settings.batch_size, kept, held_back)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -33,13 +34,15 @@ class Kept:
     def of(cls, folder: Path, asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> Self:
         """Open or make the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        name, settings, seed = asked
-        digest = hashlib.blake2b(f"{name} {seed} {settings.model_dump_json()}".encode(), digest_size=16)
-        for source in sources:
-            for rows in source.portions(0):
-                for column in (rows.number, rows.user, rows.item, rows.weight, rows.is_synthetic):
-                    digest.update(column.tobytes())
-        return cls(folder, digest.hexdigest())
+        return cls(folder, _identity(asked, sources))
+
+    @classmethod
+    def within(cls, root: Path, asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> Self:
+        """Open or make a folder of this training's own, named by its identity, in a folder of many trainings."""
+        identity = _identity(asked, sources)
+        folder = root / identity
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, identity)
 
     def load(self, number: int) -> State | None:
         """Return the state after pass `number`; None where it was not kept.
@@ -61,9 +64,20 @@ class Kept:
 
     def save(self, number: int, state: State) -> None:
         """Keep the state after pass `number`; the file appears whole or not at all."""
-        part = self._file(number).with_suffix(".part")
+        part = self._file(number).with_suffix(f".part-{threading.get_ident()}")  # the same training may run twice
         torch.save({**state, "identity": self.identity}, part)
         os.replace(part, self._file(number))
 
     def _file(self, number: int) -> Path:
         return self.folder / f"pass-{number:04d}.pt"
+
+
+def _identity(asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> str:
+    name, settings, seed = asked
+    told = settings.model_dump_json(exclude={"checkpoints"})  # wherever passes are kept, they are the same
+    digest = hashlib.blake2b(f"{name} {seed} {told}".encode(), digest_size=16)
+    for source in sources:
+        for rows in source.portions(0):
+            for column in (rows.number, rows.user, rows.item, rows.weight, rows.is_synthetic):
+                digest.update(column.tobytes())
+    return digest.hexdigest()
