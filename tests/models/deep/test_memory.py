@@ -45,7 +45,7 @@ print(peak() - before)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("loss", "n_rows", "batch"), [("binary", 10_000_000, 1 << 14), ("in_batch", 2_000_000, 1 << 10)])
+@pytest.mark.parametrize(("loss", "n_rows", "batch"), [("binary", 10_000_000, 1 << 14), ("in_batch", 2_000_000, 512)])
 def test_rows_beyond_memory_are_learnt_from(tmp_path, loss, n_rows, batch):
     pytest.importorskip("torch_rechub", reason="needs the extra 'torch'")
     random = np.random.default_rng(0)
