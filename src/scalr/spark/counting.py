@@ -24,7 +24,7 @@ from scalr.tally import tally_of
 Int64 = npt.NDArray[np.int64]
 _MASK = (1 << 64) - 1
 INTERACTIONS = "user int, item bigint, time bigint, bucket int"
-BUCKETS = 256  # of users, whose interactions are ranked together
+BUCKET_USERS = 1 << 14  # whose interactions are ranked together, at most `cap` + 1 per part
 _MEMBERS = "row int, user int"
 _COUNTS = "row int, items binary, users binary, members binary"
 _SIGN = np.uint64(1 << 63)
@@ -116,6 +116,7 @@ class _Latest:
     form: SourceForm
     side: Shipped[TargetSide]
     cap: int
+    buckets: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number, rows in groups_of(batches, "part"):
@@ -131,7 +132,7 @@ class _Latest:
             chosen = order[(rank <= self.cap) & (user[order] >= 0)]
             keys = (part.pair.source.items.keys[item[chosen]] ^ _SIGN).view(np.int64)
             yield pa.RecordBatch.from_arrays(
-                [pa.array(user[chosen]), pa.array(keys), pa.array(time[chosen]), pa.array(user[chosen] % BUCKETS)],
+                [pa.array(user[chosen]), pa.array(keys), pa.array(time[chosen]), pa.array(user[chosen] % self.buckets)],
                 names=["user", "item", "time", "bucket"],
             )
 
@@ -156,7 +157,8 @@ class _Cutoffs:
 
 def source_cutoff(laid: Any, form: SourceForm, side: Shipped[TargetSide], cap: int, n_users: int) -> KeyedCutoff:
     """Find the cutoff of every target user's source history; see `Cutoff`."""
-    latest = by_number(in_arrow(laid, _Latest(form, side, cap), INTERACTIONS), "bucket", BUCKETS)
+    n_buckets = n_users // BUCKET_USERS + 1
+    latest = by_number(in_arrow(laid, _Latest(form, side, cap, n_buckets), INTERACTIONS), "bucket", n_buckets)
     rows = in_arrow(latest, _Cutoffs(cap), INTERACTIONS).toArrow()
     time = np.full(n_users, np.iinfo(np.int64).min)
     item = np.zeros(n_users, np.uint64)

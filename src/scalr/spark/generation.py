@@ -145,7 +145,8 @@ def look(
 
 
 def _pair_of(read: ReadTarget, form: SourceForm) -> StoredPair:
-    nobody = Vocabulary(pa.array([], pa.int64()), np.zeros(0, np.uint64), np.zeros(0, np.int16), form.domains)
+    no_ids = pa.array([], pa.string() if form.text_items else pa.int64())
+    nobody = Vocabulary(no_ids, np.zeros(0, np.uint64), np.zeros(0, np.int16), form.domains)
     nothing = np.zeros(0, np.int64)
     log = StoredLog(
         form.name, read.log.users, nobody, np.zeros(1, np.int64), np.zeros(0, np.int32),

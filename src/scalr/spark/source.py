@@ -112,7 +112,7 @@ def _arrow_type(one: Any) -> pa.DataType:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     try:
-        return to_arrow_schema(one).field(0).type
+        return to_arrow_schema(one, timezone="UTC").field(0).type
     except PySparkException:  # columns of types that Arrow has no word for may be there, without a role
         return pa.null()
 
