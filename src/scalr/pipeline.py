@@ -26,6 +26,8 @@ from scalr.report import contents_of, write_report
 from scalr.report.ablations import standalone, write_sweeps_page
 from scalr.sample import sample
 from scalr.schema import Columns
+from scalr.spark.generation import SparkGeneration, generate_on_spark
+from scalr.spark.session import is_spark_frame
 from scalr.store import StoredPair
 from scalr.study import Study, arms_of, study
 from scalr.summary import summarise
@@ -77,13 +79,14 @@ def generate(
     steps: Steps | None = None,
     threads: int | None = None,
     board: Board | None = None,
-) -> Generation:
+) -> Generation | SparkGeneration:
     """Turn source events into synthetic target events in memory: read, fit, sample, refine.
 
-    For events that do not fit in memory there is `write_generation`, which `scalr generate` uses.
+    For events that do not fit in memory there is `write_generation`, which `scalr generate` uses. From frames of Spark
+    the events are made there, and `frame` of what is returned is one of Spark.
 
     Args:
-        source: File, glob, folder or frame (pandas, Polars, PyArrow, DuckDB); or several, by domain name.
+        source: File, glob, folder or frame (pandas, Polars, PyArrow, DuckDB, Spark); or several, by domain name.
         target: The same, of the domain to enrich.
         items: Item table, for values and further columns.
         columns: Column names in all logs; common names are found without.
@@ -101,6 +104,8 @@ def generate(
         >>> events.column_names[:5]
         ['user', 'item', 'time', 'value', 'is_synthetic']
     """
+    if is_spark_frame(source):
+        return generate_on_spark(source, target, items=items, columns=columns, steps=steps, board=board)
     board = board or SilentBoard()
     with Stopwatch() as watch:
         steps = steps or Steps()

@@ -81,7 +81,7 @@ def test_negatives_and_columns_of_items(session: Any) -> None:
 def test_back_off_to_categories_of_several_domains(session: Any, history_cap: int | None) -> None:
     source, target = rich_tables()
     items = pa.table(
-        {"item": list(range(8)) + [100, 101], "category": [*"aabb", None, *"cca", None, None], "value": [1.5] * 10}
+        {"item": [*range(8), 100, 101], "category": [*"aabb", None, *"cca", None, None], "value": [1.5] * 10}
     )
     settings = {"translate": {"backoff": 30, "history_cap": history_cap}, "sample": {"temperature": 0.7}}
     assert_same_events(session, source, target, settings, items=items)
@@ -141,7 +141,9 @@ def test_logs_without_times(session: Any) -> None:
 def test_ids_read_as_text_and_rows_with_nulls_dropped(session: Any) -> None:
     source, target = plain_tables()
     texts = source.set_column(0, "user", source["user"].cast(pa.string()))
-    holes = texts.set_column(2, "time", pa.array([None if x % 9 == 0 else t for x, t in enumerate(texts["time"].to_pylist())]))
+    holes = texts.set_column(
+        2, "time", pa.array([None if x % 9 == 0 else t for x, t in enumerate(texts["time"].to_pylist())])
+    )
     assert_same_events(session, holes, target, {}, ids="string", drop_nulls=True)
 
 

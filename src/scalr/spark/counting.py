@@ -86,9 +86,7 @@ class _Tally:
             yield pa.RecordBatch.from_pydict({"told": [json.dumps(counted)]})
 
 
-def count_source(
-    laid: Any, form: SourceForm, side: Shipped[TargetSide], history_start: Shipped[Int64]
-) -> SourceCount:
+def count_source(laid: Any, form: SourceForm, side: Shipped[TargetSide], history_start: Shipped[Int64]) -> SourceCount:
     """Count what the source holds, in one pass."""
     work = _Tally(form, side, history_start)
     told = [json.loads(row["told"]) for row in in_arrow(laid, work, "told string").collect()]

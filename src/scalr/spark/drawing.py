@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from scalr.align import Alignment, Buckets, Masses
+from scalr.arrange import PackedTimes
 from scalr.config import SampleSettings
 from scalr.emit import TableBuilder
 from scalr.narrowing import AlignStep, masses_of
@@ -99,9 +100,7 @@ def stream_of(part: PartPair, work: Work) -> tuple[Stream, Part]:
     whole = Part(0, 0, len(part.pair.source.items))
     real = real_pairs_of(work.side.real, part.place)
     translation = work.fitted.for_part(part)
-    return Stream(
-        part.pair, translation, work.settings, work.min_support, work.seed, 1, (whole,), real
-    ), whole
+    return Stream(part.pair, translation, work.settings, work.min_support, work.seed, 1, (whole,), real), whole
 
 
 def chunks_of(part: PartPair, work: Work, steps: tuple[Step, ...], count: Count) -> Iterator[Chunk]:
@@ -232,7 +231,8 @@ class EmitRows:
         work = self.work.open()
         for _, rows, read in _aligned(batches, work.form, self.steps, self.told):
             source = StoredLog(work.form.name, read.users, read.source_items, np.zeros(1, np.int64), None)
-            source = replace(source, time=rows.event_time, time_unit=work.form.time_unit)
+            time = None if rows.event_time is None else PackedTimes(0, 1, rows.event_time)
+            source = replace(source, time=time, time_unit=work.form.time_unit)
             target = replace(work.side.target, users=read.users)
             pair = StoredPair(source, target, work.builder.pair.tally, items=work.side.items)
             law = None if work.law is None else law_of(work.law, places_among(read.users, work.side.target.users))

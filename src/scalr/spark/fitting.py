@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalr.config import TranslateSettings
+from scalr.domain import Codes
 from scalr.errors import ConfigError, unknown_name
 from scalr.receipt import Stopwatch
 from scalr.spark.counting import SourceCount, category_counts, source_cutoff
@@ -40,7 +41,9 @@ def check_translator(settings: TranslateSettings) -> None:
     if name not in (*translator_names(), "auto"):
         raise unknown_name("translator", name, ON_SPARK)
     reason = (
-        "needs a validation period to choose on" if name == "auto" else "fits factors of all source users, on one machine"
+        "needs a validation period to choose on"
+        if name == "auto"
+        else "fits factors of all source users, on one machine"
     )
     raise ConfigError(
         f"translator '{name}' does not run on Spark: it {reason}",
@@ -81,9 +84,7 @@ def fit_on_spark(
         if settings.translator == "cooccurrence" and settings.history_cap is not None:
             cutoff = source_cutoff(laid, form, side, settings.history_cap, n_users)
         if settings.translator == "cooccurrence" and settings.backoff > 0:
-            backoff = _backoff(
-                histories, settings.backoff, laid, form, side, categories, cutoff, n_target, ship
-            )
+            backoff = _backoff(histories, settings.backoff, laid, form, side, categories, cutoff, n_target, ship)
         if settings.translator == "popularity":
             backoff = _backoff(histories, 1.0, laid, form, side, None, None, n_target, ship)
     if settings.translator == "random":
@@ -104,13 +105,12 @@ def _backoff(
     histories: TargetHistories, pseudo_paths: float, laid: Any, form: SourceForm, side: Shipped[TargetSide],
     categories: CategoryTable | None, cutoff: KeyedCutoff | None, n_target: int, ship: Ship,
 ) -> Backoff:  # fmt: skip
-    rows, members = [], []
+    rows: list[tuple[Codes, Codes]] = []
+    members: list[Codes] = []
     if categories is not None:
         rows, members = category_counts(
             laid, form, side, ship(categories), categories.n_categories, None if cutoff is None else ship(cutoff),
             ship(RealPairs(histories.start, histories.item)), n_target,
         )  # fmt: skip
-    laws = laws_of(
-        np.zeros(0, np.int32), rows, None if cutoff is None else members, histories.item, n_target
-    )
+    laws = laws_of(np.zeros(0, np.int32), rows, None if cutoff is None else members, histories.item, n_target)
     return Backoff(pseudo_paths, laws, histories.start, histories.item)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -13,32 +12,30 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from scalr import emit
-from scalr.align import Alignment, Buckets, Masses, alignment, buckets_of
 from scalr.config import Steps as Settings
-from scalr.domain import EventLog, Vocabulary
+from scalr.domain import EventLog
 from scalr.errors import ConfigError, SchemaError
 from scalr.generation import generation_name, negative_law
-from scalr.metrics.fidelity import total_variation
+from scalr.negatives import NegativeLaw
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
 from scalr.schema import Columns
-from scalr.spark import drawing
 from scalr.spark.counting import SourceCount, count_source
-from scalr.spark.drawing import ByPart, Steps, Work
+from scalr.spark.days import of_day
+from scalr.spark.drawing import Work
 from scalr.spark.fitting import check_translator, fit_on_spark, histories_of
+from scalr.spark.logs import SparkLogs, look
 from scalr.spark.part import TargetSide
-from scalr.spark.parts import Layout, cut, in_arrow, lay_out
+from scalr.spark.parts import Layout, cut, lay_out
+from scalr.spark.passes import Given, Passes
 from scalr.spark.restrict import Fitted
-from scalr.spark.rows import MostConfident, best_rows, capped_rows, rows_schema
-from scalr.spark.session import checked, require_spark
+from scalr.spark.session import checked, no_pandas_warning, require_spark
 from scalr.spark.ship import Shipped, ship
-from scalr.spark.source import LookedAt, SourceForm, in_one_form, look_at
-from scalr.spark.target import ReadTarget, read_target
 from scalr.spark.types import spark_schema
-from scalr.store import StoredLog, StoredPair
-from scalr.stream import ConfidenceFilter, RealPairs
+from scalr.store import StoredPair
+from scalr.stream import RealPairs
 from scalr.tally import SourceTally
-from scalr.translators.cooccurrence import TargetHistories, check_window
+from scalr.translators.cooccurrence import check_window
 
 _CELLS = "part int, cells binary"
 
@@ -56,6 +53,7 @@ class SparkGeneration:
         source: The source in numbers.
         layout: How the source was cut into parts.
         receipts: One per stage that is done already.
+        law: What negative rows are drawn from; None where there are none.
     """
 
     frame: Any
@@ -64,8 +62,18 @@ class SparkGeneration:
     source: SourceCount
     layout: Layout
     receipts: tuple[Receipt, ...]
-    _passes: _Passes
+    law: NegativeLaw | None
+    _passes: Passes
     _held: list[Any] = field(default_factory=list)
+
+    def table(self) -> pa.Table:
+        """Return the events as an Arrow table on the driver; for few of them."""
+        with no_pandas_warning():
+            return self.frame.toArrow()
+
+    def negatives_of(self, rows: int) -> int:
+        """Return how many of so many rows are negative."""
+        return 0 if self.law is None else rows - rows // (1 + int(self.law.rows))
 
     def stage_receipts(self, watch: Stopwatch) -> tuple[Receipt, ...]:
         """Return the receipts of all stages, once the frame was written with one action.
@@ -82,84 +90,9 @@ class SparkGeneration:
         self._held.clear()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SparkLogs:
-    """Logs that were looked at: the source as a frame, the target read.
-
-    Attributes:
-        events: Source events in one form.
-        form: What its columns mean.
-        sources: The source logs.
-        target: The target log and the item table.
-        pair: The target log with a source that has no events.
-    """
-
-    events: Any
-    form: SourceForm
-    sources: tuple[LookedAt, ...]
-    target: ReadTarget
-    pair: StoredPair
-
-    @property
-    def rows(self) -> int:
-        """Return the number of source events."""
-        return sum(one.kept for one in self.sources)
-
-    @property
-    def inputs(self) -> tuple[Mapping[str, Any], ...]:
-        """Return what the manifest says of the inputs."""
-        sources = [
-            {"role": "source", "name": one.name, "files": sorted(one.frame.inputFiles()), "rows": one.rows}
-            for one in self.sources
-        ]
-        return (*sources, *self.target.entries)
-
-
-def look(
-    source: Any, target: Any, settings: Settings, *, items: Any = None, columns: Columns | None = None,
-    source_columns: Columns | Mapping[str, Columns] | None = None, target_columns: Columns | None = None,
-    time_unit: str | None = None, ids: str = "auto", drop_nulls: bool = False,
-) -> SparkLogs:  # fmt: skip
-    """Look at the source frames, in one scan each, and read the target log; see `scalr.read_pair`."""
-    sources = dict(sorted(source.items())) if isinstance(source, Mapping) else {"source": source}
-    if not sources or "target" in sources or not all(sources):
-        found = ", ".join(repr(name) for name in sources) or "no source"
-        raise SchemaError(
-            f"the source domains are named {found}",
-            expected="one or more names, none of them 'target'",
-            fix="rename the sources",
-        )
-    general = columns or Columns()
-    special = source_columns if isinstance(source_columns, Mapping) else dict.fromkeys(sources, source_columns)
-    looked = [
-        look_at(frame, name, general, special.get(name) or Columns(), time_unit=time_unit, drop_nulls=drop_nulls)
-        for name, frame in sources.items()
-    ]
-    categories = settings.translate.translator == "cooccurrence" and settings.translate.backoff > 0
-    read = read_target(
-        target, items, looked, general, target_columns or Columns(), time_unit=time_unit, as_text=ids == "string",
-        drop_nulls=drop_nulls, item_columns=settings.negatives.kind != "none", categories=categories,
-    )  # fmt: skip
-    events, form = in_one_form(looked, as_text=ids == "string")
-    return SparkLogs(events, form, tuple(looked), read, _pair_of(read, form))
-
-
-def _pair_of(read: ReadTarget, form: SourceForm) -> StoredPair:
-    no_ids = pa.array([], pa.string() if form.text_items else pa.int64())
-    nobody = Vocabulary(no_ids, np.zeros(0, np.uint64), np.zeros(0, np.int16), form.domains)
-    nothing = np.zeros(0, np.int64)
-    log = StoredLog(
-        form.name, read.log.users, nobody, np.zeros(1, np.int64), np.zeros(0, np.int32),
-        time=nothing if "time" in form.roles else None, columns=form.columns, time_unit=form.time_unit,
-        schema=form.schema,
-    )  # fmt: skip
-    tally = SourceTally(nothing, nothing, nothing, (), True, 0)
-    return StoredPair(log, read.log, tally, items=read.items, inputs=read.entries, warnings=read.warnings)
-
-
 def generate_on_spark(
     source: Any, target: Any, *, items: Any = None, columns: Columns | None = None, steps: Settings | None = None,
-    partitions: int | None = None, board: Board | None = None, **reading: Any,
+    partitions: int | None = None, day: dt.date | None = None, board: Board | None = None, **reading: Any,
 ) -> SparkGeneration:  # fmt: skip
     """Turn source events in Spark into synthetic target events in Spark.
 
@@ -173,6 +106,7 @@ def generate_on_spark(
         columns: Column names in all logs; common names are found without.
         steps: Settings; of these `seed`, `translate`, `sample`, `refine` and `negatives` are used.
         partitions: Parts to cut the source into; None to choose. The events do not depend on it.
+        day: Only source events of this day (UTC) get synthetic events; all of them testify. None for all days.
         board: Where stages are shown.
         reading: `source_columns`, `target_columns`, `time_unit`, `ids`, `drop_nulls`, as in `scalr.read_pair`.
 
@@ -187,21 +121,25 @@ def generate_on_spark(
     board.stage("reading logs")
     with Stopwatch() as watch:
         logs = look(source, target, settings, items=items, columns=columns, **reading)
-        emit.check_columns(logs.pair)
-        check_window(settings.translate, timed="time" in logs.form.roles and logs.pair.target.time is not None)
     rows = logs.rows + len(logs.pair.target)
-    return generate_from_logs(logs, settings, session, watch.receipt("read", rows, rows), partitions, board)
+    reading_done = watch.receipt("read", rows, rows)
+    return generate_from_logs(logs, settings, session, reading_done, partitions=partitions, day=day, board=board)
 
 
 def generate_from_logs(
-    logs: SparkLogs, settings: Settings, session: Any, reading: Receipt, partitions: int | None, board: Board
-) -> SparkGeneration:
+    logs: SparkLogs, settings: Settings, session: Any, reading: Receipt, *, partitions: int | None,
+    day: dt.date | None, board: Board,
+) -> SparkGeneration:  # fmt: skip
     """Do what `generate_on_spark` does for logs that were looked at."""
+    emit.check_columns(logs.pair)
+    check_window(settings.translate, timed="time" in logs.form.roles and logs.pair.target.time is not None)
+    chosen = None if day is None else of_day(day, logs.form.time_unit)
     held: list[Any] = []
 
     def shipped(value: Any) -> Shipped[Any]:
-        held.append(ship(session.sparkContext, value))
-        return held[-1]
+        given: Shipped[Any] = ship(session.sparkContext, value)
+        held.append(given)
+        return given
 
     pair, form, target = logs.pair, logs.form, logs.pair.target
     histories = histories_of(pair, settings.translate)
@@ -215,9 +153,7 @@ def generate_from_logs(
         needs_paths = settings.translate.translator == "cooccurrence"
         layout = cut(logs.events, logs.rows, int(testifies.sum()) if needs_paths else 0, partitions=partitions)
         users = shipped((target.users, testifies if needs_paths else np.zeros(0, np.bool_)))
-        laid = lay_out(
-            logs.events, form, layout, users, windowed=settings.translate.window_days is not None
-        ).persist()
+        laid = lay_out(logs.events, form, layout, users, windowed=settings.translate.window_days is not None).persist()
         held.append(laid)
         given = shipped(side)
         counted = count_source(laid, form, given, shipped(histories.start))
@@ -250,10 +186,10 @@ def generate_from_logs(
         schema=schema,
         law=law,
     )
-    passes = _Passes(laid, shipped(work), work, settings, pair, counted, shipped, held, session, board)
-    frame = passes.frame(frame_schema)
+    passes = Passes(Given(laid, form, shipped(work), settings, pair, counted, shipped, held, board))
+    frame = passes.frame(frame_schema, chosen)
     receipts = (reading, laying, fitted.translation.receipt)
-    return SparkGeneration(frame, name, pair, counted, layout, receipts, passes, held)
+    return SparkGeneration(frame, name, pair, counted, layout, receipts, law, passes, held)
 
 
 def _without_events(log: EventLog) -> EventLog:
@@ -273,7 +209,7 @@ def _slim_fit(fitted: Fitted, pair: StoredPair) -> Fitted:
     return replace(fitted, translation=replace(translation, pair=pair))
 
 
-def _checked_law(law: Any) -> Any:
+def _checked_law(law: NegativeLaw | None) -> NegativeLaw | None:
     """Refuse negatives whose number per event is no whole number: which event gets one more depends on all others.
 
     Raises:
@@ -286,143 +222,3 @@ def _checked_law(law: Any) -> Any:
             fix=f"pass --negatives-per-positive {max(1, int(law.rows))}, or leave --engine spark out",
         )
     return law
-
-
-class _Passes:
-    """The passes over all draws that the settings ask for, and the frame at their end."""
-
-    def __init__(
-        self, laid: Any, work: Shipped[Work], plain: Work, settings: Settings, pair: StoredPair, counted: SourceCount,
-        shipped: Any, held: list[Any], session: Any, board: Board,
-    ) -> None:  # fmt: skip
-        self._laid, self._work, self._form = laid, work, plain.form
-        self._settings, self._pair, self._counted = settings, pair, counted
-        self._shipped, self._held, self._board = shipped, held, board
-        self._context = session.sparkContext
-        self._told: dict[str, Any] = {}
-        self._buckets: Buckets | None = None
-        self._before: npt.NDArray[np.float64] | None = None
-        self._seconds: dict[str, Stopwatch] = {}
-
-    def frame(self, schema: Any) -> Any:
-        """Return the frame of events; passes that must be done before it are done."""
-        refining, form = self._settings.refine, self._form
-        n_rows = self._counted.positives * self._settings.sample.draws_per_event
-        rows_type = spark_schema(rows_schema(form))[1]
-        steps = Steps((ConfidenceFilter(refining.min_confidence),) if refining.min_confidence > 0 else ())
-        rows = None
-        if refining.duplicates != "keep":
-            drawn = in_arrow(self._laid, drawing.DrawRows(self._work, self._shipped(steps), self._by("draw")), rows_type)
-            rows = best_rows(drawn, form, n_rows, merge=refining.duplicates == "merge")
-            steps = Steps()
-            if refining.align is not None:
-                rows = rows.persist()
-                self._held.append(rows)
-        if refining.align is not None:
-            steps = self._aligned(steps, rows)
-        caps = [
-            MostConfident(form, group, limit, self._settings.seed)
-            for group, limit in (("user", refining.max_per_user), ("item", refining.max_per_item))
-            if limit is not None
-        ]
-        if caps:
-            shipped = self._shipped(steps)
-            work = (
-                drawing.DrawRows(self._work, shipped, self._by("draw"), caps[0])
-                if rows is None
-                else drawing.AlignRows(form, shipped, self._by("align"), caps[0])
-            )
-            rows = in_arrow(self._laid if rows is None else rows, work, rows_type)
-            for one in caps:
-                rows = capped_rows(rows, one, n_rows)
-            steps = Steps()
-        shipped = self._shipped(steps)
-        if rows is None:
-            return in_arrow(self._laid, drawing.DrawTables(self._work, shipped, self._by("draw")), schema)
-        return in_arrow(rows, drawing.EmitRows(self._work, shipped, self._by("emit")), schema)
-
-    def _by(self, name: str) -> Any:
-        self._told[name] = self._context.accumulator({}, ByPart())
-        return self._told[name]
-
-    def _aligned(self, steps: Steps, rows: Any) -> Steps:
-        """Return the steps with alignment, after the pass that it takes."""
-        settings = self._settings.refine.align
-        assert settings is not None
-        self._buckets = buckets = buckets_of(self._pair, settings)
-        if not buckets.marginals:
-            return steps
-        self._board.stage("weighing draws for alignment")
-        few = drawing.slim(buckets)
-        weighing = self._shipped(replace(steps, weighed=few))
-        with Stopwatch() as watch:
-            if rows is None:
-                told = in_arrow(self._laid, drawing.DrawMasses(self._work, weighing), _CELLS).collect()
-            else:
-                told = in_arrow(rows, drawing.WeighRows(self._form, weighing), _CELLS).collect()
-        self._seconds["align"] = watch
-        ordered = sorted(told, key=lambda row: row["part"])
-        cells = reduce(add, (np.frombuffer(row["cells"]) for row in ordered), np.zeros(int(np.prod(buckets.shape))))
-        self._before = cells
-        masses = Masses(np.zeros(0), np.zeros(0), cells)
-        plan = alignment(buckets, masses, settings.keep_share, self._settings.seed)
-        if rows is None:
-            return Steps((*steps.of_draws, drawing.aligned_by(plan)), weighed=few)
-        return Steps(plan=_of(plan), weighed=few)
-
-    def receipts(self, source: SourceCount, watch: Stopwatch) -> list[Receipt]:
-        """Return the receipts of the stages from drawing on."""
-        told = {name: reduce(_joined, one.value.values(), drawing.Told(drawing.Count())) for name, one in self._told.items()}
-        drawn = told["draw"].count
-        rows, receipts = source.positives, []
-        later = told.get("align") or told.get("emit")
-        refining = self._settings.refine
-        is_by_rows = refining.duplicates != "keep"
-        left = {stage: drawn.rows.get(stage, 0) for stage in ("sample", "drop_real", "filter")}
-        left["deduplicate"] = later.count.rows.get("in", 0) if is_by_rows and later is not None else left["filter"]
-        if self._buckets is not None:
-            by_rows = later.count.rows.get("out", 0) if is_by_rows and later is not None else 0
-            left["align"] = by_rows if is_by_rows else drawn.rows.get("align", left["filter"])
-        before_cap = left.get("align", left["deduplicate"])
-        has_caps = refining.max_per_user is not None or refining.max_per_item is not None
-        left["cap"] = told["emit"].count.rows.get("out", 0) if has_caps else before_cap
-        details: dict[str, Any] = {"deduplicate": {"policy": refining.duplicates}}
-        if self._buckets is not None:
-            source_of = told["draw"] if not is_by_rows else later
-            details["align"] = self._align_details(None if source_of is None else source_of.cells)
-        for stage, n in left.items():
-            seconds = self._seconds.get(stage)
-            wall, cpu = (0.0, 0.0) if seconds is None else (seconds.wall_seconds, seconds.cpu_seconds)
-            receipts.append(Receipt(stage, rows, n, wall, cpu, details.get(stage, {})))
-            rows = n
-        return [*receipts, watch.receipt("emit", rows, rows, layout="target")]
-
-    def _align_details(self, after: Any) -> dict[str, Any]:
-        assert self._buckets is not None
-        marginals = []
-        if self._before is not None and after is not None:
-            for axis, one in enumerate(self._buckets.marginals):
-                real = one.real_shares()
-                facts: dict[str, Any] = {"by": one.by, "edges": one.edges.tolist(), "real": real.tolist()}
-                for name, cells in (("before", self._before), ("after", after)):
-                    others = tuple(a for a in range(len(self._buckets.shape)) if a != axis)
-                    shares = cells.reshape(self._buckets.shape).sum(axis=others) / (cells.sum() or 1.0)
-                    facts[name] = shares.tolist()
-                    facts[f"total_variation_{name}"] = total_variation(real, shares) if cells.any() else None
-                marginals.append(facts)
-        return {"marginals": marginals, "passed_over": list(self._buckets.passed_over)}
-
-
-def _of(plan: Alignment) -> Alignment:
-    return drawing.slim_plan(plan)
-
-
-def _joined(one: drawing.Told, other: drawing.Told) -> drawing.Told:
-    count = drawing.Count()
-    count.join(one.count)
-    count.join(other.count)
-    cells = [told.cells for told in (one, other) if told.cells is not None]
-    return drawing.Told(count, reduce(add, cells) if cells else None)
-
-
-__all__ = ["SparkGeneration", "SparkLogs", "TargetHistories", "generate_from_logs", "generate_on_spark", "look"]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from scalr.domain import Codes, EventLog, ItemTable, TimeUnit, Vocabulary
 from scalr.intake import KINDS, MemoryIntake, Read, source_log
 from scalr.spark.source import SourceForm
-from scalr.store import StoredLog, StoredPair
+from scalr.store import StoredPair
 from scalr.stream import RealPairs
 from scalr.tally import SourceTally
 from scalr.vocabulary import IdColumn, unify

@@ -102,9 +102,7 @@ class Fitted:
     def _backoff(self, backoff: Backoff, start: Int64, item: Codes, part: PartPair) -> Backoff:
         words, laws = part.pair.source.items, backoff.laws
         n_rows = len(laws.width)
-        rows = (
-            np.full(len(words), n_rows - 1, np.int32) if self.categories is None else self.categories.rows_of(words)
-        )
+        rows = np.full(len(words), n_rows - 1, np.int32) if self.categories is None else self.categories.rows_of(words)
         laws = laws._replace(row_of_item=rows)
         if len(laws.member_start):
             known = np.flatnonzero(part.place >= 0).astype(np.int32)

@@ -185,4 +185,3 @@ def capped_rows(frame: Any, work: MostConfident, n_rows: int) -> Any:
 def _in_buckets(frame: Any, columns: str, n_rows: int) -> Any:
     n = max(1, -(-n_rows // BUCKET_ROWS))
     return by_number(frame.selectExpr("*", f"CAST(pmod(xxhash64({columns}), {n}) AS INT) AS bucket"), "bucket", n)
-

@@ -143,6 +143,8 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def is_spark_frame(frame: object) -> bool:
-    """Say whether an object is a DataFrame of PySpark, without importing it."""
-    return type(frame).__module__.startswith("pyspark.sql") and type(frame).__name__ == "DataFrame"
+def is_spark_frame(given: object) -> bool:
+    """Say whether an object is a DataFrame of PySpark, or a mapping with one, without importing it."""
+    if isinstance(given, Mapping):
+        return any(is_spark_frame(one) for one in given.values())
+    return type(given).__module__.startswith("pyspark.sql") and type(given).__name__ == "DataFrame"
