@@ -61,7 +61,7 @@ def parse_day(text: str) -> dt.date:
         return dt.date.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(
-            f"the day is '{text}'", expected="a date such as 2026-01-31", fix="write it as YYYY-MM-DD"
+            f"the day is '{text}'", expected="a date such as 2026-01-31, YYYY-MM-DD", fix="write it like that"
         ) from error
 
 

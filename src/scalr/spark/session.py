@@ -116,7 +116,9 @@ def own_session(master: str | None, settings: Mapping[str, str]) -> Iterator[Any
 
 
 def _not_started(error: Exception) -> ConfigError:
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    java = [line.removeprefix(":").strip() for line in lines if "Exception:" in line or "Error:" in line]
+    said = next(iter([*java, *lines]), type(error).__name__)
     return ConfigError(
         f"Spark did not start: {said[:200]}",
         expected="a master that can be reached, and settings that Spark knows",
