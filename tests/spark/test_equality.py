@@ -60,6 +60,18 @@ def test_a_skewed_world_whose_hot_item_is_split(session: Any, name: str) -> None
     assert layout.parts == 25 + sum(one.splits for one in layout.hot)
 
 
+@pytest.mark.parametrize("settings", [{}, {"translate": {"history_cap": 2}, "refine": {"duplicates": "merge"}}])
+def test_labels_values_and_weights_of_a_hot_item(session: Any, settings: Any) -> None:
+    source, target = skewed_tables(events=(8_000, 2_000))
+    random, n = np.random.default_rng(4), len(source)
+    source = source.set_column(2, "time", pa.array(random.integers(0, 3, n) + 1_600_000_000))
+    source = source.append_column("label", pa.array(random.integers(0, 2, n)))
+    source = source.append_column("value", pa.array(random.integers(0, 3, n) / 2))
+    source = source.append_column("weight", pa.array(random.integers(1, 4, n)))
+    layout = assert_same_events(session, source, target, {"seed": 2, **settings}, partitions=20)
+    assert any(one.item == "s120" and one.splits > 2 for one in layout.hot)
+
+
 @pytest.mark.parametrize("adaptive", ["true", "false"])
 @pytest.mark.parametrize("partitions", [1, 2, 40])
 def test_partitions_and_adaptive_execution_change_nothing(session: Any, adaptive: str, partitions: int) -> None:

@@ -39,7 +39,6 @@ class SourceCount:
         positives: Events with label 1.
         interactions: Distinct (user, item) of these.
         known_positives: Positive events of target users.
-        items: Items with an event, over all domains.
         whole_weights: Whether all weights are whole numbers.
         digest: See `SourceTally.digest`.
         paths: Paths from source to target items, before any cap or window.
@@ -50,7 +49,6 @@ class SourceCount:
     positives: int
     interactions: int
     known_positives: int
-    items: int
     whole_weights: bool
     digest: int
     paths: int
@@ -77,7 +75,6 @@ class _Tally:
                 "positives": len(real),
                 "interactions": int(tally.interactions_of_user.sum()),
                 "known": int(np.count_nonzero(known[real.user])),
-                "items": len(part.pair.source.items) if part.events[0] == 0 and len(own) else 0,
                 "whole": tally.whole_weights,
                 "digest": tally.digest,
                 "paths": int((tally.interactions_of_user * history).sum()),
@@ -99,7 +96,6 @@ def count_source(laid: Any, form: SourceForm, side: Shipped[TargetSide], history
         positives=total("positives"),
         interactions=total("interactions"),
         known_positives=total("known"),
-        items=total("items"),
         whole_weights=all(one["whole"] for one in told),
         digest=total("digest") & _MASK,
         paths=total("paths"),

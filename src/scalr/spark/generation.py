@@ -163,7 +163,8 @@ def generate_from_logs(
             expected="users that are active in the source and in the target",
             fix="use the same user ids in all logs, and check the columns with --user",
         )
-    laying = watch.receipt("lay_out", logs.rows, counted.events, parts=layout.parts, split_items=len(layout.hot))
+    facts = {"parts": layout.parts, "split_items": len(layout.hot), "largest_part": counted.largest_part}
+    laying = watch.receipt("lay_out", logs.rows, counted.events, **facts)
     board.stage("fitting the translation")
     nothing = np.zeros(0, np.int64)
     tally = SourceTally(nothing, nothing, nothing, (), counted.whole_weights, counted.digest)

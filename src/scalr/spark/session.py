@@ -13,7 +13,12 @@ from typing import Any
 
 from scalr.errors import ConfigError, MissingExtraError, require_extra
 
-_QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+_LOG = Path(__file__).with_name("log4j2.properties")
+_QUIET = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOG.as_uri()}",
+}
 
 
 def require_spark() -> None:
