@@ -82,8 +82,7 @@ def generate(
 ) -> Generation | SparkGeneration:
     """Turn source events into synthetic target events in memory: read, fit, sample, refine.
 
-    For events that do not fit in memory there is `write_generation`, which `scalr generate` uses. From frames of Spark
-    the events are made there, and `frame` of what is returned is one of Spark.
+    For events that do not fit in memory there is `write_generation`. Frames of Spark give `SparkGeneration`.
 
     Args:
         source: File, glob, folder or frame (pandas, Polars, PyArrow, DuckDB, Spark); or several, by domain name.
@@ -207,7 +206,7 @@ def write_study(
     """
     board = board or SilentBoard()
     with output.finished_folder(out) as folder:
-        done, receipts = _timed_study(pair, steps, threads, board, trials_file)
+        done, receipts = timed_study(pair, steps, threads, board, trials_file)
         content = done.to_json()
         output.write_json(folder / "study.json", content)
         facts = job_facts("study", steps, pair, inputs) | _study_facts(done)
@@ -292,7 +291,7 @@ def run(
             emit.check_columns(stored)
         rows = len(stored.source) + len(stored.target)
         reading = watch.receipt("read", rows, rows)
-        done, receipts = _timed_study(stored.load(), settings, threads, board, trials_file)
+        done, receipts = timed_study(stored.load(), settings, threads, board, trials_file)
         settings = _with_choice(settings, done)
         written = _write_events(stored, settings, folder, settings.layout, room, board)
         content = done.to_json()
@@ -358,9 +357,10 @@ def _with_choice(settings: RunSettings, done: Study) -> RunSettings:
     return settings.model_copy(update={name: getattr(done.steps, name) for name in type(done.steps).model_fields})
 
 
-def _timed_study(
+def timed_study(
     pair: Pair, steps: Steps, threads: int | None, board: Board, trials_file: Path | None
 ) -> tuple[Study, tuple[Receipt, ...]]:
+    """Run a study; return it with the receipts of its synthetic events, and its own."""
     n_arms = len(arms_of(steps))
     with Stopwatch() as watch:
         done = study(pair, steps, threads=threads or os.cpu_count() or 1, board=board, journal=Journal(trials_file))

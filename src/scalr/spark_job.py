@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from scalr import output
-from scalr.config import Steps
+from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.engines.files import find_files
 from scalr.errors import ConfigError, InputError, OutputError
-from scalr.pipeline import job_facts
+from scalr.pipeline import job_facts, timed_study
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
+from scalr.report import contents_of, write_report
 from scalr.schema import Columns
 from scalr.spark.days import DAY_COLUMN, write_day
 from scalr.spark.fitting import check_translator
 from scalr.spark.generation import SparkGeneration, generate_from_logs
 from scalr.spark.logs import SparkLogs, look
+from scalr.spark.sampling import STUDY_EVENTS, study_pair
 from scalr.spark.session import no_pandas_warning
 from scalr.synthetic import catalogue_of
 
@@ -49,6 +51,19 @@ class Inputs:
     time_unit: str | None = None
     ids: str = "auto"
     drop_nulls: bool = False
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> Inputs:
+        """Return what a configuration names."""
+
+        def columns(chosen: ColumnSettings | None) -> Columns | None:
+            return None if chosen is None else Columns(**chosen.model_dump())
+
+        return cls(
+            settings.source, settings.target, settings.items, columns(settings.columns),
+            columns(settings.source_columns), columns(settings.target_columns), settings.time_unit, settings.ids,
+            settings.drop_nulls,
+        )  # fmt: skip
 
     def read(self, session: Any, steps: Steps) -> SparkLogs:
         """Look at the logs; see `look`."""
@@ -197,6 +212,56 @@ def _made(
     if negatives := made.negatives_of(written.rows):
         facts["synthetic_negatives"] = negatives
     return facts, written.receipts
+
+
+def run_on_spark(
+    session: Any, settings: RunSettings, out: Path, *, threads: int | None = None, trials_file: Path | None = None,
+    study_events: int = STUDY_EVENTS, notes: tuple[str, ...] = (), board: Board | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Generate synthetic events in Spark, and study on this machine what they are worth, on a sample of users.
+
+    Writes `synthetic/`, `evaluation.json` (the study), `report.html` and `manifest.json` into a new folder.
+
+    Args:
+        session: The session.
+        settings: What to read and to do.
+        out: The folder, which the driver and all workers must share.
+        threads: Threads of the study; all cores if None.
+        trials_file: Where the study keeps its trials.
+        study_events: Source events that the study gets, at most about: all events of a share of the target users.
+        notes: Sentences for the report.
+        board: Where stages are shown.
+
+    Returns:
+        The manifest, with the study under "evaluation".
+
+    Raises:
+        InputError: If a log, a setting or the folder cannot be used.
+    """
+    board = board or SilentBoard()
+    check_translator(settings.translate)
+    check_layout(settings.layout)
+    inputs = Inputs.of(settings)
+    with output.finished_folder(out) as folder:
+        board.stage("collecting users for the study")
+        logs = inputs.read(session, settings)
+        pair, share = study_pair(
+            logs, settings.target, settings.items, most=study_events,
+            item_columns=settings.negatives.kind != "none", columns=inputs.columns,
+            source_columns=inputs.source_columns, target_columns=inputs.target_columns,
+            time_unit=settings.time_unit, ids=settings.ids, drop_nulls=settings.drop_nulls,
+        )  # fmt: skip
+        done, receipts = timed_study(pair.load(), settings, threads, board, trials_file)
+        facts, written = _made(session, inputs, settings, folder, {}, None, None, board)
+        content = done.to_json()
+        output.write_json(folder / "evaluation.json", content)
+        said = f"The study saw {100 * share:.0f} % of the target users, and no users without target events."
+        board.stage("writing the report")
+        shown = contents_of(done, receipts=written, settings=facts["settings"], notes=(*notes, said))
+        write_report(folder / "report.html", shown)
+        facts |= {"command": "run", "study_share": share}
+        manifest = output.write_manifest(folder, (*written, *receipts[-1:]), facts)
+    return {**manifest, "evaluation": content}
 
 
 def facts_of(session: Any) -> dict[str, Any]:

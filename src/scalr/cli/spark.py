@@ -12,7 +12,7 @@ from scalr.cli.jobs import LogOptions
 from scalr.errors import ConfigError
 
 if TYPE_CHECKING:
-    from scalr.config import Steps
+    from scalr.config import RunSettings, Steps
     from scalr.spark_job import Inputs
 
 PLAN_WORDS = {
@@ -97,6 +97,16 @@ class SparkOptions:
             f"\n{reach(manifest)}. Written to {out}",
             "Whether they help a model is another question: [bold]scalr study[/bold] answers it, on a sample.",
         )
+
+    def run(
+        self, settings: RunSettings, out: Path, threads: int | None, trials_file: Path | None, terminal: Terminal
+    ) -> dict[str, Any]:
+        """Generate with Spark and study on a sample of users; return the manifest with the study."""
+        from scalr.spark.session import own_session, spark_settings
+        from scalr.spark_job import run_on_spark
+
+        with own_session(self.master, spark_settings(self.conf)) as session:
+            return run_on_spark(session, settings, out, threads=threads, trials_file=trials_file, board=terminal)
 
     @staticmethod
     def _plan(inputs: Inputs, steps: Steps, terminal: Terminal, session: Any) -> None:
