@@ -27,10 +27,11 @@ SETTINGS = {
     "spark.executor.heartbeatInterval": "2s",
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
 }
+LEAST_TASKS = 8  # of the stage that writes
 
 
 def kill_when_writing(session: Any, group: int, told: dict[str, Any], after: float) -> None:
-    """Kill a process group once a share of the tasks of the last stage, that has one per part, is done."""
+    """Kill a process group once a share of the tasks that write, one per part, is done."""
     tracker = session.sparkContext.statusTracker()
     while "over" not in told:
         for number in tracker.getActiveStageIds():
