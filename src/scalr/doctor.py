@@ -21,6 +21,7 @@ EXTRAS = {
     "torch": ("torch", "torch-rechub"),
     "models": ("lightgbm", "implicit", "scikit-learn"),
     "adapters": ("datasets", "pandas", "polars", "scipy"),
+    "spark": ("pyspark", "pandas"),
 }
 """Distributions that an extra brings."""
 
@@ -119,7 +120,7 @@ def _kernel_cache() -> Finding:
 def _java() -> Finding:
     home = os.environ.get("JAVA_HOME")
     java = (shutil.which("java", path=str(Path(home) / "bin")) if home else None) or shutil.which("java")
-    advice = "install Java 17 or newer if you want to run on Spark; nothing else needs it"
+    advice = "install Java 17 or newer for --engine spark; nothing else needs it"
     return Finding("java", "ok", java) if java else Finding("java", "missing", "not found", advice)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,6 +136,17 @@ class TableBuilder:
         """Return the same for another thread."""
         pair, generation, layout, coded, labelled = self._given
         return TableBuilder(pair, generation, layout, coded=coded, labelled=labelled)
+
+    @property
+    def pair(self) -> StoredPair:
+        """Return the logs."""
+        return self._pair
+
+    def over(self, pair: StoredPair) -> TableBuilder:
+        """Return the same for logs with other users and source items; what is known of target items stays."""
+        other = copy.copy(self)
+        other._pair, other._place, other._room = pair, {}, _Room(reuse=self._as_codes)
+        return other
 
     def __call__(self, rows: Rows) -> pa.Table:
         """Return rows as a table of `schema`, but for texts that are left as dictionary arrays."""

@@ -94,7 +94,11 @@ def environment() -> dict[str, Any]:
 
 
 def write_manifest(
-    folder: Path, receipts: Iterable[Receipt], facts: Mapping[str, Any], digests: Mapping[Path, str] | None = None
+    folder: Path,
+    receipts: Iterable[Receipt],
+    facts: Mapping[str, Any],
+    digests: Mapping[Path, str] | None = None,
+    file: Path | None = None,
 ) -> dict[str, Any]:
     """Write `manifest.json` over everything that stands in `folder`, and return it.
 
@@ -103,15 +107,17 @@ def write_manifest(
         receipts: One per stage, in order.
         facts: Command, seed, settings, inputs and results; they stand at the top level.
         digests: SHA-256 of files that are known already; the others are read.
+        file: Where to write it instead; outputs are then named from its folder.
     """
-    files, known = sorted(file for file in folder.rglob("*") if file.is_file()), digests or {}
+    top = folder if file is None else file.parent
+    files, known = sorted(one for one in folder.rglob("*") if one.is_file()), digests or {}
     outputs = [
         {
-            "file": file.relative_to(folder).as_posix(),
-            "bytes": file.stat().st_size,
-            "sha256": known.get(file) or file_digest(file),
+            "file": one.relative_to(top).as_posix(),
+            "bytes": one.stat().st_size,
+            "sha256": known.get(one) or file_digest(one),
         }
-        for file in files
+        for one in files
     ]
     manifest = {
         "schema": MANIFEST_SCHEMA,
@@ -123,7 +129,7 @@ def write_manifest(
         "environment": environment(),
         "outputs": outputs,
     }
-    write_json(folder / "manifest.json", manifest)
+    write_json(file or folder / "manifest.json", manifest)
     return manifest
 
 

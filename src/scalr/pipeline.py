@@ -26,6 +26,8 @@ from scalr.report import contents_of, write_report
 from scalr.report.ablations import standalone, write_sweeps_page
 from scalr.sample import sample
 from scalr.schema import Columns
+from scalr.spark.generation import SparkGeneration, generate_on_spark
+from scalr.spark.session import is_spark_frame
 from scalr.store import StoredPair
 from scalr.study import Study, arms_of, study
 from scalr.summary import summarise
@@ -77,13 +79,13 @@ def generate(
     steps: Steps | None = None,
     threads: int | None = None,
     board: Board | None = None,
-) -> Generation:
+) -> Generation | SparkGeneration:
     """Turn source events into synthetic target events in memory: read, fit, sample, refine.
 
-    For events that do not fit in memory there is `write_generation`, which `scalr generate` uses.
+    For events that do not fit in memory there is `write_generation`. Frames of Spark give `SparkGeneration`.
 
     Args:
-        source: File, glob, folder or frame (pandas, Polars, PyArrow, DuckDB); or several, by domain name.
+        source: File, glob, folder or frame (pandas, Polars, PyArrow, DuckDB, Spark); or several, by domain name.
         target: The same, of the domain to enrich.
         items: Item table, for values and further columns.
         columns: Column names in all logs; common names are found without.
@@ -101,6 +103,8 @@ def generate(
         >>> events.column_names[:5]
         ['user', 'item', 'time', 'value', 'is_synthetic']
     """
+    if is_spark_frame(source):
+        return generate_on_spark(source, target, items=items, columns=columns, steps=steps, board=board)
     board = board or SilentBoard()
     with Stopwatch() as watch:
         steps = steps or Steps()
@@ -201,7 +205,7 @@ def write_study(
     """
     board = board or SilentBoard()
     with output.finished_folder(out) as folder:
-        done, receipts = _timed_study(pair, steps, threads, board, trials_file)
+        done, receipts = timed_study(pair, steps, threads, board, trials_file)
         content = done.to_json()
         output.write_json(folder / "study.json", content)
         facts = job_facts("study", steps, pair, inputs) | _study_facts(done)
@@ -286,7 +290,7 @@ def run(
             emit.check_columns(stored)
         rows = len(stored.source) + len(stored.target)
         reading = watch.receipt("read", rows, rows)
-        done, receipts = _timed_study(stored.load(), settings, threads, board, trials_file)
+        done, receipts = timed_study(stored.load(), settings, threads, board, trials_file)
         settings = _with_choice(settings, done)
         written = write_events(stored, settings, folder, settings.layout, room, board)
         content = done.to_json()
@@ -355,9 +359,10 @@ def _with_choice(settings: RunSettings, done: Study) -> RunSettings:
     return settings.model_copy(update={name: getattr(done.steps, name) for name in type(done.steps).model_fields})
 
 
-def _timed_study(
+def timed_study(
     pair: Pair, steps: Steps, threads: int | None, board: Board, trials_file: Path | None
 ) -> tuple[Study, tuple[Receipt, ...]]:
+    """Run a study; return it with the receipts of its synthetic events, and its own."""
     n_arms = len(arms_of(steps))
     with Stopwatch() as watch:
         done = study(pair, steps, threads=threads or os.cpu_count() or 1, board=board, journal=Journal(trials_file))

@@ -245,7 +245,12 @@ class Stream:
                 yield one.result()
 
     def chunks(
-        self, part: Part, steps: tuple[Step, ...], count: Count, progress: Callable[[int], None] | None = None
+        self,
+        part: Part,
+        steps: tuple[Step, ...],
+        count: Count,
+        progress: Callable[[int], None] | None = None,
+        events: tuple[int, int] | None = None,
     ) -> Iterator[Chunk]:
         """Draw for a part and narrow down; give a chunk of rows whenever the buffer is nearly full, and at the end.
 
@@ -256,14 +261,16 @@ class Stream:
             steps: What narrows the rows, in order.
             count: Counts what happens.
             progress: Called with the number of source events done since the last call.
+            events: Range of the part's positive events to draw for; all if None.
         """
         k = self.settings.draws_per_event
         room = max(BUFFER_ROWS, k)
         clock = Clock(count)
         log = self.pair.source.part(part.first_item, part.last_item)
         drawing = self.translation.drawing(log, self.settings, seed=self.seed, most=max(1, DRAWN_ROWS // k))
-        chunk, n_events, first = Chunk(drawing.events, room), len(drawing.events), 0
-        count.events += n_events
+        chunk = Chunk(drawing.events, room)
+        first, n_events = events or (0, len(drawing.events))
+        count.events += n_events - first
         while first < n_events:
             last = min(first + max(1, min(chunk.room, DRAWN_ROWS) // k), n_events)
             begin = chunk.n

@@ -9,6 +9,7 @@ import typer
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
 from scalr.cli.jobs import LogOptions, StepOptions
+from scalr.cli.spark import SparkOptions
 from scalr.schema import Columns
 
 EXAMPLE = "Example: scalr generate --source feed.parquet --target ads.parquet --out synthetic --draws 4"
@@ -75,6 +76,27 @@ def command(
     ] = False,
     threads: o.ThreadsOption = None,
     memory_limit: o.MemoryLimitOption = None,
+    engine: o.EngineOption = "local",
+    spark_master: o.SparkMasterOption = None,
+    spark_conf: o.SparkConfOption = None,
+    day: Annotated[
+        str | None,
+        typer.Option(
+            "--day",
+            metavar="YYYY-MM-DD",
+            help="--engine spark: only synthetic events of this day, into a part of --out of its own; other days that "
+            "are there stay.",
+            rich_help_panel=o.OUTPUT,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="--engine spark: from counts alone say what it would take, and write nothing.",
+            rich_help_panel=o.OUTPUT,
+        ),
+    ] = False,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -86,7 +108,10 @@ def command(
     from scalr.memory import use_lean_allocator
     from scalr.summary import summarise
 
-    output.check_free(out)
+    options = SparkOptions(engine, spark_master, spark_conf or [], day, dry_run)
+    options.check(layout, leaks=check_leaks or drop_leaky)
+    if day is None:
+        output.check_free(out)
     use_lean_allocator()
     limit = o.memory_limit(memory_limit)
     columns = Columns(user, item, time, label, value, weight)
@@ -98,6 +123,9 @@ def command(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
         align,
     ).steps(negatives={"kind": negatives, "per_positive": negatives_per_positive or None})  # fmt: skip
+    if engine == "spark":
+        options.generate(logs, steps, out, Terminal(quiet=quiet, as_json=as_json))
+        return
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest, pair = pipeline.write_generation(
             lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),

@@ -192,6 +192,28 @@ MemoryLimitOption = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+EngineOption = Annotated[
+    Literal["local", "spark"],
+    typer.Option("--engine", help="Where the events are made; Spark needs the extra 'spark'.", rich_help_panel=OUTPUT),
+]
+SparkMasterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--spark-master",
+        metavar="URL",
+        help="--engine spark: such as spark://host:7077, yarn, local[4]; local[*] without.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+SparkConfOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--spark-conf",
+        metavar="NAME=VALUE",
+        help="--engine spark: one of Spark's settings; may be repeated.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 OutOption = Annotated[
     Path,
     typer.Option(

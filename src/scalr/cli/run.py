@@ -10,6 +10,7 @@ import typer
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
 from scalr.cli.jobs import show_conversions, show_evidence
+from scalr.cli.spark import SparkOptions
 
 EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
 
@@ -24,6 +25,9 @@ def command(
     trials_file: o.TrialsFileOption = None,
     threads: o.ThreadsOption = None,
     memory_limit: o.MemoryLimitOption = None,
+    engine: o.EngineOption = "local",
+    spark_master: o.SparkMasterOption = None,
+    spark_conf: o.SparkConfOption = None,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -37,10 +41,15 @@ def command(
     output.check_free(out)
     use_lean_allocator()
     settings, limit = read_config(config, set_ or []), o.memory_limit(memory_limit)
+    options = SparkOptions(engine, spark_master, spark_conf or [], None, False)
+    options.check(settings.layout, leaks=settings.leaks != "off")
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        manifest = conversion_job.run(
-            settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, board=terminal
-        )
+        if engine == "spark":
+            manifest = options.run(settings, out, threads, trials_file, terminal)
+        else:
+            manifest = conversion_job.run(
+                settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, board=terminal
+            )
         for warning in manifest["warnings"]:
             terminal.note(f"! {warning}")
     terminal.result({key: value for key, value in manifest.items() if key != "evaluation"})

@@ -201,12 +201,31 @@ def fit_backoff(
         rows.append((item[:n].copy(), count[:n].copy()))
         if members is not None:
             members.append(_places(bits, n_users))
+    return Backoff(pseudo_paths, laws_of(row_of_item, rows, members, target_item, n_target), target_start, target_item)
+
+
+def laws_of(
+    row_of_item: Codes,
+    rows: list[tuple[Codes, Codes]],
+    members: list[Codes] | None,
+    target_item: Codes,
+    n_target: int,
+) -> Laws:
+    """Lay the laws of categories out, and popularity behind them.
+
+    Args:
+        row_of_item: Shape (n_source,), row of each source item.
+        rows: Per category its target items, ascending, and their users.
+        members: Per category its users, ascending; None where nobody asks.
+        target_item: Distinct target items by user.
+        n_target: Target items.
+    """
     popularity = np.bincount(target_item, minlength=n_target).astype(np.int32)
     popular = np.flatnonzero(popularity).astype(np.int32)
-    rows.append((popular, popularity[popular]))
+    rows = [*rows, (popular, popularity[popular])]
     if members is not None:
-        members.append(np.empty(0, np.int32))  # everyone is in the last group without being asked
-    return Backoff(pseudo_paths, _laid_out(row_of_item, rows, members, popularity), target_start, target_item)
+        members = [*members, np.empty(0, np.int32)]  # everyone is in the last group without being asked
+    return _laid_out(row_of_item, rows, members, popularity)
 
 
 def _categories(stored: StoredPair) -> tuple[Codes, int]:

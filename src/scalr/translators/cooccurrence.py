@@ -217,12 +217,7 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
         SchemaError: If a window is asked for and a log has no time, or the item table's `category` holds lists.
     """
     stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
-    if settings.window_days is not None and (stored.source.time is None or stored.target.time is None):
-        raise SchemaError(
-            f"window_days is {settings.window_days}, but a log has no time column",
-            expected="a time column in every log",
-            fix="name it with --time COL, or leave the window out",
-        )
+    check_window(settings, timed=stored.source.time is not None and stored.target.time is not None)
     target_log, cap = stored.target.positives(), settings.history_cap
     with Stopwatch() as watch:
         target = target_histories(target_log, cap, timed=settings.window_days is not None)
@@ -235,7 +230,7 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
         pair=pair,
         target=target,
         cutoff=cutoff,
-        window=-1 if settings.window_days is None else round(settings.window_days * MICROSECONDS_PER_DAY),
+        window=window_of(settings),
         backoff=backoff,
         fitted_until=horizon(stored),
         receipt=watch.receipt(
@@ -246,6 +241,25 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
             **({} if backoff is None else {"categories": backoff.n_categories}),
         ),
     )
+
+
+def check_window(settings: TranslateSettings, *, timed: bool) -> None:
+    """Refuse a window where a log has no time.
+
+    Raises:
+        SchemaError: If there is one.
+    """
+    if settings.window_days is not None and not timed:
+        raise SchemaError(
+            f"window_days is {settings.window_days}, but a log has no time column",
+            expected="a time column in every log",
+            fix="name it with --time COL, or leave the window out",
+        )
+
+
+def window_of(settings: TranslateSettings) -> int:
+    """Return the window in microseconds, -1 for none."""
+    return -1 if settings.window_days is None else round(settings.window_days * MICROSECONDS_PER_DAY)
 
 
 def _source_cutoff(stored: StoredPair, cap: int) -> Cutoff:

@@ -1,0 +1,96 @@
+"""Measure scalr on Spark against the way that one would write in Spark, on the same logs: `python -m benchmarks.spark`.
+
+Each is a process of its own with a master of `local[2]`; processor time is that of all its processes, shuffle bytes are
+from Spark's event log. The local engine stands beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.logs import SIZES, cached_logs
+from benchmarks.measuring import HOUR, CommandError, DidNotFinishError, measure
+
+WAYS = ("local", "spark", "natural")
+"""The local engine, scalr on Spark, and Spark by its own functions (`benchmarks.baselines.spark`)."""
+
+
+def command_of(way: str, source: Path, target: Path, out: Path, draws: int) -> list[str]:
+    """Return the command of a way."""
+    if way == "natural":
+        ours = [sys.executable, "-m", "benchmarks.baselines", "spark", str(source), str(target), str(out)]
+        return [*ours, "--draws", str(draws)]
+    logs = ["--source", str(source), "--target", str(target), "--out", str(out), "--draws", str(draws)]
+    engine = ["--engine", "spark", "--spark-master", "local[2]"] if way == "spark" else ["--threads", "2"]
+    return [sys.executable, "-m", "scalr", "generate", *logs, "--align", "none", "--quiet", *engine]
+
+
+def shuffled(folder: Path) -> dict[str, int]:
+    """Return what Spark's event log says of all tasks: bytes and rows written to shuffles, and their number."""
+    written, rows, tasks = 0, 0, 0
+    for file in folder.rglob("*"):
+        if not file.is_file():
+            continue
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith('{"Event":"SparkListenerTaskEnd"'):
+                metrics = (json.loads(line).get("Task Metrics") or {}).get("Shuffle Write Metrics") or {}
+                written += int(metrics.get("Shuffle Bytes Written", 0))
+                rows += int(metrics.get("Shuffle Records Written", 0))
+                tasks += 1
+    return {"shuffle_bytes": written, "shuffle_rows": rows, "tasks": tasks}
+
+
+def measured(way: str, source: Path, target: Path, draws: int, limit_seconds: float) -> dict[str, Any]:
+    """Run a way once, and return what it took."""
+    with tempfile.TemporaryDirectory(prefix="scalr-spark-") as folder:
+        told, conf = Path(folder) / "told", Path(folder) / "conf"
+        told.mkdir()
+        conf.mkdir()
+        settings = {
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.dir": told.as_uri(),
+            "spark.eventLog.compress": "false",
+            "spark.driver.memory": "8g",
+            "spark.local.dir": f"{folder}/tmp",
+        }
+        text = "".join(f"{name} {value}\n" for name, value in settings.items())
+        (conf / "spark-defaults.conf").write_text(text, encoding="utf-8")
+        os.environ["SPARK_CONF_DIR"] = str(conf)
+        out = Path(folder) / "out"
+        try:
+            run = measure(command_of(way, source, target, out, draws), limit_seconds)
+        except (CommandError, DidNotFinishError) as error:
+            return {"failed": str(error).strip().splitlines()[-1]}
+        files = list(out.rglob("*.parquet"))
+        return {**asdict(run), **shuffled(told), "output_bytes": sum(file.stat().st_size for file in files)}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print one line of JSON per way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="A")
+    parser.add_argument("--draws", type=int, default=10, help="target items per source event")
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--limit", type=float, default=HOUR, help="seconds that a way may take")
+    options = parser.parse_args(arguments)
+    source, target = cached_logs(options.size, Path("benchmark-output") / "logs")
+    for way in options.ways.split(","):
+        found = measured(way, source, target, options.draws, options.limit)
+        load = os.getloadavg()[0]
+        stamp = {"way": way, "size": options.size, "draws": options.draws, "load": round(load, 1)}
+        print(json.dumps({**stamp, **found, "at": time.strftime("%Y-%m-%d")}), flush=True)
+    shutil.rmtree("spark-warehouse", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What commands do with `--engine spark`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalr.cli import options as o
+from scalr.cli.console import Terminal, number, table
+from scalr.cli.jobs import LogOptions
+from scalr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from scalr.config import RunSettings, Steps
+    from scalr.spark_job import Inputs
+
+PLAN_WORDS = {
+    "source_events": "source events",
+    "target_events": "target events",
+    "known_share": "share of source events by users with target items",
+    "paths": "paths, at most",
+    "parts": "parts: tasks of each pass",
+    "split_items": "items split over several parts",
+    "passes": "passes over the parts",
+    "shuffle_bytes": "shuffled once, at most, before compression",
+    "rows": "synthetic rows, at most",
+    "machine_bytes": "held once per machine",
+    "task_bytes": "held per task, about",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SparkOptions:
+    """Options of the engine, as the command line gives them."""
+
+    engine: str
+    master: str | None
+    conf: list[str]
+    day: str | None
+    dry_run: bool
+
+    def check(self, layout: str, *, leaks: bool) -> None:
+        """Refuse options that do not go together, before any work is done.
+
+        Raises:
+            ConfigError: If an option belongs to another engine, or Spark cannot do it.
+        """
+        from scalr.spark.days import parse_day
+        from scalr.spark.session import require_spark, spark_settings
+        from scalr.spark_job import check_layout
+
+        if self.engine == "local":
+            given: dict[str, Any] = {"--spark-master": self.master, "--spark-conf": self.conf, "--day": self.day}
+            given["--dry-run"] = self.dry_run
+            if named := next((name for name, value in given.items() if value), None):
+                raise ConfigError(
+                    f"{named} is given, but the engine is 'local'", expected="--engine spark beside it", fix="add it"
+                )
+            return
+        require_spark()
+        spark_settings(self.conf)
+        check_layout(layout)
+        if leaks:
+            raise ConfigError(
+                "columns are to be checked for leaks, which needs the rows in memory",
+                expected="--check-leaks and --drop-leaky with --engine local",
+                fix="check a sample of the events with scalr.leaks.find_leaks",
+            )
+        if self.day is not None:
+            parse_day(self.day)
+
+    def generate(self, logs: LogOptions, steps: Steps, out: Path, terminal: Terminal) -> None:
+        """Generate synthetic events with Spark, and say what was made."""
+        from scalr.cli.summaries import reach, stages_table
+        from scalr.spark.days import parse_day
+        from scalr.spark.session import own_session, spark_settings
+        from scalr.spark_job import Inputs, write_generation_on_spark
+
+        inputs = Inputs(
+            o.sources(logs.source), logs.target, logs.items, logs.columns, o.columns(logs.source_columns),
+            o.columns(logs.target_columns), logs.time_unit, logs.ids, logs.drop_nulls,
+        )  # fmt: skip
+        with terminal, own_session(self.master, spark_settings(self.conf)) as session:
+            if self.dry_run:
+                self._plan(inputs, steps, terminal, session)
+                return
+            manifest = write_generation_on_spark(
+                session, inputs, steps, out, settings=logs.settings(),
+                day=None if self.day is None else parse_day(self.day), board=terminal,
+            )  # fmt: skip
+        for warning in manifest["warnings"]:
+            terminal.note(f"! {warning}")
+        terminal.result(manifest)
+        terminal.show(
+            stages_table(manifest["stages"]),
+            f"\n{reach(manifest)}. Written to {out}",
+            "Whether they help a model is another question: [bold]scalr study[/bold] answers it, on a sample.",
+        )
+
+    def run(
+        self, settings: RunSettings, out: Path, threads: int | None, trials_file: Path | None, terminal: Terminal
+    ) -> dict[str, Any]:
+        """Generate with Spark and study on a sample of users; return the manifest with the study."""
+        from scalr.spark.session import own_session, spark_settings
+        from scalr.spark_job import run_on_spark
+
+        with own_session(self.master, spark_settings(self.conf)) as session:
+            return run_on_spark(session, settings, out, threads=threads, trials_file=trials_file, board=terminal)
+
+    @staticmethod
+    def _plan(inputs: Inputs, steps: Steps, terminal: Terminal, session: Any) -> None:
+        """Show what a run would take."""
+        from scalr.memory import format_bytes
+        from scalr.spark.plan import plan
+
+        terminal.stage("counting")
+        found = plan(inputs.read(session, steps), steps)
+        for warning in found.warnings:
+            terminal.note(f"! {warning}")
+        made = table("What it would take (nothing was written)", "", "")
+        sizes = {"shuffle_bytes", "machine_bytes", "task_bytes"}
+        for name, value in found.to_json().items():
+            if name != "warnings":
+                shown = format_bytes(value) if name in sizes else number(value)
+                made.add_row(PLAN_WORDS[name], shown)
+        terminal.result(found.to_json())
+        terminal.show(made)

@@ -1,0 +1,116 @@
+"""Fit a translation: the target half on the driver, what the source decides in Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from scalr.config import TranslateSettings
+from scalr.domain import Codes
+from scalr.errors import ConfigError, unknown_name
+from scalr.receipt import Stopwatch
+from scalr.spark.counting import SourceCount, category_counts, source_cutoff
+from scalr.spark.part import TargetSide
+from scalr.spark.restrict import CategoryTable, Fitted, KeyedCutoff
+from scalr.spark.ship import Shipped
+from scalr.spark.source import SourceForm
+from scalr.store import StoredPair
+from scalr.stream import RealPairs
+from scalr.translators import translator_names
+from scalr.translators.backoff import Backoff, laws_of
+from scalr.translators.cooccurrence import CooccurrenceTranslation, TargetHistories, target_histories, window_of
+from scalr.translators.marginal import PopularityTranslation, RandomTranslation
+
+ON_SPARK = ("cooccurrence", "popularity", "random")
+"""Translators that run on Spark."""
+
+Ship = Callable[[Any], Shipped[Any]]
+
+
+def check_translator(settings: TranslateSettings) -> None:
+    """Refuse a translator that does not run on Spark.
+
+    Raises:
+        ConfigError: If there is no such translator, or it does not run on Spark.
+    """
+    name = settings.translator
+    if name in ON_SPARK:
+        return
+    if name not in (*translator_names(), "auto"):
+        raise unknown_name("translator", name, ON_SPARK)
+    reason = (
+        "needs a validation period to choose on"
+        if name == "auto"
+        else "fits factors of all source users, on one machine"
+    )
+    raise ConfigError(
+        f"translator '{name}' does not run on Spark: it {reason}",
+        expected=f"one of {', '.join(ON_SPARK)}",
+        fix="choose another with --translator, or leave --engine spark out",
+    )
+
+
+def histories_of(pair: StoredPair, settings: TranslateSettings) -> TargetHistories:
+    """Return the target histories that `settings` ask for."""
+    cap = None if settings.translator == "random" else settings.history_cap
+    timed = settings.translator == "cooccurrence" and settings.window_days is not None
+    return target_histories(pair.target.positives(), cap, timed=timed)
+
+
+def fit_on_spark(
+    pair: StoredPair, histories: TargetHistories, settings: TranslateSettings, laid: Any, form: SourceForm,
+    side: Shipped[TargetSide], categories: CategoryTable | None, counted: SourceCount, ship: Ship,
+) -> Fitted:  # fmt: skip
+    """Fit a translation.
+
+    Args:
+        pair: The target log with a source without events.
+        histories: Those of `histories_of`.
+        settings: What to fit.
+        laid: The events by part.
+        form: What their columns mean.
+        side: What parts need of the target log.
+        categories: Categories of source items, where thin items are to back off to them.
+        counted: The source in numbers.
+        ship: Hands a value to Spark.
+    """
+    n_users, n_target = len(pair.target.users), len(pair.target.items)
+    with Stopwatch() as watch:
+        popularity = np.bincount(histories.item, minlength=n_target).astype(np.int32)
+        cutoff: KeyedCutoff | None = None
+        backoff: Backoff | None = None
+        if settings.translator == "cooccurrence" and settings.history_cap is not None:
+            cutoff = source_cutoff(laid, form, side, settings.history_cap, n_users)
+        if settings.translator == "cooccurrence" and settings.backoff > 0:
+            backoff = _backoff(histories, settings.backoff, laid, form, side, categories, cutoff, n_target, ship)
+        if settings.translator == "popularity":
+            backoff = _backoff(histories, 1.0, laid, form, side, None, None, n_target, ship)
+    if settings.translator == "random":
+        receipt = watch.receipt("fit", len(pair.target), int(np.count_nonzero(popularity)), translator="random")
+        return Fitted(RandomTranslation(pair, histories, popularity, None, receipt))
+    if settings.translator == "popularity":
+        assert backoff is not None
+        receipt = watch.receipt("fit", len(pair.target), len(histories.item), translator="popularity")
+        return Fitted(PopularityTranslation(pair, backoff, None, receipt))
+    rows = counted.events + len(pair.target.positives())
+    details = {} if backoff is None else {"categories": backoff.n_categories}
+    receipt = watch.receipt("fit", rows, counted.paths, translator="cooccurrence", **details)
+    whole = CooccurrenceTranslation(pair, histories, None, window_of(settings), backoff, None, receipt)
+    return Fitted(whole, cutoff, categories if backoff is not None else None)
+
+
+def _backoff(
+    histories: TargetHistories, pseudo_paths: float, laid: Any, form: SourceForm, side: Shipped[TargetSide],
+    categories: CategoryTable | None, cutoff: KeyedCutoff | None, n_target: int, ship: Ship,
+) -> Backoff:  # fmt: skip
+    rows: list[tuple[Codes, Codes]] = []
+    members: list[Codes] = []
+    if categories is not None:
+        rows, members = category_counts(
+            laid, form, side, ship(categories), categories.n_categories, None if cutoff is None else ship(cutoff),
+            ship(RealPairs(histories.start, histories.item)), n_target,
+        )  # fmt: skip
+    laws = laws_of(np.zeros(0, np.int32), rows, None if cutoff is None else members, histories.item, n_target)
+    return Backoff(pseudo_paths, laws, histories.start, histories.item)

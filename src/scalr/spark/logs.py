@@ -1,0 +1,95 @@
+"""Logs for Spark: the source as a frame in one form, the target log read on the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scalr.arrange import PackedTimes
+from scalr.config import Steps
+from scalr.domain import Vocabulary
+from scalr.errors import SchemaError
+from scalr.schema import Columns
+from scalr.spark.source import LookedAt, SourceForm, in_one_form, look_at
+from scalr.spark.target import ReadTarget, read_target
+from scalr.store import StoredLog, StoredPair
+from scalr.tally import SourceTally
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparkLogs:
+    """Logs that were looked at: the source as a frame, the target read.
+
+    Attributes:
+        events: Source events in one form.
+        form: What its columns mean.
+        sources: The source logs.
+        target: The target log and the item table.
+        pair: The target log with a source that has no events.
+    """
+
+    events: Any
+    form: SourceForm
+    sources: tuple[LookedAt, ...]
+    target: ReadTarget
+    pair: StoredPair
+
+    @property
+    def rows(self) -> int:
+        """Return the number of source events."""
+        return sum(one.kept for one in self.sources)
+
+    @property
+    def inputs(self) -> tuple[Mapping[str, Any], ...]:
+        """Return what the manifest says of the inputs."""
+        sources = [
+            {"role": "source", "name": one.name, "files": sorted(one.frame.inputFiles()), "rows": one.rows}
+            for one in self.sources
+        ]
+        return (*sources, *self.target.entries)
+
+
+def look(
+    source: Any, target: Any, settings: Steps, *, items: Any = None, columns: Columns | None = None,
+    source_columns: Columns | Mapping[str, Columns] | None = None, target_columns: Columns | None = None,
+    time_unit: str | None = None, ids: str = "auto", drop_nulls: bool = False,
+) -> SparkLogs:  # fmt: skip
+    """Look at the source frames, in one scan each, and read the target log; see `scalr.read_pair`."""
+    sources = dict(sorted(source.items())) if isinstance(source, Mapping) else {"source": source}
+    if not sources or "target" in sources or not all(sources):
+        found = ", ".join(repr(name) for name in sources) or "no source"
+        raise SchemaError(
+            f"the source domains are named {found}",
+            expected="one or more names, none of them 'target'",
+            fix="rename the sources",
+        )
+    general = columns or Columns()
+    special = source_columns if isinstance(source_columns, Mapping) else dict.fromkeys(sources, source_columns)
+    looked = [
+        look_at(frame, name, general, special.get(name) or Columns(), time_unit=time_unit, drop_nulls=drop_nulls)
+        for name, frame in sources.items()
+    ]
+    categories = settings.translate.translator == "cooccurrence" and settings.translate.backoff > 0
+    read = read_target(
+        target, items, looked, general, target_columns or Columns(), time_unit=time_unit, as_text=ids == "string",
+        drop_nulls=drop_nulls, item_columns=settings.negatives.kind != "none", categories=categories,
+    )  # fmt: skip
+    events, form = in_one_form(looked, as_text=ids == "string")
+    return SparkLogs(events, form, tuple(looked), read, _pair_of(read, form))
+
+
+def _pair_of(read: ReadTarget, form: SourceForm) -> StoredPair:
+    no_ids = pa.array([], pa.string() if form.text_items else pa.int64())
+    nobody = Vocabulary(no_ids, np.zeros(0, np.uint64), np.zeros(0, np.int16), form.domains)
+    nothing = np.zeros(0, np.int64)
+    log = StoredLog(
+        form.name, read.log.users, nobody, np.zeros(1, np.int64), np.zeros(0, np.int32),
+        time=PackedTimes(0, 1, nothing) if "time" in form.roles else None, columns=form.columns,
+        time_unit=form.time_unit, schema=form.schema,
+    )  # fmt: skip
+    tally = SourceTally(nothing, nothing, nothing, (), True, 0)
+    return StoredPair(log, read.log, tally, items=read.items, inputs=read.entries, warnings=read.warnings)

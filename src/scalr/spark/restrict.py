@@ -1,0 +1,131 @@
+"""A translation that was fitted on whole logs, for the users and source items of one part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scalr.domain import Codes, Keys, Vocabulary
+from scalr.spark.part import PartPair, chosen_rows
+from scalr.translators.backoff import Backoff
+from scalr.translators.cooccurrence import CooccurrenceTranslation, TargetHistories
+from scalr.translators.history import Cutoff
+from scalr.translators.marginal import PopularityTranslation, RandomTranslation
+from scalr.translators.protocol import Translation
+
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyedCutoff:
+    """`Cutoff` of the target users, with source items by their keys: codes are different in every part.
+
+    Attributes:
+        time: Shape (n_users,); see `Cutoff`.
+        item: Shape (n_users,), keys.
+    """
+
+    time: Int64
+    item: Keys
+
+    def for_part(self, part: PartPair) -> Cutoff:
+        """Return the cutoffs of the part's users, items as the part's codes."""
+        known, place = part.place >= 0, np.maximum(part.place, 0)
+        time = np.where(known, self.time[place], np.iinfo(np.int64).min)
+        code = np.searchsorted(part.pair.source.items.keys, self.item[place], side="right") - 1
+        return Cutoff(time, np.where(known, code, -1).astype(np.int32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CategoryTable:
+    """The category of source items, by id.
+
+    Attributes:
+        items: Ids of the item table, one vocabulary for all source domains.
+        category: Shape (n,), codes, -1 for none.
+        n_categories: How many there are.
+    """
+
+    items: Vocabulary
+    category: Codes
+    n_categories: int
+
+    def rows_of(self, words: Vocabulary) -> Codes:
+        """Return the row of `Laws` for each item of a part, shape (n,)."""
+        row = np.full(len(words), self.n_categories, np.int32)
+        for number in range(len(words.domains)):
+            mine = np.flatnonzero(words.domain == number)
+            theirs = np.flatnonzero(self.items.domain == number)
+            ids = self.items.ids.take(pa.array(theirs))
+            found = pc.index_in(words.ids.take(pa.array(mine)).cast(ids.type), value_set=ids)
+            at = np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+            category = np.where(at < 0, -1, self.category[theirs[np.maximum(at, 0)]] if len(theirs) else -1)
+            row[mine] = np.where(category < 0, self.n_categories, category)
+        return row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A translation of whole logs, ready to be cut down to parts.
+
+    Attributes:
+        translation: It, by the codes of target users; its pair and cutoff are not used.
+        cutoff: The cutoff of source histories; None where all items testify.
+        categories: Categories of source items; None where nothing backs off to them.
+    """
+
+    translation: Translation
+    cutoff: KeyedCutoff | None = None
+    categories: CategoryTable | None = None
+
+    def for_part(self, part: PartPair) -> Translation:
+        """Return the translation by the codes of a part."""
+        whole: Any = self.translation
+        if isinstance(whole, CooccurrenceTranslation):
+            target, index = _histories(whole.target, part.place)
+            cutoff = None if self.cutoff is None else self.cutoff.for_part(part)
+            backoff = None if whole.backoff is None else self._backoff(whole.backoff, target.start, target.item, part)
+            return replace(whole, pair=part.pair, target=target, cutoff=cutoff, backoff=backoff)
+        if isinstance(whole, PopularityTranslation):
+            start, index = chosen_rows(whole.everyone.target_start, part.place)
+            everyone = self._backoff(whole.everyone, start, whole.everyone.target_item[index], part)
+            return replace(whole, pair=part.pair, everyone=everyone)
+        assert isinstance(whole, RandomTranslation)
+        target, _ = _histories(whole.target, part.place)
+        return replace(whole, pair=part.pair, target=target)
+
+    def _backoff(self, backoff: Backoff, start: Int64, item: Codes, part: PartPair) -> Backoff:
+        words, laws = part.pair.source.items, backoff.laws
+        n_rows = len(laws.width)
+        rows = np.full(len(words), n_rows - 1, np.int32) if self.categories is None else self.categories.rows_of(words)
+        laws = laws._replace(row_of_item=rows)
+        if len(laws.member_start):
+            known = np.flatnonzero(part.place >= 0).astype(np.int32)
+            at = np.searchsorted(part.place[known], laws.member)
+            in_part = at < len(known)
+            in_part[in_part] = part.place[known[at[in_part]]] == laws.member[in_part]
+            before = np.concatenate([[0], np.cumsum(in_part)]).astype(np.int64)
+            laws = laws._replace(member_start=before[laws.member_start], member=known[at[in_part]])
+        return replace(backoff, laws=laws, target_start=start, target_item=item)
+
+
+def _histories(target: TargetHistories, place: Codes) -> tuple[TargetHistories, Int64]:
+    start, rows = chosen_rows(target.start, place)
+    if len(target.recent_start) == 1:  # no window
+        return replace(target, start=start, item=target.item[rows]), rows
+    recent_start, recent = chosen_rows(target.recent_start, place)
+    item, time = target.recent_item[recent], target.recent_time[recent]
+    return TargetHistories(start, target.item[rows], recent_start, item, time), rows
+
+
+def testifying_users(fitted: Fitted) -> npt.NDArray[np.bool_]:
+    """Say for each target user, shape (n_users,), whether the paths of source items may lead through it."""
+    whole = fitted.translation
+    if not isinstance(whole, CooccurrenceTranslation):
+        return np.zeros(0, np.bool_)
+    return np.diff(whole.target.start) > 0

@@ -1,0 +1,66 @@
+"""Drives a job on a cluster; kills a worker in the middle of it if asked. A process of its own: see `test_cluster`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from scalr.config import Steps
+from scalr.spark.session import own_session
+from scalr.spark_job import Inputs, write_generation_on_spark
+
+SETTINGS = {
+    "spark.executor.memory": "768m",
+    "spark.executor.cores": "1",
+    "spark.cores.max": "2",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.speculation": "true",
+    "spark.executor.heartbeatInterval": "2s",
+    "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+}
+LEAST_TASKS = 8  # of the stage that writes
+
+
+def kill_when_writing(session: Any, group: int, told: dict[str, Any], after: float) -> None:
+    """Kill a process group once a share of the tasks that write, one per part, is done."""
+    tracker = session.sparkContext.statusTracker()
+    while "over" not in told:
+        for number in tracker.getActiveStageIds():
+            stage = tracker.getStageInfo(number)
+            if stage is None or "parquet" not in stage.name or stage.numTasks < LEAST_TASKS:
+                continue  # files are looked at by a stage of that name as well, of a task or two
+            if stage.numCompletedTasks >= after * stage.numTasks:
+                os.killpg(group, signal.SIGKILL)
+                told["killed"] = {"completed": stage.numCompletedTasks, "tasks": stage.numTasks}
+                return
+        time.sleep(0.02)
+
+
+def main(master: str, folder: str, partitions: str, settings: str, victim: str = "") -> None:
+    """Generate, and print what happened as one line of JSON."""
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
+    at, told = Path(folder), dict[str, Any]()
+    inputs = Inputs(str(at / "source.parquet"), str(at / "target.parquet"))
+    with own_session(master, SETTINGS) as session:
+        if victim:
+            watcher = threading.Thread(target=kill_when_writing, args=(session, int(victim), told, 0.25), daemon=True)
+            watcher.start()
+        manifest = write_generation_on_spark(
+            session, inputs, Steps.parse(json.loads(settings)), at / "out", settings={}, partitions=int(partitions)
+        )
+        told["over"] = True
+    told["manifest"] = manifest
+    print(json.dumps(told, default=str))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

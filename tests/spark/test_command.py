@@ -1,0 +1,168 @@
+"""`scalr generate --engine spark`, the public function, days and plans."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.spark.worlds import as_spark, events_of, in_order, local_events, skewed_tables
+
+import scalr
+from scalr.cli import main
+from scalr.config import Steps
+from scalr.errors import OutputError
+from scalr.output import check_outputs, read_manifest
+from scalr.spark.generation import generate_on_spark
+from scalr.spark.plan import plan
+from scalr.spark_job import Inputs, write_generation_on_spark
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")]
+
+UNALIGNED = {"seed": 3, "refine": {"align": None}}
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[pa.Table, pa.Table]:
+    return skewed_tables(users=500, events=(6_000, 1_500))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, world: tuple[pa.Table, pa.Table]) -> Path:
+    """Write the world: the source as a folder that is partitioned by date."""
+    source, target = world
+    day = pa.array([f"{dt.datetime.fromtimestamp(t, dt.UTC):%Y-%m-%d}" for t in source["time"].to_pylist()])
+    pq.write_to_dataset(source.append_column("dt", day), tmp_path / "source", partition_cols=["dt"])
+    pq.write_table(target, tmp_path / "target.parquet")
+    return tmp_path
+
+
+def inputs_of(folder: Path) -> Inputs:
+    return Inputs(str(folder / "source"), str(folder / "target.parquet"))
+
+
+def test_a_folder_by_date_becomes_a_folder_of_events(session: Any, folder: Path, world: Any) -> None:
+    wanted, name = local_events(*world, Steps.parse({"seed": 3}))
+    manifest = write_generation_on_spark(
+        session, inputs_of(folder), Steps.parse({"seed": 3}), folder / "out", settings={}
+    )
+    found = in_order(pq.read_table(folder / "out" / "synthetic"))
+    assert found.cast(wanted.schema).to_pydict() == wanted.to_pydict()
+    assert manifest["generation_id"] == name
+    assert manifest["synthetic_events"] == len(wanted)
+    assert read_manifest(folder / "out")["outputs"]
+    assert check_outputs(folder / "out", manifest) == []
+    stages = manifest["stages"]
+    assert stages["read"]["rows_in"] == sum(len(table) for table in world)
+    assert stages["emit"]["rows_out"] == stages["cap"]["rows_out"] == len(wanted)
+    reached = len(set(wanted["item"].to_pylist())) / len(set(world[1]["item"].to_pylist()))
+    assert manifest["item_coverage"] == pytest.approx(reached, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "refine",
+    [
+        {"min_support": 2, "duplicates": "merge", "align": {"by": ["popularity"]}, "max_per_user": 5},
+        {"duplicates": "best", "align": None},
+        {"align": {"by": ["time"], "keep_share": 0.3}, "max_per_item": 9},
+    ],
+)
+def test_stages_count_what_the_local_engine_counts(session: Any, folder: Path, world: Any, refine: Any) -> None:
+    from scalr.pipeline import generate_from
+    from scalr.reading import read_logs
+    from scalr.receipt import Receipt
+
+    steps = Steps.parse({"refine": refine})
+    manifest = write_generation_on_spark(session, inputs_of(folder), steps, folder / "out", settings={})
+    made = generate_from(read_logs(*world), steps, Receipt("read", 0, 0))
+    wanted = {one.stage: (one.rows_in, one.rows_out) for one in made.receipts if one.stage not in ("read", "fit")}
+    found = {stage: (one["rows_in"], one["rows_out"]) for stage, one in manifest["stages"].items() if stage in wanted}
+    assert found == wanted
+    if refine["align"]:
+        (one,), (other,) = (stages["align"]["marginals"] for stages in (manifest["stages"], {"align": details(made)}))
+        for name in ("real", "before", "after", "total_variation_before", "total_variation_after"):
+            assert one[name] == pytest.approx(other[name])
+
+
+def details(made: Any) -> Any:
+    return next(one.details for one in made.receipts if one.stage == "align")
+
+
+def test_days_make_up_the_whole_and_a_day_run_twice_is_there_once(session: Any, folder: Path, world: Any) -> None:
+    whole, _ = local_events(*world, Steps.parse(UNALIGNED))
+    days = [dt.date(2020, 9, 13) + dt.timedelta(days=n) for n in (0, 1, 1)]
+    inputs, out = inputs_of(folder), folder / "days"
+    for day in days:
+        write_generation_on_spark(session, inputs, Steps.parse(UNALIGNED), out, settings={}, day=day)
+    found = in_order(pq.read_table(out / "synthetic").drop_columns(["day"]))
+    wanted = whole.filter(pa.array([_day_of(t) in days for t in whole["time"].to_pylist()]))
+    assert 0 < len(wanted) < len(whole)
+    assert found.cast(wanted.schema).to_pydict() == wanted.to_pydict()
+    names = sorted(one.name for one in out.iterdir())
+    assert names == ["manifest-2020-09-13.json", "manifest-2020-09-14.json", "synthetic"]
+    manifest = json.loads((out / names[1]).read_text())
+    assert check_outputs(out, manifest) == []
+    assert manifest["synthetic_events"] == sum(_day_of(t) == days[1] for t in whole["time"].to_pylist())
+    (folder / "other").mkdir()
+    (folder / "other" / "x").touch()
+    with pytest.raises(OutputError, match="no folder of days"):
+        write_generation_on_spark(session, inputs, Steps(), folder / "other", settings={}, day=days[0])
+
+
+def _day_of(seconds: int) -> dt.date:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).date()
+
+
+def test_the_public_function_gives_a_frame_of_spark(session: Any, world: Any) -> None:
+    source, target = world
+    wanted, name = local_events(source, target, Steps())
+    made = scalr.generate({"feed": as_spark(session, source)}, as_spark(session, target))
+    assert type(made.frame).__name__ == "DataFrame"
+    wanted, name = local_events({"feed": source}, target, Steps())
+    assert made.generation_id == name
+    assert made.frame.where("is_synthetic").count() == len(wanted)
+    assert in_order(made.table()).to_pydict() == wanted.to_pydict()
+    made.release()
+
+
+def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any) -> None:
+    source, target = world
+    logs = inputs_of(folder).read(session, Steps())
+    found = plan(logs, Steps.parse({"refine": {"max_per_user": 3}}), partitions=40)
+    history = {}
+    for user, item in set(zip(target["user"].to_pylist(), target["item"].to_pylist(), strict=True)):
+        history.setdefault(user, set()).add(item)
+    users = source["user"].to_pylist()
+    assert found.source_events == len(source)
+    assert found.paths == sum(len(history.get(user, ())) for user in users)
+    assert found.known_share == pytest.approx(sum(user in history for user in users) / len(users))
+    assert found.rows == 4 * len(source)
+    assert found.split_items >= 1
+    assert found.parts > 40
+    assert any("'s120' has 20 %" in words for words in found.warnings)
+    assert any("Duplicates and caps" in words for words in found.warnings)
+    made = generate_on_spark(as_spark(session, source), target, partitions=40)
+    assert made.layout.parts == found.parts
+    assert len(events_of(made)) <= found.rows
+
+
+def test_the_command_refuses_what_does_not_go_together(capsys: Any, tmp_path: Path) -> None:
+    logs = ["generate", "-s", "a.parquet", "-t", "b.parquet", "--out", str(tmp_path / "out")]
+    cases = {
+        "--engine spark --layout compact": "compact",
+        "--engine spark --check-leaks": "leaks",
+        "--engine spark --spark-conf x": "has no value",
+        "--engine spark --day today": "the day is 'today'",
+        "--spark-master local": "engine is 'local'",
+        "--dry-run": "engine is 'local'",
+    }
+    for options, words in cases.items():
+        assert main([*logs, *options.split()]) == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert len(said.splitlines()) == 3
+    assert not (tmp_path / "out").exists()
