@@ -33,7 +33,8 @@ class Pieces:
         if self._folder is None:
             return None
         try:
-            with np.load(self._folder / f"{name}.npz", allow_pickle=False) as archive:
+            file = self._folder / f"{name}.npz"
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 shape = json.loads(archive[_SHAPE].tobytes())
                 return _filled(shape, archive)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

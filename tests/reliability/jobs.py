@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,21 +63,42 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     return {job.name: job for job in jobs}
 
 
-def started(job: Job, out: Path, *more: str, die_at: int = 0, **how) -> subprocess.Popen:
-    """Start a job in a process of its own and return once it has loaded everything."""
-    command = [sys.executable, str(RUNNER), str(die_at), *job.arguments, "--out", str(out), "--quiet", *more]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
-    assert process.stdout.readline() == "ready\n", process.stderr.read()
-    return process
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended: its exit status (negative for a signal), seconds, file operations, what it said on stderr."""
+
+    status: int
+    seconds: float
+    operations: int
+    said: str
 
 
-def ran(job: Job, out: Path, *more: str, **how) -> tuple[float, int]:
-    """Run a job undisturbed; return its seconds and file operations."""
-    process = started(job, out, *more, **how)
-    began = time.perf_counter()
-    printed, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors
-    return time.perf_counter() - began, int(printed.split()[-1])
+class Runner:
+    """A process that has loaded scalr and runs jobs in forks of itself; see `runner.py`.
+
+    `how` is what `subprocess.Popen` takes: environment, working directory.
+    """
+
+    def __init__(self, **how) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(RUNNER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
+        )
+
+    def run(self, job: Job, out: Path, *more: str, die_at: int = 0, after: float | None = None) -> Ended:
+        """Run a job; kill it before a file operation, or after so many seconds."""
+        arguments = [*job.arguments, "--out", str(out), "--quiet", *more]
+        print(json.dumps({"arguments": arguments, "die_at": die_at}), file=self._process.stdin, flush=True)
+        child, began = int(self._process.stdout.readline()), time.perf_counter()
+        if after is not None:
+            time.sleep(after)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        ended = json.loads(self._process.stdout.readline())
+        return Ended(ended["status"], time.perf_counter() - began, ended["operations"], ended["said"])
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
 
 def contents(out: Path) -> dict[str, str]:
