@@ -25,7 +25,7 @@ def test_nothing_grows(tmp_path, request, record_property):
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "TMPDIR": str(tmp_path / "work"), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "TMPDIR": str(tmp_path / "work"), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         timeout=60 * minutes + 900,
     )
     assert done.returncode == 0, done.stderr
