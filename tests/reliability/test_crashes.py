@@ -52,6 +52,6 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(jobs, runner, tmp_pat
             break
     assert n_refused
     record_property(FIGURE, ("kills survived", f"{n_kills}: {', '.join(f'{n} {w}' for w, n in moments.items())}"))
-    record_property(FIGURE, ("  outputs finished, all equal", f"{n_chains} of {', '.join(names)}"))
+    record_property(FIGURE, ("  outputs finished, all equal", f"{n_chains}, jobs: {'; '.join(names)}"))
     record_property(FIGURE, ("  kills that left finished parts", f"{n_parts}"))
     record_property(FIGURE, ("  half-finished folders named and refused", f"{n_refused}"))
