@@ -11,12 +11,14 @@ COMPAT_STAMP := $(COMPAT)/.installed
 TORCH ?= torch==2.13.0
 QUIETLY := -m pip install --quiet --disable-pip-version-check
 SIZE ?= A
+KILLS ?= 60
+MINUTES ?= 20
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$name" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 TESTS = $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extras compat check format bench clean
+.PHONY: help demo test test-extras trust compat check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +32,9 @@ test: check ## set up once, then format, lint, types, fast tests and doctests
 test-extras: $(EXTRAS_STAMP) ## every test, the slow ones too, with all optional dependencies
 	@echo "== all tests, slow ones included"
 	@$(TESTS)
+
+trust: $(STAMP) ## kill, repeat and soak (MINUTES=20) as docs/reliability.md promises; prints figures
+	@$(BIN)/python -m pytest -q -m trust --kills $(KILLS) --soak-minutes $(MINUTES) tests
 
 compat: $(COMPAT_STAMP) ## libraries that want an older NumPy or pandas, each with a small run; needs Java 17
 	@$(COMPAT)/bin/python tests/compat/check_libraries.py 2>$(COMPAT)/said.log || { tail -40 $(COMPAT)/said.log >&2; exit 1; }

@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 from scalr.config import ColumnSettings, RunSettings, Steps, TranslateSettings
 from scalr.errors import ConfigError, OutputError
+from scalr.job import PATHS
 from scalr.store import StoredPair
 from scalr.summary import summarise
 
-PATHS = ("source", "target", "items")
 WIDTH = 100  # of comments, in characters
 
 
@@ -53,7 +53,7 @@ def read_config(file: Path, changes: list[str]) -> RunSettings:
         if key in values:
             values[key] = _from_folder(values[key], file.parent)
     for change in changes:
-        _apply(values, change)
+        apply_change(values, change)
     return RunSettings.parse(values, f"'{file}'")
 
 
@@ -63,7 +63,16 @@ def _from_folder(value: Any, folder: Path) -> Any:
     return str(folder / value) if isinstance(value, str) else value
 
 
-def _apply(values: dict[str, Any], change: str) -> None:
+def apply_change(values: dict[str, Any], change: str) -> None:
+    """Change one of nested settings in place.
+
+    Args:
+        values: The settings.
+        change: "a.b=c"; c is read as YAML.
+
+    Raises:
+        ConfigError: If it is not of that form.
+    """
     path, found, text = change.partition("=")
     if not found or not all(path.split(".")):
         raise ConfigError(

@@ -9,15 +9,18 @@ from typing import Any
 
 from scalr import emit, memory, output, pipeline
 from scalr.config import RunSettings, Steps
-from scalr.conversions import ConversionStudy, conversion_study
+from scalr.conversions import conversion_study
 from scalr.domain import Pair
+from scalr.job import absolute_paths, job_facts, page_facts, read_settings
 from scalr.leaks import check_written, refuse_unfit
-from scalr.pipeline import job_facts, page_facts, read_settings
+from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
+from scalr.reading import refuse_changed_inputs
 from scalr.receipt import Receipt, Stopwatch
 from scalr.report import write_report
 from scalr.report.contents import contents_of
 from scalr.report.conversions import write_conversions_page
+from scalr.unfinished import Plan
 
 EVENTS_PAGE = "events.html"
 
@@ -43,7 +46,10 @@ def write_conversions(
     """
     board = board or SilentBoard()
     with output.finished_folder(out) as folder:
-        done, content, receipt = _studied(pair, steps, threads, board)
+        with Stopwatch() as watch:
+            done = conversion_study(pair, steps, threads=threads or os.cpu_count() or 1, board=board)
+        content = done.to_json()
+        receipt = _receipt(pair, steps, content, watch)
         output.write_json(folder / "study.json", content)
         facts = job_facts("study", done.steps, pair, {**inputs, "conversions_study": True})
         facts |= {"synthetic_events": receipt.rows_out, "item_coverage": _coverage(content)}
@@ -63,6 +69,7 @@ def run(
     notes: tuple[str, ...] = (),
     board: Board | None = None,
     title: str | None = None,
+    resume: bool | None = False,
 ) -> dict[str, Any]:
     """Generate synthetic events from whole logs, study what they are worth, write both.
 
@@ -78,6 +85,7 @@ def run(
         notes: Sentences to read before any number, on the page of synthetic events or of a study of events.
         board: Where progress is shown.
         title: What the run is about.
+        resume: Go on from what a run that was cut off has finished; None keeps nothing of one. See `scalr.unfinished`.
 
     Returns:
         The manifest, with the study under "evaluation".
@@ -89,23 +97,30 @@ def run(
     if judged_by == "events" or (judged_by == "auto" and settings.negatives.kind == "none"):
         return pipeline.run(
             settings, out, threads=threads, memory_limit=memory_limit, trials_file=trials_file, notes=notes,
-            board=board, title=title,
+            board=board, title=title, resume=resume,
         )  # fmt: skip
     board = board or SilentBoard()
     refuse_unfit(settings.leaks, settings.layout)
-    with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
+    asked = absolute_paths(settings.model_dump(mode="json"))
+    plan = None if resume is None else Plan("run", asked)
+    with (
+        output.resumable_folder(out, plan, resume=bool(resume)) as made,
+        memory.room(made.room, memory_limit, threads) as room,
+    ):
+        folder = made.folder
         with Stopwatch() as watch:
             stored = read_settings(settings, room, board)
+        made.check_inputs(stored.inputs)
         if settings.layout == "target":
             emit.check_columns(stored)
         rows = len(stored.source) + len(stored.target)
         reading = watch.receipt("read", rows, rows)
         pair = stored.load()
-        done, content, receipt = _studied(pair, settings, threads, board)
-        settings = settings.changed({"translate.translator": done.steps.translate.translator})
-        written = pipeline.write_events(stored, settings, folder, settings.layout, room, board)
+        content, translator, receipt = _studied(pair, settings, threads, board, made.pieces)
+        settings = settings.changed({"translate.translator": translator})
+        written = pipeline.write_events(stored, settings, made, settings.layout, room, board)
         output.write_json(folder / "evaluation.json", content)
-        facts = job_facts("run", settings, stored, {}) | pipeline.event_facts(written, stored)
+        facts = job_facts("run", settings, stored, {}, asked) | pipeline.event_facts(written, stored)
         room.clear()
         found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
         facts |= {"leaks": found} if found else {}
@@ -119,19 +134,27 @@ def run(
         )  # fmt: skip
         write_report(folder / EVENTS_PAGE, shown)
         write_conversions_page(folder / "report.html", content, **page)
+        refuse_changed_inputs(stored)
         manifest = output.write_manifest(folder, (*receipts, receipt), facts, digests)
     return {**manifest, "evaluation": content}
 
 
 def _studied(
-    pair: Pair, steps: Steps, threads: int | None, board: Board
-) -> tuple[ConversionStudy, dict[str, Any], Receipt]:
+    pair: Pair, steps: Steps, threads: int | None, board: Board, pieces: Pieces
+) -> tuple[dict[str, Any], str, Receipt]:
+    """Study, or take the study that is finished already; return its content, its translator and its receipt."""
     with Stopwatch() as watch:
-        done = conversion_study(pair, steps, threads=threads or os.cpu_count() or 1, board=board)
-    content = done.to_json()
+        kept = pieces.get("conversions")
+        if kept is None:
+            done = conversion_study(pair, steps, threads=threads or os.cpu_count() or 1, board=board)
+            kept = {"content": done.to_json(), "translator": done.steps.translate.translator}
+            pieces.put("conversions", kept)
+    return kept["content"], kept["translator"], _receipt(pair, steps, kept["content"], watch)
+
+
+def _receipt(pair: Pair, steps: Steps, content: Mapping[str, Any], watch: Stopwatch) -> Receipt:
     n_rows = content["synthetic_rows"].get("scalr", [0])[0]
-    receipt = watch.receipt("study", len(pair.source) + len(pair.target), n_rows, seeds=steps.study.seeds)
-    return done, content, receipt
+    return watch.receipt("study", len(pair.source) + len(pair.target), n_rows, seeds=steps.study.seeds)
 
 
 def _coverage(content: Mapping[str, Any]) -> float:

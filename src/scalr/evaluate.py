@@ -92,6 +92,12 @@ class Evaluation:
         }
 
 
+def evaluation_of(kept: Mapping[str, Any]) -> Evaluation:
+    """Return the evaluation whose fields, by `dataclasses.asdict`, were kept."""
+    per_user, receipt = PerUser(**kept["per_user"]), Receipt(**kept["receipt"])
+    return Evaluation(**{**kept, "per_user": per_user, "receipt": receipt})
+
+
 def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None, seed: int = 0) -> Evaluation:
     """Compute predictive and ranking metrics on a fold's judged pairs, for all users, warm and cold ones.
 

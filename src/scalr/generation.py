@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -18,8 +18,10 @@ from scalr.align import Masses
 from scalr.config import Steps
 from scalr.engines.hashes import file_digest
 from scalr.facts import EventFacts, Gathering, item_shares
+from scalr.finished_parts import packed, unpacked
 from scalr.narrowing import Narrowing, masses_of
 from scalr.negatives import NegativeLaw, with_negatives
+from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
@@ -66,10 +68,12 @@ def write_events(
     threads: int = 1,
     held_rows: int | None = None,
     board: Board | None = None,
+    pieces: Pieces | None = None,
 ) -> Written:
     """Fit, draw, refine, and write `synthetic/part-*.parquet` (and for `compact` the dictionaries) into `folder`.
 
-    Files are the same, byte for byte, for any `threads` and wherever the source is stored.
+    Files are the same, byte for byte, for any `threads` and wherever the source is stored. Parts that `pieces` knows
+    are not made again, if their files are as they were.
 
     Args:
         pair: The logs.
@@ -79,11 +83,12 @@ def write_events(
         threads: Parts to work on at a time.
         held_rows: Rows that are compared with each other at a time, for duplicates and caps; see `Narrowing`.
         board: Where progress is shown.
+        pieces: What is finished already, and where to keep what gets finished; of the same logs, settings and version.
 
     Raises:
         SchemaError: If negatives are asked for and the target log is no log of impressions.
     """
-    board = board or SilentBoard()
+    board, pieces = board or SilentBoard(), pieces or Pieces()
     name = generation_name(pair, steps)
     law = negative_law(pair, steps)
     builder = emit.TableBuilder(pair, name, layout, coded=True, labelled=law is not None)
@@ -93,12 +98,16 @@ def write_events(
         pair, translation, steps.sample, min_support=steps.refine.min_support, seed=steps.seed, threads=threads
     )
     n_events = sum(count.positives for count in pair.tally.domains)
-    narrowing = Narrowing(stream, steps.refine, board, n_events, held_rows)
+    narrowing = Narrowing(stream, steps.refine, board, n_events, held_rows, pieces)
     drawn = board.stage("drawing and writing synthetic events", n_events)
-    (folder / "synthetic").mkdir()
+    (folder / "synthetic").mkdir(exist_ok=True)
     files, shares, buckets = _Files(folder / "synthetic", builder), item_shares(pair.target), narrowing.buckets
 
     def work(part: Part) -> tuple[Gathering, Count, Masses | None]:
+        known = pieces.get(f"part-{part.number:05d}")
+        if known is not None and files.has(part.number, known["sha256"]):
+            drawn(known["count"]["events"])
+            return unpacked(known, shares)
         gathering, count, masses = Gathering(shares), Count(), []
         with files.writer(part.number, count) as write:
             for chunk in stream.chunks(part, narrowing.steps, count, drawn):
@@ -115,7 +124,9 @@ def write_events(
                 gathering.add(rows)
                 if buckets is not None:
                     masses.append(masses_of(buckets, rows))
-        return gathering, count, reduce(add, masses) if masses else None
+        after = reduce(add, masses) if masses else None
+        pieces.put(f"part-{part.number:05d}", packed(files.digest(part.number), gathering, count, after))
+        return gathering, count, after
 
     gathering, count, after = Gathering(shares), Count(), []
     gathering.add(no_rows(timed=pair.source.time is not None))
@@ -170,12 +181,23 @@ def _receipts(
 
 
 class _Files:
-    """Part files that appear as their parts have rows; each thread builds tables with a builder of its own."""
+    """Part files that appear whole, as their parts have rows; each thread builds tables with a builder of its own."""
 
     def __init__(self, folder: Path, builder: emit.TableBuilder) -> None:
         self._folder, self._builder = folder, builder
         self._own = threading.local()
         self.digests: dict[Path, str] = {}
+
+    def has(self, number: int, digest: str | None) -> bool:
+        """Say whether a part's file is there as it was written; None is the digest of a part without rows."""
+        file = self._file(number)
+        if digest is not None and file.is_file() and file_digest(file) == digest:
+            self.digests[file] = digest
+        return self.digest(number) == digest
+
+    def digest(self, number: int) -> str | None:
+        """Return the SHA-256 of a part's file; None if it has none."""
+        return self.digests.get(self._file(number))
 
     @contextmanager
     def writer(self, number: int, count: Count) -> Iterator[Callable[[Rows], None]]:
@@ -194,22 +216,42 @@ class _Files:
 
         try:
             yield write
-        finally:
-            clock = Clock(count)
+        except BaseException:
             for writer in writers:
-                writer.close()
-                self.digests[writer.file] = file_digest(writer.file)  # while its pages are still in memory
-            clock.lap("emit")
+                with suppress(OSError):  # the first error tells more than that of closing
+                    writer.close()
+            raise
+        clock = Clock(count)
+        for writer in writers:
+            self._finish(number, writer)
+        clock.lap("emit")
 
     def finish(self) -> None:
-        """Write an empty file where there are no events, so that readers find the columns."""
+        """Remove what is no finished part; write an empty file where there are no events, for readers to find columns.
+
+        What is removed are files that a run which was cut off had just begun.
+        """
+        for file in self._folder.iterdir():
+            if file not in self.digests:
+                file.unlink()
         if not self.digests:
-            self._open(0).close()
+            writer = self._open(0)
+            writer.close()
+            writer.file.replace(self._file(0))
 
     def _build(self, rows: Rows) -> pa.Table:
         if not hasattr(self._own, "builder"):
             self._own.builder = self._builder.fork()
         return self._own.builder(rows)
 
+    def _finish(self, number: int, writer: emit.PartWriter) -> None:
+        writer.close()
+        file = self._file(number)
+        self.digests[file] = file_digest(writer.file)  # while its pages are still in memory
+        writer.file.replace(file)
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"part-{number:05d}.parquet"
+
     def _open(self, number: int) -> emit.PartWriter:
-        return emit.PartWriter(self._folder / f"part-{number:05d}.parquet", self._builder.schema, self._builder.coded)
+        return emit.PartWriter(self._file(number).with_suffix(".growing"), self._builder.schema, self._builder.coded)

@@ -56,15 +56,15 @@ class Room:
 
 @contextmanager
 def room(folder: Path, memory_limit: int | None, threads: int | None) -> Iterator[Room]:
-    """Give room for a run that writes into `folder`; what it puts aside there is removed at the end.
+    """Give room for a run; what it puts aside is removed at the end.
 
     Args:
-        folder: An existing folder.
+        folder: For what does not fit in memory; it need not exist.
         memory_limit: Bytes; most of the free memory if None.
         threads: Threads; as many as there are cores if None.
     """
     limit = memory_limit or int(_FREE_SHARE * free_bytes())
-    given = Room(limit, threads or os.cpu_count() or 1, folder / ".events")
+    given = Room(limit, threads or os.cpu_count() or 1, folder)
     try:
         yield given
     finally:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scalr.align import Alignment, Buckets, Masses, alignment, buckets_of
 from scalr.config import RefineSettings
 from scalr.kernels.keep import set_bits
+from scalr.pieces import Pieces
 from scalr.progress import Board
 from scalr.receipt import Stopwatch
 from scalr.refine import best_of_each, most_confident
@@ -39,6 +40,7 @@ class Narrowing:
         board: Where progress is shown.
         n_events: Source events that are drawn for.
         held_rows: Rows that are compared at a time, about; `HELD_ROWS` if None. They do not change the result.
+        pieces: Passes that are finished already, and where to keep those that get finished.
 
     Attributes:
         steps: What narrows the rows, in order.
@@ -46,9 +48,15 @@ class Narrowing:
     """
 
     def __init__(
-        self, stream: Stream, settings: RefineSettings, board: Board, n_events: int, held_rows: int | None = None
+        self,
+        stream: Stream,
+        settings: RefineSettings,
+        board: Board,
+        n_events: int,
+        held_rows: int | None = None,
+        pieces: Pieces | None = None,
     ) -> None:
-        self._stream, self._board, self._n_events = stream, board, n_events
+        self._stream, self._board, self._n_events, self._pieces = stream, board, n_events, pieces or Pieces()
         self._held_rows = held_rows or HELD_ROWS
         self.steps: tuple[Step, ...] = ()
         self.seconds: dict[str, tuple[float, float]] = {}
@@ -93,6 +101,14 @@ class Narrowing:
         self.seconds[stage] = wall + watch.wall_seconds, cpu + watch.cpu_seconds
 
     def _masses(self, buckets: Buckets) -> Masses:
+        kept = self._pieces.get("masses")
+        if kept is None:
+            masses = self._weighed(buckets)
+            self._pieces.put("masses", {"item": masses.item, "time": masses.time, "cell": masses.cell})
+            return masses
+        return Masses(**kept)
+
+    def _weighed(self, buckets: Buckets) -> Masses:
         with self._stage("align", "weighing draws for alignment") as progress:
 
             def of_part(part: Part) -> Masses:
@@ -103,7 +119,20 @@ class Narrowing:
             return reduce(add, self._pass(of_part), nothing)
 
     def _pick(self, stage: str, group: str, pick: Pick) -> None:
-        """Find the rows that stay where a group of users or items decides among its own rows."""
+        """Add the step that leaves the rows which a group of users or items decides to keep among its own rows."""
+        name, k = f"{stage}-{group}", self._stream.settings.draws_per_event
+        kept = self._pieces.get(name)
+        if kept is None:
+            bits, weights = self._picked(stage, group, pick)
+            self._pieces.put(name, {"bits": bits, "weights": weights})
+        else:
+            bits, weights = kept["bits"], kept["weights"]
+        self.steps = (*self.steps, Picked(stage, k, bits, weights))
+
+    def _picked(
+        self, stage: str, group: str, pick: Pick
+    ) -> tuple[list[npt.NDArray[np.uint8]], list[tuple[Int64, Weights]] | None]:
+        """Return the bits and weights of the rows that stay, by part; see `Picked`."""
         stream, k = self._stream, self._stream.settings.draws_per_event
         n_groups = max(1, -(-self._n_events * k // self._held_rows))
         words = stream.pair.target.users if group == "user" else stream.pair.target.items
@@ -130,8 +159,7 @@ class Narrowing:
                     set_bits(bits[part], places)
                     if weight is not None:
                         weights[part].append((places, weight[first:last]))
-        merged = [_by_place(of_part) for of_part in weights] if any(weights) else None
-        self.steps = (*self.steps, Picked(stage, k, bits, merged))
+        return bits, [_by_place(of_part) for of_part in weights] if any(weights) else None
 
     def _no_bits(self, part: Part) -> npt.NDArray[np.uint8]:
         start = self._stream.pair.source.item_start

@@ -7,9 +7,9 @@ import datetime as dt
 import json
 import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ import scalr
 from scalr.engines.hashes import file_digest
 from scalr.errors import InputError, OutputError
 from scalr.receipt import Receipt, peak_rss_bytes
+from scalr.unfinished import Plan, Unfinished, unfinished
 
 MANIFEST_SCHEMA = "scalr.manifest/1"
+_LIBRARIES = ("numpy", "numba", "pyarrow", "duckdb")  # whose versions may decide on the bytes of a result
 NEEDED = ("command", "seed", "stages", "outputs", "synthetic_events", "item_coverage", "version", "created_at")
 
 
@@ -63,19 +65,24 @@ def finished_folder(path: Path) -> Iterator[Path]:
     """Give a hidden folder to fill beside `path`; rename it to `path` when the block ends well, remove it when not.
 
     Raises:
-        OutputError: If `path` cannot become the output; see `check_free`.
+        OutputError: If `path` cannot become the output (see `check_free`), or another run is writing it.
     """
     check_free(path)
-    path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
-    partial.chmod(0o755)
-    try:
-        yield partial
-        os.replace(partial, path)  # an empty folder at `path` is replaced, a filled one is refused by the system
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with unfinished(path, None) as made:
+        yield made.folder
+
+
+@contextlib.contextmanager
+def resumable_folder(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterator[Unfinished]:
+    """Give a hidden folder that a run which was cut off goes on from; see `scalr.unfinished`.
+
+    Raises:
+        OutputError: If `path` cannot become the output, another run is writing it, or a half-finished one is there
+            that was not asked for, or had another plan.
+    """
+    check_free(path)
+    with unfinished(path, plan, resume=resume) as made:
+        yield made
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -90,6 +97,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
+        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
     }
 
 
@@ -134,12 +142,12 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a finished folder.
+    """Read the manifest of a finished folder; or that of a file of any name.
 
     Raises:
         InputError: If there is none, or it cannot be read.
     """
-    file = folder / "manifest.json"
+    file = folder if folder.is_file() else folder / "manifest.json"
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

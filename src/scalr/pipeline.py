@@ -11,15 +11,17 @@ from typing import Any
 import pyarrow as pa
 
 from scalr import emit, generation, memory, output
-from scalr.config import ColumnSettings, RunSettings, Steps
+from scalr.config import RunSettings, Steps
 from scalr.domain import Pair
 from scalr.generation import generation_name, negative_law
+from scalr.job import absolute_paths, generation_request, job_facts, page_facts, read_settings
 from scalr.leaks import LeakCheck, check_written, refuse_unfit
 from scalr.memory import Room
 from scalr.narrowing import HELD_ROWS
 from scalr.negatives import labelled_rows_of
+from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
-from scalr.reading import Source, read_logs
+from scalr.reading import Source, read_logs, refuse_changed_inputs
 from scalr.receipt import Receipt, Stopwatch
 from scalr.refine import refine
 from scalr.report import contents_of, write_report
@@ -30,11 +32,11 @@ from scalr.spark.generation import SparkGeneration, generate_on_spark
 from scalr.spark.session import is_spark_frame
 from scalr.store import StoredPair
 from scalr.study import Study, arms_of, study
-from scalr.summary import summarise
 from scalr.sweeps import sweep
 from scalr.synthetic import SyntheticEvents, rows_of
 from scalr.translators import fit
 from scalr.trials import Journal
+from scalr.unfinished import Plan, Unfinished
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +145,7 @@ def write_generation(
     threads: int | None = None,
     memory_limit: int | None = None,
     leaks: LeakCheck = "off",
+    resume: bool = False,
     board: Board | None = None,
 ) -> tuple[dict[str, Any], StoredPair]:
     """Write `synthetic/`, `report.html` and `manifest.json` into a new folder, in bounded memory.
@@ -156,6 +159,7 @@ def write_generation(
         threads: Parts to work on at a time; all cores if None. The files do not depend on it.
         memory_limit: Bytes to stay within; most of what is free if None. The files do not depend on it.
         leaks: "report" columns that give synthetic rows away, or "drop" them from the files as well.
+        resume: Go on from the parts that a run which was cut off has finished.
         board: Where progress is shown.
 
     Returns:
@@ -163,16 +167,22 @@ def write_generation(
 
     Raises:
         InputError: If a log cannot be used, or does not leave enough of the memory limit.
-        OutputError: If `out` cannot become the output.
+        OutputError: If `out` cannot become the output, or a half-finished one is in the way.
     """
     board = board or SilentBoard()
     refuse_unfit(leaks, layout)
-    with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
+    asked = generation_request(steps, inputs, layout, leaks)
+    with (
+        output.resumable_folder(out, Plan("generate", asked), resume=resume) as made,
+        memory.room(made.room, memory_limit, threads) as room,
+    ):
+        folder = made.folder
         stored, reading = read(room, board)
+        made.check_inputs(stored.inputs)
         if layout == "target":
             emit.check_columns(stored)
-        written = write_events(stored, steps, folder, layout, room, board)
-        facts = job_facts("generate", steps, stored, inputs) | event_facts(written, stored)
+        written = write_events(stored, steps, made, layout, room, board)
+        facts = job_facts("generate", steps, stored, inputs, asked) | event_facts(written, stored)
         room.clear()
         found, digests = check_written(leaks, inputs.get("target"), stored.target.columns, written.digests, board)
         board.stage("writing the report")
@@ -180,6 +190,7 @@ def write_generation(
         shown = contents_of(written.facts, pair=stored, receipts=receipts, settings=facts["settings"], leaks=found)
         write_report(folder / "report.html", shown)
         facts |= {"leaks": found} if found else {}
+        refuse_changed_inputs(stored)
         return output.write_manifest(folder, receipts, facts, digests), stored
 
 
@@ -270,32 +281,54 @@ def run(
     notes: tuple[str, ...] = (),
     board: Board | None = None,
     title: str | None = None,
+    resume: bool | None = False,
 ) -> dict[str, Any]:
     """Generate synthetic events from whole logs, study what they are worth, write both.
 
     Writes `synthetic/`, `evaluation.json` (the study), `report.html` and `manifest.json` into a new folder.
+
+    Args:
+        settings: The logs, and the settings of every step.
+        out: The folder.
+        threads: Threads at a time; all cores if None. The results do not depend on it.
+        memory_limit: Bytes to stay within; most of what is free if None. The results do not depend on it.
+        trials_file: Where trials of settings are remembered beyond the run; they are found there again.
+        notes: Sentences for the report.
+        board: Where progress is shown.
+        title: What the run is about.
+        resume: Go on from the trials, seeds and parts that a run which was cut off has finished. None keeps nothing of
+            a run that is cut off.
 
     Returns:
         The manifest, with the study under "evaluation".
 
     Raises:
         InputError: If a log, a setting or the folder cannot be used.
+        OutputError: If a half-finished run is in the way, or one to go on from had other settings, logs or version.
     """
     board = board or SilentBoard()
     refuse_unfit(settings.leaks, settings.layout)
-    with output.finished_folder(out) as folder, memory.room(folder, memory_limit, threads) as room:
+    asked = absolute_paths(settings.model_dump(mode="json"))
+    plan = None if resume is None else Plan("run", asked)
+    with (
+        output.resumable_folder(out, plan, resume=bool(resume)) as made,
+        memory.room(made.room, memory_limit, threads) as room,
+    ):
+        folder = made.folder
         with Stopwatch() as watch:
             stored = read_settings(settings, room, board)
+        made.check_inputs(stored.inputs)
         if settings.layout == "target":
             emit.check_columns(stored)
         rows = len(stored.source) + len(stored.target)
         reading = watch.receipt("read", rows, rows)
-        done, receipts = timed_study(stored.load(), settings, threads, board, trials_file)
+        trials_file = trials_file or (made.trials_file if plan else None)
+        done, receipts = timed_study(stored.load(), settings, threads, board, trials_file, made.pieces)
         settings = _with_choice(settings, done)
-        written = write_events(stored, settings, folder, settings.layout, room, board)
+        written = write_events(stored, settings, made, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
-        facts = job_facts("run", settings, stored, {}) | event_facts(written, stored)
+        facts = job_facts("run", settings, stored, {}, asked) | event_facts(written, stored)
         room.clear()
         found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
         facts |= {"leaks": found} if found else {}
@@ -310,17 +343,20 @@ def run(
             leaks=found,
         )
         write_report(folder / "report.html", shown)
+        refuse_changed_inputs(stored)
         manifest = output.write_manifest(folder, (reading, *written.receipts, *receipts[-1:]), facts, digests)
     return {**manifest, "evaluation": content}
 
 
 def write_events(
-    stored: StoredPair, steps: Steps, folder: Path, layout: str, room: Room, board: Board
+    stored: StoredPair, steps: Steps, made: Unfinished, layout: str, room: Room, board: Board
 ) -> generation.Written:
     """Write the synthetic events of stored logs, within the memory of a room."""
     threads = memory.threads_within(room, len(stored.target.users))
     held = memory.rows_within(room, HELD_ROWS)
-    return generation.write_events(stored, steps, folder, layout=layout, threads=threads, held_rows=held, board=board)
+    return generation.write_events(
+        stored, steps, made.folder, layout=layout, threads=threads, held_rows=held, board=board, pieces=made.pieces
+    )
 
 
 def event_facts(written: generation.Written, stored: StoredPair) -> dict[str, Any]:
@@ -332,40 +368,24 @@ def event_facts(written: generation.Written, stored: StoredPair) -> dict[str, An
     } | ({"synthetic_negatives": written.negatives} if written.negatives else {})
 
 
-def read_settings(settings: RunSettings, room: Room | None = None, board: Board | None = None) -> StoredPair:
-    """Read the logs that a configuration names."""
-
-    def columns(chosen: ColumnSettings | None) -> Columns | None:
-        return None if chosen is None else Columns(**chosen.model_dump())
-
-    return read_logs(
-        settings.source,
-        settings.target,
-        items=settings.items,
-        columns=columns(settings.columns) or Columns(),
-        source_columns=columns(settings.source_columns),
-        target_columns=columns(settings.target_columns),
-        time_unit=settings.time_unit,
-        ids=settings.ids,
-        drop_nulls=settings.drop_nulls,
-        item_columns=settings.negatives.kind != "none" or settings.judged_by == "impressions",
-        room=room,
-        board=board,
-    )
-
-
 def _with_choice(settings: RunSettings, done: Study) -> RunSettings:
     """Return the settings with those that the study chose."""
     return settings.model_copy(update={name: getattr(done.steps, name) for name in type(done.steps).model_fields})
 
 
 def timed_study(
-    pair: Pair, steps: Steps, threads: int | None, board: Board, trials_file: Path | None
+    pair: Pair,
+    steps: Steps,
+    threads: int | None,
+    board: Board,
+    trials_file: Path | None,
+    pieces: Pieces | None = None,
 ) -> tuple[Study, tuple[Receipt, ...]]:
     """Run a study; return it with the receipts of its synthetic events, and its own."""
     n_arms = len(arms_of(steps))
     with Stopwatch() as watch:
-        done = study(pair, steps, threads=threads or os.cpu_count() or 1, board=board, journal=Journal(trials_file))
+        n_threads, journal = threads or os.cpu_count() or 1, Journal(trials_file)
+        done = study(pair, steps, threads=n_threads, board=board, journal=journal, pieces=pieces)
     events = done.synthetic["scalr"]
     receipt = watch.receipt(
         "study", len(pair.source) + len(pair.target), len(events), seeds=steps.study.seeds, arms=n_arms
@@ -376,27 +396,3 @@ def timed_study(
 def _study_facts(done: Study) -> dict[str, Any]:
     events = done.synthetic["scalr"]
     return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6)}
-
-
-def page_facts(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what every page says about its run: title, logs, settings, environment."""
-    return {
-        "title": f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
-        "pair": summarise(pair).to_json(),
-        "warnings": pair.warnings,
-        "settings": settings,
-        "environment": output.environment(),
-    }
-
-
-def job_facts(command: str, steps: Steps, pair: Pair | StoredPair, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the manifest of any job says at its top level."""
-    settings = {**steps.model_dump(mode="json"), **inputs}
-    return {
-        "command": command,
-        "seed": steps.seed,
-        "settings": settings,
-        "settings_hash": steps.digest(),
-        "inputs": [dict(one) for one in pair.inputs],
-        "warnings": list(pair.warnings),
-    }

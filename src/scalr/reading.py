@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,10 @@ import pyarrow.compute as pc
 
 from scalr.columns import OPTIONAL, find_columns
 from scalr.domain import Pair
+from scalr.engines.files import find_files
+from scalr.engines.hashes import files_digest
 from scalr.engines.local import Tabular, count_rows, open_table
+from scalr.engines.stamps import Stamp, changed, refuse_changed, stamp_of
 from scalr.errors import SchemaError, nearest_name
 from scalr.intake import FileIntake, MemoryIntake, Read, source_log, source_log_on_disk, target_log
 from scalr.items import read_items, with_log_columns
@@ -125,6 +128,7 @@ def read_logs(
 
     room = room or Room()
     as_text = ids == "string"
+    stamps = _stamps_of((*sources.values(), target, items))
     tables = {name: open_table(given, name) for name, given in sources.items()}
     goal_table = open_table(target, "target")
     counted = [count_rows(table) for table in (*tables.values(), goal_table)]
@@ -188,7 +192,27 @@ def read_logs(
     if item_columns:
         joined = with_log_columns(pair.items, goal_table, goal_item, plain, target_items, source_items, as_text=as_text)
         pair = replace(pair, items=joined)
-    return replace(pair, warnings=(*pair.warnings, *weak_points(pair)))
+    refuse_changed(changed(stamps), "while it was read")
+    return replace(pair, warnings=(*pair.warnings, *weak_points(pair)), stamps=stamps)
+
+
+def refuse_changed_inputs(pair: StoredPair) -> None:
+    """Refuse logs whose files are no longer those that were read; one that was only touched is read again to see.
+
+    Raises:
+        InputError: If one has changed.
+    """
+    suspects = set(changed(pair.stamps))
+    for one in pair.inputs:
+        files = [Path(file) for file in one["files"]]
+        touched = [file for file in files if file in suspects]
+        if touched and (not all(file.is_file() for file in files) or files_digest(files) != one["digest"]):
+            refuse_changed(touched, "during the run")
+
+
+def _stamps_of(given: Iterable[Source | None]) -> tuple[Stamp, ...]:
+    names = [one for one in given if isinstance(one, str | Path)]
+    return tuple(stamp_of(file) for name in names for file in find_files(str(name))[0])
 
 
 def _intake(table: Tabular, name: str, room: Room, *, in_memory: bool) -> MemoryIntake | FileIntake:

@@ -12,7 +12,8 @@ from scalr import output
 from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.engines.files import find_files
 from scalr.errors import ConfigError, InputError, OutputError
-from scalr.pipeline import job_facts, timed_study
+from scalr.job import job_facts
+from scalr.pipeline import timed_study
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
 from scalr.report import contents_of, write_report

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from scalr.arrange import PackedTimes
 from scalr.domain import EventLog, ItemTable, Pair, TimeUnit, Vocabulary
+from scalr.engines.stamps import Stamp
 from scalr.kernels import order
 from scalr.schema import Columns
 from scalr.tally import SourceTally, tally_of
@@ -148,6 +149,7 @@ class StoredPair:
         items: Item table, or None.
         inputs: Per input file or frame: name, role, rows, digest; for the manifest.
         warnings: Plain sentences on what is weak in these logs.
+        stamps: What the input files were like just before they were read.
     """
 
     source: StoredLog
@@ -156,6 +158,7 @@ class StoredPair:
     items: ItemTable | None = None
     inputs: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
 
     @classmethod
     def of(cls, pair: Pair) -> StoredPair:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,15 @@ from scalr.auto import Choice, choose
 from scalr.config import DEFAULT_ARMS, RIVALS, Arm, Steps
 from scalr.domain import Pair
 from scalr.errors import ConfigError
-from scalr.evaluate import Evaluation, evaluate
+from scalr.evaluate import Evaluation, evaluate, evaluation_of
 from scalr.gate import gated
 from scalr.metrics.comparison import compare_arms
 from scalr.models import REFERENCE
 from scalr.models.popularity import count_popularity
+from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
 from scalr.rivals import Strength, get_rival, train_rival
-from scalr.split import Fold, split
+from scalr.split import Fold, Split, split
 from scalr.synthetic import SyntheticEvents, catalogue_of
 from scalr.train import Trained, train
 from scalr.translation_quality import TranslationQuality, translation_quality
@@ -136,6 +137,7 @@ def study(
     threads: int = 1,
     board: Board | None = None,
     journal: Journal | None = None,
+    pieces: Pieces | None = None,
 ) -> Study:
     """Train every arm with every seed on one pair of logs and judge them on the same held-out events.
 
@@ -157,11 +159,12 @@ def study(
         threads: Arms trained at a time; the results do not depend on it.
         board: Shown the progress.
         journal: Trials that are known already.
+        pieces: Seeds that are finished already, and where to keep those that get finished.
 
     Raises:
         InputError: If the logs cannot be cut as asked, or a model or arm does not exist or is not there together.
     """
-    steps, board = steps or Steps(), board or SilentBoard()
+    steps, board, pieces = steps or Steps(), board or SilentBoard(), pieces or Pieces()
     arms = arms_of(steps)
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
     tuning = [split(pair, steps.split, seed).validation for seed in seeds[: steps.study.choosing_seeds]]
@@ -172,17 +175,25 @@ def study(
     popularity: list[Evaluation] = []
     first: tuple[Fold, dict[str, SyntheticEvents]] | None = None
     for seed in seeds:
+        kept = pieces.get(f"seed-{seed}")
+        if kept is not None:
+            advance(2 * len(arms))
+            results += [_result_of(one) for one in kept["results"]]
+            popularity.append(evaluation_of(kept["popularity"]))
+            if first is not None:
+                continue
         folds = split(pair, steps.split, seed)
-        chosen: dict[Arm, Trained | None] = dict.fromkeys(arms)
-        for fold in (folds.validation, folds.test):
-            synthesis = Synthesis(fold, seed, threads=threads)
-            synthesis.scalr(choice.steps)  # with all threads, before the arms take one each
-            trained = _train_all(fold, synthesis, choice, chosen, seed, threads, advance)
-            chosen = {arm: one for arm, (one, _) in trained.items()}
-        results += _judge_all(fold, trained, choice, seed, threads)
-        popularity.append(_judge_popularity(fold, choice.steps, seed))
-        shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
-        first = first or (fold, shown | ({"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}))
+        synthesis = Synthesis(folds.test, seed, threads=threads)
+        if kept is None:
+            judged = _of_seed(folds, synthesis, arms, choice, seed, threads, advance)
+            counted = _judge_popularity(folds.test, choice.steps, seed)
+            pieces.put(f"seed-{seed}", {"results": [asdict(one) for one in judged], "popularity": asdict(counted)})
+            results += judged
+            popularity.append(counted)
+        if first is None:
+            shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
+            shown |= {"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}
+            first = folds.test, shown
     assert first is not None  # seeds >= 1
     quality = translation_quality(first[0], choice.steps.translate, seed=steps.seed, threads=threads)
     return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, tuple(popularity), quality)
@@ -208,6 +219,29 @@ def arms_of(steps: Steps) -> tuple[Arm, ...]:
             fix=f"leave these arms out, or use model '{REFERENCE}'",
         )
     return tuple(arm for arm in asked if arm not in rivals)
+
+
+def _of_seed(
+    folds: Split,
+    synthesis: Synthesis,
+    arms: Sequence[Arm],
+    choice: Choice,
+    seed: int,
+    threads: int,
+    advance: Callable[[int], None],
+) -> list[ArmResult]:
+    """Train every arm with a seed, twice, and judge it; `synthesis` is that of the test fold."""
+    chosen: dict[Arm, Trained | None] = dict.fromkeys(arms)
+    for one in (Synthesis(folds.validation, seed, threads=threads), synthesis):
+        one.scalr(choice.steps)  # with all threads, before the arms take one each
+        trained = _train_all(one.fold, one, choice, chosen, seed, threads, advance)
+        chosen = {arm: done for arm, (done, _) in trained.items()}
+    return _judge_all(folds.test, trained, choice, seed, threads)
+
+
+def _result_of(kept: Mapping[str, Any]) -> ArmResult:
+    """Return the result that was kept as plain values and arrays."""
+    return ArmResult(**{**kept, "evaluation": evaluation_of(kept["evaluation"])})
 
 
 def _train_all(

@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print("interrupted; no output was written", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

@@ -70,6 +70,8 @@ class Terminal:
             for task in self._progress.tasks:
                 self._progress.update(task.id, visible=False)
         self._progress.stop()
+        if isinstance(error, KeyboardInterrupt) and error.args:  # says how to go on
+            self._err.print(escape(str(error)), soft_wrap=True)
         if error is None:
             for text in self._held:
                 self._err.print(escape(text), soft_wrap=True)

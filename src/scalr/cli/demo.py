@@ -39,7 +39,13 @@ def command(
         terminal.stage("unpacking the demo's logs")
         settings = demo.settings(Path(folder), seeds)
         manifest = pipeline.run(
-            settings, out, threads=threads, board=terminal, notes=(demo.NOTE,), title="Groceries → drug-store goods"
+            settings,
+            out,
+            threads=threads,
+            board=terminal,
+            notes=(demo.NOTE,),
+            title="Groceries → drug-store goods",
+            resume=None,  # its logs are made anew in another folder
         )
     terminal.result({key: value for key, value in manifest.items() if key != "evaluation"})
     terminal.show(stages_table(manifest["stages"]))

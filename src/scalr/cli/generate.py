@@ -97,6 +97,7 @@ def command(
             rich_help_panel=o.OUTPUT,
         ),
     ] = False,
+    resume: o.ResumeOption = False,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
@@ -104,13 +105,17 @@ def command(
     from rich.markup import escape
 
     from scalr import output, pipeline
+    from scalr.cli.jobs import shows_finished
     from scalr.cli.summaries import pair_table, reach, stages_table
+    from scalr.job import generation_request
+    from scalr.leaks import LeakCheck
     from scalr.memory import use_lean_allocator
     from scalr.summary import summarise
+    from scalr.unfinished import Plan
 
     options = SparkOptions(engine, spark_master, spark_conf or [], day, dry_run)
-    options.check(layout, leaks=check_leaks or drop_leaky)
-    if day is None:
+    options.check(layout, leaks=check_leaks or drop_leaky, resume=resume)
+    if day is None and not resume:
         output.check_free(out)
     use_lean_allocator()
     limit = o.memory_limit(memory_limit)
@@ -126,11 +131,14 @@ def command(
     if engine == "spark":
         options.generate(logs, steps, out, Terminal(quiet=quiet, as_json=as_json))
         return
+    leaks: LeakCheck = "drop" if drop_leaky else "report" if check_leaks else "off"
+    asked = generation_request(steps, logs.settings(), layout, leaks)
+    if resume and shows_finished(Terminal(quiet=quiet, as_json=as_json), out, Plan("generate", asked)):
+        return
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest, pair = pipeline.write_generation(
             lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),
-            threads=threads, memory_limit=limit, leaks="drop" if drop_leaky else "report" if check_leaks else "off",
-            board=terminal,
+            threads=threads, memory_limit=limit, leaks=leaks, resume=resume, board=terminal,
         )  # fmt: skip
         if not manifest["synthetic_events"]:
             terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")

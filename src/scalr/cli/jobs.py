@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scalr.config import Steps
     from scalr.memory import Room
     from scalr.store import StoredPair
+    from scalr.unfinished import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,17 @@ class LogOptions:
             "ids": self.ids,
             "drop_nulls": self.drop_nulls,
         }
+
+
+def shows_finished(terminal: Terminal, out: Path, plan: Plan) -> bool:
+    """Say that there is nothing to go on with where the output is finished; return whether it is."""
+    from scalr.repeat import already_finished
+
+    manifest = already_finished(out, plan)
+    if manifest is not None:
+        terminal.result(manifest)
+        terminal.show(f"'{out}' is finished already; there is nothing to go on with.")
+    return manifest is not None
 
 
 def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> None:

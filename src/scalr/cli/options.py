@@ -224,6 +224,14 @@ OutOption = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on from what a run into --out that was cut off has finished; the result is that of one run.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=OUTPUT)]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of tables.", rich_help_panel=OUTPUT)

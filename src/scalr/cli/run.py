@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +17,22 @@ EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event
 
 
 def command(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Settings, as `scalr init` writes them.")],
     out: o.OutOption,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG.yaml", help="Settings, as `scalr init` writes them.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="a.b=c", help="Change one setting; may be repeated.", rich_help_panel=o.STEPS),
+    ] = None,
+    from_manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-manifest",
+            metavar="MANIFEST",
+            help="Instead of CONFIG.yaml: repeat what made this manifest (of `run` or `generate`), and compare.",
+            rich_help_panel=o.STEPS,
+        ),
     ] = None,
     trials_file: o.TrialsFileOption = None,
     threads: o.ThreadsOption = None,
@@ -28,31 +40,80 @@ def command(
     engine: o.EngineOption = "local",
     spark_master: o.SparkMasterOption = None,
     spark_conf: o.SparkConfOption = None,
+    resume: o.ResumeOption = False,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
     """Generate synthetic events and study what they are worth, with the settings of a file."""
     from scalr import conversion_job, output
-    from scalr.cli.summaries import stages_table
+    from scalr.cli.jobs import shows_finished
     from scalr.configfile import read_config
-    from scalr.conversions import CONVERSIONS_SCHEMA
+    from scalr.errors import ConfigError
+    from scalr.job import absolute_paths
     from scalr.memory import use_lean_allocator
+    from scalr.unfinished import Plan
 
-    output.check_free(out)
+    if not resume:
+        output.check_free(out)
     use_lean_allocator()
-    settings, limit = read_config(config, set_ or []), o.memory_limit(memory_limit)
+    limit = o.memory_limit(memory_limit)
+    if (config is None) == (from_manifest is None) or (from_manifest and trials_file):
+        raise ConfigError(
+            f"{'two things' if config or trials_file else 'nothing'} to run",
+            expected="either CONFIG.yaml or --from-manifest MANIFEST, the latter without --trials-file",
+            fix="scalr run scalr.yaml --out DIR",
+        )
     options = SparkOptions(engine, spark_master, spark_conf or [], None, False)
-    options.check(settings.layout, leaks=settings.leaks != "off")
-    with Terminal(quiet=quiet, as_json=as_json) as terminal:
+    terminal = Terminal(quiet=quiet, as_json=as_json)
+    if from_manifest is not None:
+        options.check_local("--from-manifest")
+        _repeat(terminal, from_manifest, out, set_ or [], threads=threads, memory_limit=limit, resume=resume)
+        return
+    assert config is not None
+    settings = read_config(config, set_ or [])
+    options.check(settings.layout, leaks=settings.leaks != "off", resume=resume)
+    if resume and shows_finished(terminal, out, Plan("run", absolute_paths(settings.model_dump(mode="json")))):
+        return
+    with terminal:
         if engine == "spark":
             manifest = options.run(settings, out, threads, trials_file, terminal)
         else:
             manifest = conversion_job.run(
-                settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, board=terminal
-            )
+                settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, resume=resume,
+                board=terminal,
+            )  # fmt: skip
         for warning in manifest["warnings"]:
             terminal.note(f"! {warning}")
-    terminal.result({key: value for key, value in manifest.items() if key != "evaluation"})
+    _show(terminal, manifest, out)
+
+
+def _show(terminal: Terminal, manifest: Mapping[str, Any], out: Path, more: Mapping[str, Any] | None = None) -> None:
+    from scalr.cli.summaries import stages_table
+    from scalr.conversions import CONVERSIONS_SCHEMA
+
+    terminal.result({key: value for key, value in manifest.items() if key != "evaluation"} | dict(more or {}))
     terminal.show(stages_table(manifest["stages"]))
-    show = show_conversions if manifest["evaluation"]["schema"] == CONVERSIONS_SCHEMA else show_evidence
-    show(terminal, manifest["evaluation"], out)
+    if "evaluation" in manifest:
+        show = show_conversions if manifest["evaluation"]["schema"] == CONVERSIONS_SCHEMA else show_evidence
+        show(terminal, manifest["evaluation"], out)
+
+
+def _repeat(terminal: Terminal, file: Path, out: Path, changes: list[str], *, resume: bool, **room: Any) -> None:
+    """Repeat what a manifest says, and say whether the same came out."""
+    from rich.markup import escape
+
+    from scalr.cli.jobs import shows_finished
+    from scalr.repeat import differences, plan_of, read_request, repeat_run
+
+    request = read_request(file, changes)
+    if resume and shows_finished(terminal, out, plan_of(request)):
+        return
+    with terminal:
+        done = repeat_run(request, out, resume=resume, board=terminal, **room)
+        for sentence in differences(request.manifest) if done.differing else ():
+            terminal.note(f"! {sentence}")
+    _show(terminal, done.manifest, out, {"equal": list(done.equal), "differing": list(done.differing)})
+    if done.differing:
+        terminal.show(f"[bold]Not the same[/bold]: {escape(', '.join(done.differing))}")
+    else:
+        terminal.show(f"The same, byte for byte: {len(done.equal)} files of results.")

@@ -40,7 +40,7 @@ class SparkOptions:
     day: str | None
     dry_run: bool
 
-    def check(self, layout: str, *, leaks: bool) -> None:
+    def check(self, layout: str, *, leaks: bool, resume: bool = False) -> None:
         """Refuse options that do not go together, before any work is done.
 
         Raises:
@@ -58,6 +58,8 @@ class SparkOptions:
                     f"{named} is given, but the engine is 'local'", expected="--engine spark beside it", fix="add it"
                 )
             return
+        if resume:
+            self.check_local("--resume")
         require_spark()
         spark_settings(self.conf)
         check_layout(layout)
@@ -69,6 +71,19 @@ class SparkOptions:
             )
         if self.day is not None:
             parse_day(self.day)
+
+    def check_local(self, option: str) -> None:
+        """Refuse an option that only the local engine has.
+
+        Raises:
+            ConfigError: If the engine is another one.
+        """
+        if self.engine != "local":
+            raise ConfigError(
+                f"{option} is given, but the engine is '{self.engine}'",
+                expected=f"{option} with --engine local; Spark repeats lost tasks by itself",
+                fix=f"leave {option} out, or leave --engine out",
+            )
 
     def generate(self, logs: LogOptions, steps: Steps, out: Path, terminal: Terminal) -> None:
         """Generate synthetic events with Spark, and say what was made."""

@@ -1,0 +1,97 @@
+"""What any job says of itself: what it was asked for, its logs, settings and environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from scalr import output
+from scalr.config import ColumnSettings, RunSettings, Steps
+from scalr.domain import Pair
+from scalr.leaks import LeakCheck
+from scalr.memory import Room
+from scalr.progress import Board
+from scalr.reading import read_logs
+from scalr.schema import Columns
+from scalr.store import StoredPair
+from scalr.summary import summarise
+
+PATHS = ("source", "target", "items")
+"""Settings that are paths."""
+
+
+def read_settings(settings: RunSettings, room: Room | None = None, board: Board | None = None) -> StoredPair:
+    """Read the logs that a configuration names."""
+
+    def columns(chosen: ColumnSettings | None) -> Columns | None:
+        return None if chosen is None else Columns(**chosen.model_dump())
+
+    return read_logs(
+        settings.source,
+        settings.target,
+        items=settings.items,
+        columns=columns(settings.columns) or Columns(),
+        source_columns=columns(settings.source_columns),
+        target_columns=columns(settings.target_columns),
+        time_unit=settings.time_unit,
+        ids=settings.ids,
+        drop_nulls=settings.drop_nulls,
+        item_columns=settings.negatives.kind != "none" or settings.judged_by == "impressions",
+        room=room,
+        board=board,
+    )
+
+
+def page_facts(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every page says about its run: title, logs, settings, environment."""
+    return {
+        "title": f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
+        "pair": summarise(pair).to_json(),
+        "warnings": pair.warnings,
+        "settings": settings,
+        "environment": output.environment(),
+    }
+
+
+def generation_request(steps: Steps, inputs: Mapping[str, Any], layout: str, leaks: LeakCheck) -> dict[str, Any]:
+    """Return what was asked of a generation, as the settings of a run have it: enough to do it again."""
+    return absolute_paths({**steps.model_dump(mode="json"), **inputs, "layout": layout, "leaks": leaks})
+
+
+def absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with paths that mean the same in any working directory."""
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: absolute(one) for name, one in value.items()}
+        return os.path.abspath(value) if isinstance(value, str) else value
+
+    return {name: absolute(value) if name in PATHS else value for name, value in settings.items()}
+
+
+def job_facts(
+    command: str,
+    steps: Steps,
+    pair: Pair | StoredPair,
+    inputs: Mapping[str, Any],
+    asked: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what the manifest of any job says at its top level.
+
+    Args:
+        command: The job.
+        steps: Settings, those that a study chose among them.
+        pair: The logs.
+        inputs: Settings of reading.
+        asked: All settings as they were asked for, to do the job again; None where it cannot be done from them.
+    """
+    settings = {**steps.model_dump(mode="json"), **inputs}
+    return {
+        "command": command,
+        "seed": steps.seed,
+        "settings": settings,
+        "settings_hash": steps.digest(),
+        "inputs": [dict(one) for one in pair.inputs],
+        "warnings": list(pair.warnings),
+    } | ({"request": dict(asked)} if asked else {})
