@@ -17,7 +17,7 @@ from scalr import emit
 from scalr.align import Masses
 from scalr.config import Steps
 from scalr.engines.hashes import file_digest
-from scalr.facts import EventFacts, Gathering, item_shares
+from scalr.facts import EventFacts, Gathering, item_shares, resting_on_few
 from scalr.narrowing import Narrowing, masses_of
 from scalr.negatives import NegativeLaw, with_negatives
 from scalr.progress import Board, SilentBoard
@@ -39,6 +39,7 @@ class Written:
         generation_id: 16 hexadecimal digits; equal for equal logs, settings and seed.
         receipts: One per stage, from fitting on.
         digests: SHA-256 of the part files.
+        privacy: Who is behind the events; see `scalr.facts.resting_on_few`.
         negatives: Negative rows beside the events.
     """
 
@@ -46,12 +47,15 @@ class Written:
     generation_id: str
     receipts: tuple[Receipt, ...]
     digests: Mapping[Path, str]
+    privacy: Mapping[str, Any]
     negatives: int = 0
 
 
 def generation_name(pair: StoredPair, steps: Steps) -> str:
     """Return the generation id of logs and settings; settings that came later count only where they are on."""
-    later = {"translate": {"backoff"}} if not steps.translate.backoff else None
+    off = {"backoff": not steps.translate.backoff, "privacy": not steps.translate.privacy.is_on}
+    names = {setting for setting, is_off in off.items() if is_off}
+    later = {"translate": names} if names else None
     named = {"translate", "sample", "refine"} | ({"negatives"} if steps.negatives.kind != "none" else set())
     settings = steps.model_copy(update={"seed": 0}).model_dump_json(include=named, exclude=later)
     return emit.generation_id(pair, settings, steps.seed)
@@ -137,7 +141,8 @@ def write_events(
     receipts = _receipts(n_events, count, narrowing, watch, details)
     facts = gathering.facts(steps.seed)
     n_negatives = 0 if law is None else count.rows.get("emit", 0) - len(facts)
-    return Written(facts, name, (translation.receipt, *receipts), files.digests, n_negatives)
+    privacy = resting_on_few(facts, steps.translate.privacy)
+    return Written(facts, name, (translation.receipt, *receipts), files.digests, privacy, n_negatives)
 
 
 def negative_law(pair: StoredPair, steps: Steps) -> NegativeLaw | None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from scalr import emit, generation, memory, output
 from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
+from scalr.facts import facts_of, resting_on_few
 from scalr.generation import generation_name, negative_law
 from scalr.leaks import LeakCheck, check_written, refuse_unfit
 from scalr.memory import Room
@@ -325,6 +326,7 @@ def event_facts(written: generation.Written, stored: StoredPair) -> dict[str, An
         "synthetic_events": len(written.facts),
         "item_coverage": round(written.facts.item_coverage(stored.target), 6),
         "generation_id": written.generation_id,
+        "privacy": written.privacy,
     } | ({"synthetic_negatives": written.negatives} if written.negatives else {})
 
 
@@ -370,7 +372,8 @@ def _timed_study(
 
 def _study_facts(done: Study) -> dict[str, Any]:
     events = done.synthetic["scalr"]
-    return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6)}
+    privacy = resting_on_few(facts_of(events), done.steps.translate.privacy)
+    return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6), "privacy": privacy}
 
 
 def page_facts(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:

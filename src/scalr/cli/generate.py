@@ -40,6 +40,7 @@ def command(
     backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
+    privacy: o.PrivacyOption = None,
     negatives: Annotated[
         Literal["none", "rate"],
         typer.Option(
@@ -84,6 +85,7 @@ def command(
     from scalr import output, pipeline
     from scalr.cli.summaries import pair_table, reach, stages_table
     from scalr.memory import use_lean_allocator
+    from scalr.report.wording import privacy_sentence
     from scalr.summary import summarise
 
     output.check_free(out)
@@ -96,7 +98,7 @@ def command(
     )  # fmt: skip
     steps = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
-        align,
+        align, privacy,
     ).steps(negatives={"kind": negatives, "per_positive": negatives_per_positive or None})  # fmt: skip
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest, pair = pipeline.write_generation(
@@ -113,5 +115,6 @@ def command(
         pair_table(summarise(pair).to_json()),
         stages_table(manifest["stages"]),
         f"\n{reach(manifest)}. Report: {out / 'report.html'}",
+        *filter(None, [privacy_sentence(manifest["privacy"])]),
         "Whether they help a model is another question: [bold]scalr study[/bold] answers it.",
     )

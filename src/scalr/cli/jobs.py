@@ -32,6 +32,7 @@ class StepOptions:
     backoff: float
     duplicates: str
     align: str
+    privacy: str | None = None
 
     def steps(self, **others: dict[str, Any]) -> Steps:
         """Return checked settings.
@@ -51,6 +52,7 @@ class StepOptions:
                 "history_cap": self.history_cap,
                 "window_days": self.window_days,
                 "backoff": self.backoff,
+                "privacy": o.privacy(self.privacy),
             },
             "sample": {
                 "draws_per_event": self.draws,

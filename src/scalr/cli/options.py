@@ -160,6 +160,15 @@ BackoffOption = Annotated[
         rich_help_panel=STEPS,
     ),
 ]
+PrivacyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--privacy",
+        metavar="k=N",
+        help="Use a pair (source item, target item) only with at least N distinct other users behind it.",
+        rich_help_panel=STEPS,
+    ),
+]
 DuplicatesOption = Annotated[
     str,
     typer.Option(
@@ -264,6 +273,24 @@ def columns(text: str | None) -> Columns | None:
                 fix="--source-columns user=member,item=sku",
             )
     return Columns(**{role.strip(): name.strip() for role, _, name in parts})
+
+
+def privacy(text: str | None) -> dict[str, int]:
+    """Return the privacy settings for a preset such as "k=5"; nothing for None.
+
+    Raises:
+        ConfigError: If it is no such preset.
+    """
+    if text is None:
+        return {}
+    name, found, value = (part.strip() for part in text.partition("="))
+    if name != "k" or not found or not value.isdecimal():
+        raise ConfigError(
+            f"--privacy '{text}' cannot be read",
+            expected="k=N, N being the least number of distinct other users behind a pair of items",
+            fix="--privacy k=5",
+        )
+    return {"k": int(value)}
 
 
 def alignment(text: str) -> dict[str, list[str]] | None:

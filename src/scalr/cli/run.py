@@ -21,6 +21,7 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="a.b=c", help="Change one setting; may be repeated.", rich_help_panel=o.STEPS),
     ] = None,
+    privacy: o.PrivacyOption = None,
     trials_file: o.TrialsFileOption = None,
     threads: o.ThreadsOption = None,
     memory_limit: o.MemoryLimitOption = None,
@@ -36,7 +37,8 @@ def command(
 
     output.check_free(out)
     use_lean_allocator()
-    settings, limit = read_config(config, set_ or []), o.memory_limit(memory_limit)
+    presets = [f"translate.privacy.{name}={value}" for name, value in o.privacy(privacy).items()]
+    settings, limit = read_config(config, [*(set_ or []), *presets]), o.memory_limit(memory_limit)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest = conversion_job.run(
             settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, board=terminal

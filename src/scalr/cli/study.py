@@ -142,6 +142,7 @@ def command(
     backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
+    privacy: o.PrivacyOption = None,
     trials: Annotated[
         int,
         typer.Option("--trials", metavar="N", help="--translator auto: settings to try.", rich_help_panel=o.STEPS),
@@ -211,7 +212,7 @@ def command(
     )  # fmt: skip
     chosen = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
-        align,
+        align, privacy,
     )  # fmt: skip
     steps = chosen.steps(
         split={"by": split, "test_share": test_share, "test_from": test_from, "hide_overlap": hide_overlap},
