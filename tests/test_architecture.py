@@ -73,6 +73,8 @@ ORDER = (
     "conversions",
     "emit",
     "generation",
+    "released",
+    "audit",
     "signs",
     "leaks",
     "output",
