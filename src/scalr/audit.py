@@ -227,7 +227,12 @@ class _Held:
             yield self.check("below-k", rows.support < k, among)
             return
         behind, confidence = self._counted(paths, among)
-        if backs_off and k == 1:
+        lists = getattr(self.translation, "lists", None)
+        if lists is not None:
+            users = np.zeros(len(rows), np.int64)
+            users[among] = lists.item_users[rows.item[among]]
+            yield self.check("support-differs", users != rows.support, among)
+        elif backs_off and k == 1:
             yield Check("support-differs", 0, 0, "with back-off it is that of the level a draw comes from")
         else:
             yield self.check("support-differs", behind != rows.support, among)

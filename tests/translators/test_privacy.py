@@ -77,7 +77,7 @@ def check(table: pa.Table, source: pa.Table, target: pa.Table, steps: Steps) -> 
     chosen = steps.translate
     days = None if chosen.translator == "factor" else chosen.window_days
     behind = witnesses(source, target, chosen.history_cap, days)
-    owners = defaultdict(set)
+    owners, active = defaultdict(set), set(source["user"].to_pylist())
     for user, items in latest(target, None if chosen.translator == "random" else chosen.history_cap).items():
         for item in items:
             owners[item].add(user)
@@ -85,8 +85,10 @@ def check(table: pa.Table, source: pa.Table, target: pa.Table, steps: Steps) -> 
         users = owners[row["item"]]
         if chosen.translator in PAIRWISE:
             users = behind[row["source_item"], row["item"]]
-        others = users - {row["user"]}
-        assert row["support"] == len(others) >= chosen.privacy.k
+        assert len(users - {row["user"]}) >= chosen.privacy.k
+        if chosen.translator == "factor":  # says how many have the item, and active in the source they are
+            users = {user for user in owners[row["item"]] if user in active}
+        assert row["support"] == len(users - {row["user"]}) >= chosen.privacy.k
         assert row["confidence"] > 0
 
 

@@ -41,6 +41,7 @@ def draw_witnessed(
     listed: Int32,
     score: Singles,
     total: Singles,
+    item_users: Int32,
 ) -> None:
     """Draw from the list of each event's user, or take its first items, among those with enough others behind.
 
@@ -58,10 +59,11 @@ def draw_witnessed(
         listed: Shape (lists, length), items, best first; `NO_ITEM` behind the end.
         score: Same shape.
         total: Shape (lists,), summed scores.
+        item_users: Shape (n_target,), users of each item, which is what `support` gets: fewer know a pair than an item.
     """
     state, tally, path = workspace.state, workspace.tally, workspace.path
     length = listed.shape[1]
-    place, users, sums = np.empty(length, np.int64), np.empty(length, np.int32), np.empty(length)
+    place, sums = np.empty(length, np.int64), np.empty(length)
     j = np.searchsorted(item_start, rows[0], side="right") - 1
     for x in range(rows[0], rows[1]):
         while item_start[j + 1] <= x:
@@ -82,7 +84,7 @@ def draw_witnessed(
             behind = tally[U32(i), 0] - np.int32(is_among(path, at, at + own, i))
             if behind >= least:
                 whole += np.float64(score[row, y]) if power == 1.0 else np.float64(score[row, y]) ** power
-                place[n], users[n], sums[n] = y, behind, whole
+                place[n], sums[n] = y, whole
                 n += 1
         for d in range(draws):
             chosen = d
@@ -94,5 +96,5 @@ def draw_witnessed(
                 item[first + d] = NO_ITEM
                 continue
             y = place[chosen]
-            item[first + d], support[first + d] = listed[row, y], users[chosen]
+            item[first + d], support[first + d] = listed[row, y], item_users[listed[row, y]]
             confidence[first + d] = np.float32(np.float64(score[row, y]) / total[row])

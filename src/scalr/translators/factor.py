@@ -149,7 +149,8 @@ class FactorDrawing:
 class WitnessedDrawing:
     """Draws from the lists of users what enough others have together with the source item; see `Drawing`.
 
-    Support counts these others.
+    Support counts the users of the item, as it does without: to publish the others of every pair would say more of
+    people than the draws do.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class WitnessedDrawing:
         given = (
             self._workspace, (first, last), settings.draws_per_event, self._stream, key, *self._arguments, item,
             confidence, support, 1.0 / settings.temperature, self._least, settings.strategy == "topk", lists.of_user,
-            lists.item, lists.score, lists.total,
+            lists.item, lists.score, lists.total, lists.item_users,
         )  # fmt: skip
         witnessed.draw_witnessed(*given)
         return Draws(key, item, confidence, support)

@@ -1,0 +1,138 @@
+"""What a least number of other users costs and protects: `python -m benchmarks.privacy`.
+
+Membership attacks (`benchmarks.membership`) beside normalized entropy, for `cooccurrence` and `factor`, without
+protection and with k = 3, 5, 10. Writes the figures and a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.growth import to_svg
+from benchmarks.membership import attacked
+from benchmarks.tables import aligned
+
+from scalr.config import Steps
+from scalr.domain import Pair
+from scalr.errors import require_extra
+from scalr.reading import read_pair
+from scalr.report.drawing import BLUE, EXTRA, GRID, MUTED, ORANGE
+from scalr.simulate import simulate
+from scalr.study import study
+
+TRANSLATORS = ("cooccurrence", "factor")
+LEVELS = (1, 3, 5, 10)
+_COLORS = {"cooccurrence": BLUE, "factor": ORANGE}
+
+
+def steps_of(translator: str, k: int, seeds: int = 1) -> Steps:
+    """Return the settings of one point."""
+    return Steps.parse(
+        {
+            "translate": {"translator": translator, "rank": 16, "privacy": {"k": k}},
+            "refine": {"align": None},
+            "split": {"hide_overlap": 0.5},
+            "study": {"arms": ["real_only", "scalr"], "seeds": seeds, "baseline_trials": 0, "gate": False},
+        }
+    )
+
+
+def worth(pair: Pair, translator: str, k: int, seeds: int) -> dict[str, Any]:
+    """Return the relative change of normalized entropy against real events alone, with its interval over seeds."""
+    content = study(pair, steps_of(translator, k, seeds), threads=1).to_json()
+    for one in content["comparisons"]:
+        if (one["arm"], one["baseline"], one["segment"], one["metric"]) == (
+            "scalr", "real_only", "all", "normalized_entropy",
+        ):  # fmt: skip
+            return {"ne_change": one["relative_change"], "ne_interval": one["interval"]}
+    raise AssertionError("a study compares its arms")
+
+
+def chart(points: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the specification of the picture: advantage of the attack against the change of normalized entropy."""
+    alt = require_extra("altair", EXTRA)
+    shown = [
+        {
+            "translator": point["translator"],
+            "k": point["k"],
+            "label": "k = 1" if point["k"] == 1 else str(point["k"]),
+            "law": point["law"]["value"],
+            "low": point["law"]["low"],
+            "high": point["law"]["high"],
+            "ne": 100 * point["ne_change"],
+        }
+        for point in points
+    ]
+    x = alt.X("ne:Q", scale=alt.Scale(zero=False, padding=20)).title("change of normalized entropy, %")
+    y = alt.Y("law:Q", scale=alt.Scale(zero=True)).title("advantage of the attack")
+    colors = alt.Scale(domain=list(_COLORS), range=list(_COLORS.values()))
+    base = alt.Chart(alt.Data(values=shown)).encode(
+        x=x, color=alt.Color("translator:N", scale=colors).title(None), detail="translator:N"
+    )
+    line = base.mark_line(strokeWidth=2).encode(y=y, order="k:Q")
+    spread = base.mark_rule(strokeWidth=1, opacity=0.6).encode(y="low:Q", y2="high:Q")
+    dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=y)
+    words = base.mark_text(dx=8, dy=-8, align="left", fontSize=12).encode(y=y, text="label:N")
+    plain: dict[str, Any] = (line + spread + dots + words).properties(width=460, height=280).to_dict()
+    axis = {"labelColor": MUTED, "titleColor": MUTED, "gridColor": GRID, "domain": False, "ticks": False}
+    config = {"background": "white", "view": {"stroke": None}, "axis": {**axis, "titleFontWeight": "normal"}}
+    return {**plain, "config": config, "padding": 10}
+
+
+def table(points: list[dict[str, Any]]) -> str:
+    """Return the figures as text."""
+    rows = [("", "k", "the law", "95 %", "everyone else", "rows", "below 3", "below 5", "NE %", "95 %")]
+    for point in points:
+        law, interval = point["law"], point["ne_interval"] or (float("nan"),) * 2
+        rows.append(
+            (
+                point["translator"],
+                str(point["k"]),
+                f"{law['value']:.3f}",
+                f"[{law['low']:.3f}, {law['high']:.3f}]",
+                f"{point['everyone']['value']:.3f}",
+                f"{point['rows']:,}",
+                *(f"{100 * share:.1f} %" for share in point["share_below"].values()),
+                f"{100 * point['ne_change']:+.2f}",
+                f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]",
+            )
+        )
+    return aligned(rows, left=1)
+
+
+def main() -> None:
+    """Print the table; write the figures and the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", type=int, default=40, help="worlds to judge on, and as many shadow worlds")
+    parser.add_argument("--users", type=int, default=300, help="users of a world")
+    parser.add_argument("--candidates", type=int, default=20, help="users of a world whose membership is asked")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of each study")
+    parser.add_argument("--data", type=Path, help="folder of source.parquet and target.parquet, for the entropy")
+    parser.add_argument("--out", type=Path, default=Path("docs/privacy-membership.svg"))
+    parser.add_argument("--figures", type=Path, default=Path("benchmark-output/privacy.json"))
+    options = parser.parse_args()
+    if options.data:
+        pair = read_pair(str(options.data / "source.parquet"), str(options.data / "target.parquet"))
+    else:
+        pair = simulate(n_users=800, seed=1).pair
+    points = []
+    for translator in TRANSLATORS:
+        for k in LEVELS:
+            found = attacked(
+                steps_of(translator, k), worlds=options.worlds, users=options.users, candidates=options.candidates,
+                by_item=translator == "factor",
+            )  # fmt: skip
+            points.append({"translator": translator, "k": k, **found, **worth(pair, translator, k, options.seeds)})
+            print(table(points[-1:]), flush=True)
+    print(table(points))
+    options.figures.parent.mkdir(parents=True, exist_ok=True)
+    options.figures.write_text(json.dumps(points, indent=2) + "\n")
+    options.out.write_text(to_svg(chart(points)) + "\n")
+    print(f"written to {options.figures} and {options.out}")
+
+
+if __name__ == "__main__":
+    main()
