@@ -1,13 +1,16 @@
 """What a least number of other users costs and protects: `python -m benchmarks.privacy`.
 
 Membership attacks (`benchmarks.membership`) beside normalized entropy, for `cooccurrence` and `factor`, without
-protection and with k = 3, 5, 10. Writes the figures and a picture.
+protection, with k = 3, 5, 10, and for counts with noise (epsilon = 1, 4; extra `privacy`). Writes
+the figures and a picture.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +22,21 @@ from scalr.config import Steps
 from scalr.domain import Pair
 from scalr.errors import require_extra
 from scalr.reading import read_pair
-from scalr.report.drawing import BLUE, EXTRA, GRID, MUTED, ORANGE
+from scalr.report.drawing import BLUE, EXTRA, GREY, GRID, MUTED, ORANGE
 from scalr.simulate import simulate
 from scalr.study import study
 
 TRANSLATORS = ("cooccurrence", "factor")
 LEVELS = (1, 3, 5, 10)
-_COLORS = {"cooccurrence": BLUE, "factor": ORANGE}
+EPSILONS = (1.0, 4.0)
+_COLORS = {"cooccurrence": BLUE, "factor": ORANGE, "cooccurrence, with noise": GREY}
 
 
-def steps_of(translator: str, k: int, seeds: int = 1) -> Steps:
+def steps_of(translator: str, k: int, seeds: int = 1, epsilon: float | None = None) -> Steps:
     """Return the settings of one point."""
     return Steps.parse(
         {
-            "translate": {"translator": translator, "rank": 16, "privacy": {"k": k}},
+            "translate": {"translator": translator, "rank": 16, "privacy": {"k": k, "epsilon": epsilon}},
             "refine": {"align": None},
             "split": {"hide_overlap": 0.5},
             "study": {"arms": ["real_only", "scalr"], "seeds": seeds, "baseline_trials": 0, "gate": False},
@@ -40,9 +44,9 @@ def steps_of(translator: str, k: int, seeds: int = 1) -> Steps:
     )
 
 
-def worth(pair: Pair, translator: str, k: int, seeds: int) -> dict[str, Any]:
+def worth(pair: Pair, steps: Steps) -> dict[str, Any]:
     """Return the relative change of normalized entropy against real events alone, with its interval over seeds."""
-    content = study(pair, steps_of(translator, k, seeds), threads=1).to_json()
+    content = study(pair, steps, threads=1).to_json()
     for one in content["comparisons"]:
         if (one["arm"], one["baseline"], one["segment"], one["metric"]) == (
             "scalr", "real_only", "all", "normalized_entropy",
@@ -56,9 +60,9 @@ def chart(points: list[dict[str, Any]]) -> dict[str, Any]:
     alt = require_extra("altair", EXTRA)
     shown = [
         {
-            "translator": point["translator"],
-            "k": point["k"],
-            "label": "k = 1" if point["k"] == 1 else str(point["k"]),
+            "translator": point["translator"] if point["epsilon"] is None else "cooccurrence, with noise",
+            "k": point["k"] if point["epsilon"] is None else -point["epsilon"],
+            "label": f"k = {point['k']}" if point["epsilon"] is None else f"ε = {point['epsilon']:g}",
             "law": point["law"]["value"],
             "low": point["law"]["low"],
             "high": point["law"]["high"],
@@ -84,18 +88,18 @@ def chart(points: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(points: list[dict[str, Any]]) -> str:
     """Return the figures as text."""
-    rows = [("", "k", "the law", "95 %", "everyone else", "rows", "below 3", "below 5", "NE %", "95 %")]
+    rows = [("", "", "the law", "95 %", "everyone else", "rows", "below 3", "below 5", "NE %", "95 %")]
     for point in points:
         law, interval = point["law"], point["ne_interval"] or (float("nan"),) * 2
         rows.append(
             (
                 point["translator"],
-                str(point["k"]),
+                f"k = {point['k']}" if point["epsilon"] is None else f"ε = {point['epsilon']:g}",
                 f"{law['value']:.3f}",
                 f"[{law['low']:.3f}, {law['high']:.3f}]",
-                f"{point['everyone']['value']:.3f}",
+                f"{'' if point['epsilon'] is None else '≤ '}{point['everyone']['value']:.3f}",
                 f"{point['rows']:,}",
-                *(f"{100 * share:.1f} %" for share in point["share_below"].values()),
+                *(f"{100 * point['share_below'].get(least, 0):.1f} %" for least in ("3", "5")),
                 f"{100 * point['ne_change']:+.2f}",
                 f"[{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]",
             )
@@ -119,14 +123,18 @@ def main() -> None:
     else:
         pair = simulate(n_users=800, seed=1).pair
     points = []
-    for translator in TRANSLATORS:
-        for k in LEVELS:
-            found = attacked(
-                steps_of(translator, k), worlds=options.worlds, users=options.users, candidates=options.candidates,
-                by_item=translator == "factor",
-            )  # fmt: skip
-            points.append({"translator": translator, "k": k, **found, **worth(pair, translator, k, options.seeds)})
-            print(table(points[-1:]), flush=True)
+    settings: list[tuple[str, int, float | None]] = [(name, k, None) for name in TRANSLATORS for k in LEVELS]
+    settings += [("cooccurrence", 1, epsilon) for epsilon in EPSILONS if find_spec("opendp")]
+    for translator, k, epsilon in settings:
+        steps = steps_of(translator, k, options.seeds, epsilon)
+        found = attacked(
+            steps, worlds=options.worlds, users=options.users, candidates=options.candidates,
+            by_item=translator == "factor",
+        )  # fmt: skip
+        if epsilon is not None:  # what nobody can do better, whatever they know
+            found["everyone"] = {"value": math.tanh(epsilon / 2) + steps.translate.privacy.delta}
+        points.append({"translator": translator, "k": k, "epsilon": epsilon, **found, **worth(pair, steps)})
+        print(table(points[-1:]), flush=True)
     print(table(points))
     options.figures.parent.mkdir(parents=True, exist_ok=True)
     options.figures.write_text(json.dumps(points, indent=2) + "\n")

@@ -213,12 +213,19 @@ class _Held:
 
     @cached_property
     def translation(self) -> Translation:
-        return fit(self.pair, settings=self.steps.translate)
+        chosen = self.steps.translate
+        privacy = chosen.privacy.model_copy(update={"epsilon": None})  # not to spend the budget again
+        return fit(self.pair, settings=chosen.model_copy(update={"privacy": privacy}))
 
     def counts(self) -> Iterator[Check]:
         """Count support and confidence anew, from the paths of the logs, without any randomness."""
         rows, k = self.rows, self.steps.translate.privacy.k
         among = self.is_sound & rows.is_positive
+        if self.steps.translate.privacy.epsilon is not None:
+            reason = "counts have noise, and to count anew without it would tell what it hides"
+            yield from (Check(one, 0, 0, reason) for one in ("support-differs", "confidence-differs"))
+            yield self.check("below-k", rows.support < k, among)
+            return
         paths = _paths_of(self.translation)
         name, backs_off = self.steps.translate.translator, self.steps.translate.backoff > 0
         if paths is None:

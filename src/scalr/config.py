@@ -46,11 +46,18 @@ class PrivacySettings(Settings):
     k: Count = 1
     """A pair (source item, target item) is used only with at least this many distinct other users behind it, whatever
     else the settings say, and no confidence or support is written below. 1 for no such promise."""
+    epsilon: Positive | None = None
+    """`cooccurrence`: differential privacy of every user as a witness; null for none. Counts get noise that no seed
+    repeats (extra `privacy`), so the same seed gives other events each time, and every fit spends epsilon anew."""
+    delta: OpenShare = 1e-6
+    """Chance that epsilon does not hold; far below 1 / users."""
+    pairs_per_user: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """With epsilon: a user testifies for at most so many pairs of items, chosen by a hash."""
 
     @property
     def is_on(self) -> bool:
         """Say whether anything is promised."""
-        return self.k > 1
+        return self.k > 1 or self.epsilon is not None
 
 
 class TranslateSettings(Settings):

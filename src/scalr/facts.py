@@ -53,7 +53,8 @@ def resting_on_few(facts: EventFacts, privacy: PrivacySettings) -> dict[str, Any
     """
     n = len(facts)
     shares = {str(least): few / n if n else None for least, few in zip(FEW_USERS, facts.few, strict=True)}
-    return {"k": privacy.k, "share_below": shares}
+    promised = {} if privacy.epsilon is None else {"epsilon": privacy.epsilon, "delta": privacy.delta}
+    return {"k": privacy.k, **promised, "share_below": shares}
 
 
 def item_shares(target: EventLog) -> Floats:

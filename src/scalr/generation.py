@@ -17,6 +17,7 @@ from scalr import emit
 from scalr.align import Masses
 from scalr.config import Steps
 from scalr.engines.hashes import file_digest
+from scalr.errors import ConfigError
 from scalr.facts import EventFacts, Gathering, item_shares, resting_on_few
 from scalr.narrowing import Narrowing, masses_of
 from scalr.negatives import NegativeLaw, with_negatives
@@ -61,6 +62,27 @@ def generation_name(pair: StoredPair, steps: Steps) -> str:
     return emit.generation_id(pair, settings, steps.seed)
 
 
+def refuse_unprotected(steps: Steps) -> None:
+    """Refuse steps that look at other users without noise, where differential privacy is asked for.
+
+    Raises:
+        ConfigError: If events would be aligned, capped per item, or get negative rows.
+    """
+    refined = steps.refine
+    looks = {
+        "refine.align": refined.align is not None,
+        "refine.max_per_item": refined.max_per_item is not None,
+        "negatives": steps.negatives.kind != "none",
+    }
+    found = [name for name, is_on in looks.items() if is_on]
+    if steps.translate.privacy.epsilon is not None and found:
+        raise ConfigError(
+            f"privacy.epsilon is {steps.translate.privacy.epsilon:g} with {', '.join(found)}, which knows no noise",
+            expected="only steps that look at noisy counts and the row's own user",
+            fix="leave it out (--align none, --negatives none), or protect by --privacy k=N",
+        )
+
+
 def write_events(
     pair: StoredPair,
     steps: Steps,
@@ -88,6 +110,7 @@ def write_events(
         SchemaError: If negatives are asked for and the target log is no log of impressions.
     """
     board = board or SilentBoard()
+    refuse_unprotected(steps)
     name = generation_name(pair, steps)
     law = negative_law(pair, steps)
     builder = emit.TableBuilder(pair, name, layout, coded=True, labelled=law is not None)

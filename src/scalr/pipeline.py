@@ -14,7 +14,7 @@ from scalr import emit, generation, memory, output
 from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
 from scalr.facts import facts_of, resting_on_few
-from scalr.generation import generation_name, negative_law
+from scalr.generation import generation_name, negative_law, refuse_unprotected
 from scalr.leaks import LeakCheck, check_written, refuse_unfit
 from scalr.memory import Room
 from scalr.narrowing import HELD_ROWS
@@ -116,6 +116,7 @@ def generate_from(
 ) -> Generation:
     """Fit, sample and refine in memory, on whole logs that were read already."""
     board = board or SilentBoard()
+    refuse_unprotected(steps)
     pair = stored.load()
     board.stage("fitting the translation")
     translation = fit(pair, settings=steps.translate)

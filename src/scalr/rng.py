@@ -44,6 +44,7 @@ class Purpose(IntEnum):
     LEAK_FOLDS = 34
     CALIBRATE = 35
     SYNTHETIC_NEGATIVES = 26
+    TESTIFY = 36
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

@@ -37,13 +37,23 @@ def test_the_command_audits_folders_and_files(scalr, logs, tmp_path):
 
 
 def test_a_preset_that_cannot_be_read_is_refused(scalr, logs, tmp_path):
-    for text in ("5", "k=", "k=-1", "k=2.5", "l=3"):
+    for text in ("5", "k=", "k=2.5", "l=3", "epsilon=1;k=2"):
         code, _, said = scalr("generate", *logs, "--out", tmp_path / "out", "--privacy", text)
         assert code == 2
         assert "k=N" in said
     code, _, said = scalr("generate", *logs, "--out", tmp_path / "out", "--privacy", "k=0")
     assert code == 2
     assert "translate.privacy.k" in said
+
+
+def test_noise_is_for_one_generation_alone(scalr, logs, tmp_path):
+    given = (*logs, "--out", tmp_path / "out", "--privacy", "epsilon=1,delta=1e-6")
+    code, _, said = scalr("study", *given, "--align", "none")
+    assert code == 2
+    assert "a study fits anew" in said
+    code, _, said = scalr("generate", *given)
+    assert code == 2
+    assert "refine.align" in said
 
 
 def test_an_audit_without_rows_is_refused(scalr, logs):

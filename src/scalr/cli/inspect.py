@@ -192,7 +192,8 @@ def _audit_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> Aud
     dictionaries = folder / "dictionaries"
     rows = read_released(str(folder / "synthetic"), pair, dictionaries if dictionaries.exists() else None)
     stated = manifest["stages"].get("align", {}).get("marginals")
-    return audit(rows, pair, settings, is_seed_known=True, stated=stated)
+    is_seed_known = settings.translate.privacy.epsilon is None  # noise cannot be drawn anew
+    return audit(rows, pair, settings, is_seed_known=is_seed_known, stated=stated)
 
 
 def _audit_files(files: Path, logs: LogOptions, steps: Steps, most_distance: float | None, terminal: Terminal) -> None:

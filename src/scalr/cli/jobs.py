@@ -124,6 +124,22 @@ class LogOptions:
         }
 
 
+def refuse_noise(steps: Steps) -> None:
+    """Refuse differential privacy where many translations are fitted: each would spend the budget anew.
+
+    Raises:
+        ConfigError: If it is asked for.
+    """
+    from scalr.errors import ConfigError
+
+    if steps.translate.privacy.epsilon is not None:
+        raise ConfigError(
+            f"privacy.epsilon is {steps.translate.privacy.epsilon:g}, but a study fits anew for every seed and fold",
+            expected="one fit, whose budget is what is said",
+            fix="use it with scalr generate, or protect by --privacy k=N",
+        )
+
+
 def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
     """Print the table of arms, the verdict and where the report is."""
     from rich.markup import escape

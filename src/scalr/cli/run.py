@@ -9,7 +9,7 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import show_conversions, show_evidence
+from scalr.cli.jobs import refuse_noise, show_conversions, show_evidence
 
 EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
 
@@ -39,6 +39,7 @@ def command(
     use_lean_allocator()
     presets = [f"translate.privacy.{name}={value}" for name, value in o.privacy(privacy).items()]
     settings, limit = read_config(config, [*(set_ or []), *presets]), o.memory_limit(memory_limit)
+    refuse_noise(settings)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest = conversion_job.run(
             settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, board=terminal

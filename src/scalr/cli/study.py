@@ -8,7 +8,15 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import LogOptions, StepOptions, show_conversions, show_evidence, show_sweeps, sweep_names
+from scalr.cli.jobs import (
+    LogOptions,
+    StepOptions,
+    refuse_noise,
+    show_conversions,
+    show_evidence,
+    show_sweeps,
+    sweep_names,
+)
 from scalr.errors import ConfigError
 from scalr.schema import Columns
 
@@ -235,6 +243,7 @@ def command(
         }
         | ({} if conversions else named),
     )
+    refuse_noise(steps)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
         pair, inputs = stored.load(), logs.settings()
