@@ -70,7 +70,7 @@ def chart(points: list[dict[str, Any]]) -> dict[str, Any]:
         }
         for point in points
     ]
-    x = alt.X("ne:Q", scale=alt.Scale(zero=False, padding=20)).title("change of normalized entropy, %")
+    x = alt.X("ne:Q", scale=alt.Scale(zero=False, padding=40)).title("change of normalized entropy, %")
     y = alt.Y("law:Q", scale=alt.Scale(zero=True)).title("advantage of the attack")
     colors = alt.Scale(domain=list(_COLORS), range=list(_COLORS.values()))
     base = alt.Chart(alt.Data(values=shown)).encode(
@@ -79,8 +79,13 @@ def chart(points: list[dict[str, Any]]) -> dict[str, Any]:
     line = base.mark_line(strokeWidth=2).encode(y=y, order="k:Q")
     spread = base.mark_rule(strokeWidth=1, opacity=0.6).encode(y="low:Q", y2="high:Q")
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(y=y)
-    words = base.mark_text(dx=8, dy=-8, align="left", fontSize=12).encode(y=y, text="label:N")
-    plain: dict[str, Any] = (line + spread + dots + words).properties(width=460, height=280).to_dict()
+    left, right = (
+        base.transform_filter(f"{sign}(datum.translator === 'factor')")
+        .mark_text(dx=side * 8, dy=side * -8, align=align, fontSize=12)
+        .encode(y=y, text="label:N")
+        for sign, side, align in (("", -1, "right"), ("!", 1, "left"))
+    )
+    plain: dict[str, Any] = (line + spread + dots + left + right).properties(width=460, height=280).to_dict()
     axis = {"labelColor": MUTED, "titleColor": MUTED, "gridColor": GRID, "domain": False, "ticks": False}
     config = {"background": "white", "view": {"stroke": None}, "axis": {**axis, "titleFontWeight": "normal"}}
     return {**plain, "config": config, "padding": 10}

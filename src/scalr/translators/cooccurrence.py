@@ -245,7 +245,7 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
     target_log, cap = stored.target.positives(), settings.history_cap or HISTORY_BOUND
     with Stopwatch() as watch:
         target = target_histories(target_log, cap, timed=settings.window_days is not None)
-        cutoff = None if stored.tally.interactions_of_user.max(initial=0) <= cap else _source_cutoff(stored, cap)
+        cutoff = source_cutoff(stored, cap)
         n_paths = _count_paths(stored.tally.interactions_of_user, target, cap)
         backoff = (
             fit_backoff(stored, settings.backoff, target.start, target.item, cutoff) if settings.backoff > 0 else None
@@ -268,7 +268,11 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
     )
 
 
-def _source_cutoff(stored: StoredPair, cap: int) -> Cutoff:
+def source_cutoff(stored: StoredPair, cap: int) -> Cutoff | None:
+    """Return which source items testify where each user has at most `cap`; None where all do."""
+    if stored.tally.interactions_of_user.max(initial=0) <= cap:
+        return None
+
     def positives() -> Iterator[EventLog]:
         return (part.positives() for part in stored.source.parts())
 

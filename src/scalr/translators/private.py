@@ -28,7 +28,7 @@ from scalr.kernels import hashing
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
 from scalr.translators.asked import Asked, source_events
-from scalr.translators.cooccurrence import horizon, target_histories
+from scalr.translators.cooccurrence import horizon, source_cutoff, target_histories
 from scalr.translators.history import HISTORY_BOUND
 from scalr.translators.protocol import NO_ITEM, Drawing, Draws, supported
 
@@ -192,10 +192,11 @@ def contributions(stored: StoredPair, cap: int, most: int) -> Int64:
     At most `most` distinct ones per user, which depend on nothing but the user's own events and id.
     """
     target = target_histories(stored.target.positives(), cap)
-    users, items = [], []
+    cutoff, users, items = source_cutoff(stored, cap), [], []
     for part in stored.source.parts():
         log = part.positives()
         new = log.starts_interaction() & (np.diff(target.start)[log.user] > 0)
+        new &= True if cutoff is None else cutoff.admits(log)
         users.append(log.user[new])
         items.append(log.item[new])
     user = np.concatenate(users) if users else np.empty(0, np.int32)
@@ -203,9 +204,8 @@ def contributions(stored: StoredPair, cap: int, most: int) -> Int64:
     user, item = user[order], (np.concatenate(items) if items else user)[order]
     n_users = len(stored.target.users)
     start = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=n_users))])
-    sources = np.minimum(np.diff(start), cap)
     targets = np.diff(target.start)
-    possible = sources * targets
+    possible = np.diff(start) * targets
     whole = possible <= most
     owner = np.repeat(np.arange(n_users), np.where(whole, possible, most))
     number = np.arange(len(owner)) - np.searchsorted(owner, owner)
