@@ -247,11 +247,7 @@ def write_sweeps(
         facts = job_facts("study", steps, pair, {**inputs, "sweep": list(done.points)})
         facts |= {"synthetic_events": base.events, "item_coverage": round(base.item_coverage, 6)}
         board.stage("writing the report")
-        figures = write_sweeps_page(
-            folder / "report.html",
-            content,
-            **page_facts(pair, facts["settings"]),
-        )
+        figures = write_sweeps_page(folder / "report.html", content, **page_facts(pair, facts["settings"]))
         for name, figure in figures.items():
             (folder / f"sweep-{name}.svg").write_text(standalone(figure), encoding="utf-8")
         output.write_manifest(folder, (reading, receipt), facts)
