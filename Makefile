@@ -79,7 +79,7 @@ $(BENCH_STAMP): $(STAMP)
 
 $(EXTRAS_STAMP): $(BENCH_STAMP)
 	@echo "== installing the other libraries that tests use (once; 0.8 GB with a CPU build of torch)"
-	@$(BIN)/python $(QUIETLY) $(TORCH) -e '.[torch,models,adapters,spark]'
+	@$(BIN)/python $(QUIETLY) $(TORCH) -e '.[torch,models,adapters,spark,privacy]'
 	@touch $@
 
 $(COMPAT_STAMP): pyproject.toml

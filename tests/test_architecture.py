@@ -76,6 +76,8 @@ ORDER = (
     "finished_parts",
     "generation",
     "spark",
+    "released",
+    "audit",
     "signs",
     "leaks",
     "unfinished",

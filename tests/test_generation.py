@@ -174,6 +174,7 @@ def test_a_setting_that_is_off_leaves_the_generation_id_alone() -> None:
     assert len(set(ids)) == 3
     known = Steps().model_dump(mode="json", include={"translate", "sample", "refine"})
     assert known["translate"].pop("backoff") == 0
+    assert known["translate"].pop("privacy")["k"] == 1
     assert ids[0] == emit.generation_id(stored, json.dumps(known, separators=(",", ":")), Steps().seed)
 
 

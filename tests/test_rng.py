@@ -103,6 +103,8 @@ def test_purposes_keep_their_numbers() -> None:
         "LEAK_FOLDS": 34,
         "CALIBRATE": 35,
         "SYNTHETIC_NEGATIVES": 26,
+        "TESTIFY": 36,
+        "STUDY_USERS": 37,
     }
 
 

@@ -40,6 +40,26 @@ class SplitSettings(Settings):
     """Share of the overlap users whose target history is hidden, to have cold users whose truth is known."""
 
 
+class PrivacySettings(Settings):
+    """What protects the people behind the events; docs/privacy.md says what is promised."""
+
+    k: Count = 1
+    """A pair (source item, target item) is used only with at least this many distinct other users behind it, whatever
+    else the settings say, and no confidence or support is written below. 1 for no such promise."""
+    epsilon: Positive | None = None
+    """`cooccurrence`: differential privacy of every user as a witness; null for none. Counts get noise that no seed
+    repeats (extra `privacy`), so the same seed gives other events each time, and every fit spends epsilon anew."""
+    delta: OpenShare = 1e-6
+    """Chance that epsilon does not hold; far below 1 / users."""
+    pairs_per_user: Annotated[int, Field(ge=1, le=10_000)] = 16
+    """With epsilon: a user testifies for at most so many pairs of items, chosen by a hash."""
+
+    @property
+    def is_on(self) -> bool:
+        """Say whether anything is promised."""
+        return self.k > 1 or self.epsilon is not None
+
+
 class TranslateSettings(Settings):
     """How P(target item | user, source item) is estimated."""
 
@@ -47,7 +67,8 @@ class TranslateSettings(Settings):
     """Name of the translator; `auto` lets a study choose it, with all that goes with it. `popularity` and `random` are
     controls, which know nothing about the user."""
     history_cap: Count | None = None
-    """At most this many target items of one user testify (the latest ones); None for all."""
+    """At most this many items of one user testify in each domain (the latest ones); None for the bound that always
+    holds, 10,000."""
     window_days: Annotated[float, Field(gt=0.0, le=100_000.0, allow_inf_nan=False)] | None = None
     """Only target events within this many days after the source event testify; None for all, before or after.
     `factor`, `popularity` and `random` ignore it."""
@@ -64,6 +85,8 @@ class TranslateSettings(Settings):
     the category's; 0 for none. Categories are the item table's column `category`; an item without one backs off to
     popularity. The wider laws obey `history_cap` and ignore `window_days`; temperature and minimum support
     hold within each law. The strategy `topk` only fills what the item's own paths leave empty, the category first."""
+    privacy: PrivacySettings = PrivacySettings()
+    """What protects the people behind the events."""
 
 
 class SampleSettings(Settings):

@@ -17,7 +17,8 @@ from scalr import emit
 from scalr.align import Masses
 from scalr.config import Steps
 from scalr.engines.hashes import file_digest
-from scalr.facts import EventFacts, Gathering, item_shares
+from scalr.errors import ConfigError
+from scalr.facts import EventFacts, Gathering, item_shares, resting_on_few
 from scalr.finished_parts import packed, unpacked
 from scalr.narrowing import Narrowing, masses_of
 from scalr.negatives import NegativeLaw, with_negatives
@@ -41,6 +42,7 @@ class Written:
         generation_id: 16 hexadecimal digits; equal for equal logs, settings and seed.
         receipts: One per stage, from fitting on.
         digests: SHA-256 of the part files.
+        privacy: Who is behind the events; see `scalr.facts.resting_on_few`.
         negatives: Negative rows beside the events.
     """
 
@@ -48,15 +50,39 @@ class Written:
     generation_id: str
     receipts: tuple[Receipt, ...]
     digests: Mapping[Path, str]
+    privacy: Mapping[str, Any]
     negatives: int = 0
 
 
 def generation_name(pair: StoredPair, steps: Steps) -> str:
     """Return the generation id of logs and settings; settings that came later count only where they are on."""
-    later = {"translate": {"backoff"}} if not steps.translate.backoff else None
+    off = {"backoff": not steps.translate.backoff, "privacy": not steps.translate.privacy.is_on}
+    names = {setting for setting, is_off in off.items() if is_off}
+    later = {"translate": names} if names else None
     named = {"translate", "sample", "refine"} | ({"negatives"} if steps.negatives.kind != "none" else set())
     settings = steps.model_copy(update={"seed": 0}).model_dump_json(include=named, exclude=later)
     return emit.generation_id(pair, settings, steps.seed)
+
+
+def refuse_unprotected(steps: Steps) -> None:
+    """Refuse steps that look at other users without noise, where differential privacy is asked for.
+
+    Raises:
+        ConfigError: If events would be aligned, capped per item, or get negative rows.
+    """
+    refined = steps.refine
+    looks = {
+        "refine.align": refined.align is not None,
+        "refine.max_per_item": refined.max_per_item is not None,
+        "negatives": steps.negatives.kind != "none",
+    }
+    found = [name for name, is_on in looks.items() if is_on]
+    if steps.translate.privacy.epsilon is not None and found:
+        raise ConfigError(
+            f"privacy.epsilon is {steps.translate.privacy.epsilon:g} with {', '.join(found)}, which knows no noise",
+            expected="only steps that look at noisy counts and the row's own user",
+            fix="leave it out (--align none, --negatives none), or protect by --privacy k=N",
+        )
 
 
 def write_events(
@@ -89,6 +115,7 @@ def write_events(
         SchemaError: If negatives are asked for and the target log is no log of impressions.
     """
     board, pieces = board or SilentBoard(), pieces or Pieces()
+    refuse_unprotected(steps)
     name = generation_name(pair, steps)
     law = negative_law(pair, steps)
     builder = emit.TableBuilder(pair, name, layout, coded=True, labelled=law is not None)
@@ -148,7 +175,8 @@ def write_events(
     receipts = _receipts(n_events, count, narrowing, watch, details)
     facts = gathering.facts(steps.seed)
     n_negatives = 0 if law is None else count.rows.get("emit", 0) - len(facts)
-    return Written(facts, name, (translation.receipt, *receipts), files.digests, n_negatives)
+    privacy = resting_on_few(facts, steps.translate.privacy)
+    return Written(facts, name, (translation.receipt, *receipts), files.digests, privacy, n_negatives)
 
 
 def negative_law(pair: StoredPair, steps: Steps) -> NegativeLaw | None:

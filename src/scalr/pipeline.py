@@ -13,7 +13,8 @@ import pyarrow as pa
 from scalr import emit, generation, memory, output
 from scalr.config import RunSettings, Steps
 from scalr.domain import Pair
-from scalr.generation import generation_name, negative_law
+from scalr.facts import facts_of, resting_on_few
+from scalr.generation import generation_name, negative_law, refuse_unprotected
 from scalr.job import absolute_paths, generation_request, job_facts, page_facts, read_settings
 from scalr.leaks import LeakCheck, check_written, refuse_unfit
 from scalr.memory import Room
@@ -121,6 +122,7 @@ def generate_from(
 ) -> Generation:
     """Fit, sample and refine in memory, on whole logs that were read already."""
     board = board or SilentBoard()
+    refuse_unprotected(steps)
     pair = stored.load()
     board.stage("fitting the translation")
     translation = fit(pair, settings=steps.translate)
@@ -260,11 +262,7 @@ def write_sweeps(
         facts = job_facts("study", steps, pair, {**inputs, "sweep": list(done.points)})
         facts |= {"synthetic_events": base.events, "item_coverage": round(base.item_coverage, 6)}
         board.stage("writing the report")
-        figures = write_sweeps_page(
-            folder / "report.html",
-            content,
-            **page_facts(pair, facts["settings"]),
-        )
+        figures = write_sweeps_page(folder / "report.html", content, **page_facts(pair, facts["settings"]))
         for name, figure in figures.items():
             (folder / f"sweep-{name}.svg").write_text(standalone(figure), encoding="utf-8")
         output.write_manifest(folder, (reading, receipt), facts)
@@ -365,6 +363,7 @@ def event_facts(written: generation.Written, stored: StoredPair) -> dict[str, An
         "synthetic_events": len(written.facts),
         "item_coverage": round(written.facts.item_coverage(stored.target), 6),
         "generation_id": written.generation_id,
+        "privacy": written.privacy,
     } | ({"synthetic_negatives": written.negatives} if written.negatives else {})
 
 
@@ -395,4 +394,5 @@ def timed_study(
 
 def _study_facts(done: Study) -> dict[str, Any]:
     events = done.synthetic["scalr"]
-    return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6)}
+    privacy = resting_on_few(facts_of(events), done.steps.translate.privacy)
+    return {"synthetic_events": len(events), "item_coverage": round(events.item_coverage(), 6), "privacy": privacy}

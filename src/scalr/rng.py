@@ -44,7 +44,8 @@ class Purpose(IntEnum):
     LEAK_FOLDS = 34
     CALIBRATE = 35
     SYNTHETIC_NEGATIVES = 26
-    STUDY_USERS = 50
+    TESTIFY = 36
+    STUDY_USERS = 37
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

@@ -26,6 +26,7 @@ from scalr.schema import Columns
 from scalr.vocabulary import domain_key
 
 _IS_SYNTHETIC = "is_synthetic"
+_MADE_HERE = ("confidence", "support", "source_item", "source_event", "draw")  # together in no log but our own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +87,12 @@ def scan(
     """
     chosen = {part: column for part, column in columns.roles() if column}
     flag = next((column for column in table.schema.names if column.lower() == _IS_SYNTHETIC), None)
+    if flag is None and set(_MADE_HERE) <= set(table.schema.names):
+        raise SchemaError(
+            f"{table.name} holds synthetic events (it has columns {', '.join(_MADE_HERE)})",
+            expected="real events only: what is fitted on synthetic events repeats itself",
+            fix="name the log that was recorded, not what scalr wrote",
+        )
     wanted = list(dict.fromkeys([*chosen.values(), *([flag] if flag else [])]))
     if table.format == "frame":
         table = replace(table, frame=read_columns(table, wanted))

@@ -136,7 +136,9 @@ def translation_quality(
         >>> found["cooccurrence"].segments["all"].gain.interval[0] > 0
         True
     """
-    settings, names = settings or TranslateSettings(), tuple(translators or translator_names())
+    settings = settings or TranslateSettings()
+    known = translator_names() if settings.privacy.epsilon is None else ("cooccurrence", "popularity", "random")
+    names = tuple(translators or known)
     judged = _judged(fold, seed, most_users)
     if not len(judged.item):
         return {}

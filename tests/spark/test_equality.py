@@ -60,6 +60,14 @@ def test_a_skewed_world_whose_hot_item_is_split(session: Any, name: str) -> None
     assert layout.parts == 25 + sum(one.splits for one in layout.hot)
 
 
+def test_histories_are_bounded_without_a_cap(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    unbounded = local_events(*small_tables(seed=2), Steps.parse(PLAIN))[0]
+    for module in ("scalr.translators.cooccurrence", "scalr.spark.fitting"):
+        monkeypatch.setattr(f"{module}.HISTORY_BOUND", 2)
+    assert local_events(*small_tables(seed=2), Steps.parse(PLAIN))[0] != unbounded
+    assert_same_events(session, *small_tables(seed=2), PLAIN)
+
+
 @pytest.mark.parametrize("settings", [{}, {"translate": {"history_cap": 2}, "refine": {"duplicates": "merge"}}])
 def test_labels_values_and_weights_of_a_hot_item(session: Any, settings: Any) -> None:
     source, target = skewed_tables(events=(8_000, 2_000))

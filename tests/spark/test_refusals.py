@@ -42,6 +42,12 @@ def test_wrong_sources(session: Any, case: str) -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
+@pytest.mark.parametrize("privacy", [{"k": 2}, {"epsilon": 1.0}])
+def test_privacy_is_refused(privacy: Any) -> None:
+    with pytest.raises(ConfigError, match="privacy does not run on Spark"):
+        check_translator(Steps.parse({"translate": {"privacy": privacy}}).translate)
+
+
 ADDED: dict[str, tuple[str, Any, str]] = {
     "synthetic events": ("is_synthetic", pa.array([True] + [False] * 399), "1 synthetic"),
     "one label": ("label", pa.array([1] * 400), "only the label 1"),

@@ -41,6 +41,7 @@ def command(
     backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
+    privacy: o.PrivacyOption = None,
     negatives: Annotated[
         Literal["none", "rate"],
         typer.Option(
@@ -110,6 +111,7 @@ def command(
     from scalr.job import generation_request
     from scalr.leaks import LeakCheck
     from scalr.memory import use_lean_allocator
+    from scalr.report.wording import privacy_sentence
     from scalr.summary import summarise
     from scalr.unfinished import Plan
 
@@ -126,7 +128,7 @@ def command(
     )  # fmt: skip
     steps = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
-        align,
+        align, privacy,
     ).steps(negatives={"kind": negatives, "per_positive": negatives_per_positive or None})  # fmt: skip
     if engine == "spark":
         options.generate(logs, steps, out, Terminal(quiet=quiet, as_json=as_json))
@@ -149,5 +151,6 @@ def command(
         pair_table(summarise(pair).to_json()),
         stages_table(manifest["stages"]),
         f"\n{reach(manifest)}. Report: {out / 'report.html'}",
+        *filter(None, [privacy_sentence(manifest["privacy"])]),
         "Whether they help a model is another question: [bold]scalr study[/bold] answers it.",
     )

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import LogOptions
+from scalr.cli.jobs import LogOptions, StepOptions
 from scalr.errors import ConfigError, InputError
 from scalr.schema import Columns
 
-EXAMPLE = "Examples: scalr inspect run1 | scalr inspect --source feed.parquet --target ads.parquet"
+if TYPE_CHECKING:
+    from scalr.audit import Audit
+    from scalr.config import Steps
+
+EXAMPLE = (
+    "Examples: scalr inspect run1 --audit | scalr inspect --source feed.parquet --target ads.parquet | "
+    "scalr inspect part.parquet --audit --source feed.parquet --target ads.parquet"
+)
 
 
 def command(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="A finished folder of run, generate, study or demo.")
+        Path | None, typer.Argument(metavar="[RUN]", help="A finished folder; with --audit also synthetic files.")
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -49,10 +56,55 @@ def command(
         bool,
         typer.Option("--leaks", help="Look for columns of a run that tell synthetic rows from real ones."),
     ] = False,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Check every synthetic row against the logs: its source event, that it is new, its counts, marginals.",
+        ),
+    ] = False,
+    translator: o.TranslatorOption = "cooccurrence",
+    history_cap: o.HistoryCapOption = None,
+    window_days: o.WindowOption = None,
+    backoff: o.BackoffOption = 0.0,
+    duplicates: o.DuplicatesOption = "keep",
+    align: o.AlignOption = "value",
+    privacy: o.PrivacyOption = None,
+    most_distance: Annotated[
+        float | None,
+        typer.Option(
+            "--most-distance",
+            metavar="D",
+            min=0.0,
+            max=1.0,
+            help="Largest total variation of the --align marginals.",
+            rich_help_panel=o.STEPS,
+        ),
+    ] = None,
     quiet: o.QuietOption = False,
     as_json: o.JsonOption = False,
 ) -> None:
-    """Show a run's stages and check that its files are as they were written; or show what is in logs."""
+    """Show a run's stages and check that its files are as they were written; or show what is in logs.
+
+    Steps matter to --audit of files that stand alone; those of a run's folder are in its manifest.
+    """
+    terminal = Terminal(quiet=quiet, as_json=as_json)
+    columns = Columns(user, item, time, label, value, weight)
+    logs = LogOptions(
+        source or [], target or "", items, columns, source_columns, target_columns, time_unit, ids, drop_nulls
+    )
+    if audit and folder is not None and source is not None and target is not None:
+        steps = StepOptions(
+            0, translator, 4, "sample", 1.0, 1, history_cap, window_days, backoff, duplicates, align, privacy
+        ).steps()  # fmt: skip
+        _audit_files(folder, logs, steps, most_distance, terminal)
+        return
+    if audit and folder is None:
+        raise ConfigError(
+            "inspect --audit got no synthetic events",
+            expected="a finished folder, or synthetic files with --source and --target",
+            fix="scalr inspect DIR --audit",
+        )
     if (folder is None) == (source is None or target is None):
         raise ConfigError(
             "inspect got neither a run's folder nor a source and a target log"
@@ -61,21 +113,16 @@ def command(
             expected="one finished folder, or --source and --target",
             fix="scalr inspect DIR, or scalr inspect --source S --target T",
         )
-    terminal = Terminal(quiet=quiet, as_json=as_json)
     if folder is not None:
-        _inspect_run(folder, terminal, leaks=leaks)
+        _inspect_run(folder, terminal, leaks=leaks, audit=audit)
         return
-    columns = Columns(user, item, time, label, value, weight)
-    logs = LogOptions(
-        source or [], target or "", items, columns, source_columns, target_columns, time_unit, ids, drop_nulls
-    )
     _inspect_logs(logs, terminal)
 
 
-def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool) -> None:
+def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool, audit: bool) -> None:
     from rich.markup import escape
 
-    from scalr.cli.summaries import reach, stages_table
+    from scalr.cli.summaries import audit_table, reach, stages_table
     from scalr.output import check_outputs, read_manifest
 
     manifest = read_manifest(folder)
@@ -83,7 +130,9 @@ def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool) -> None:
         advance = terminal.stage("checking files", len(manifest["outputs"]), "files")
         changed = check_outputs(folder, manifest, advance)
         found = _leaks_of(folder, manifest, terminal) if leaks else {}
-    terminal.result({**manifest, "changed_files": changed, **found})
+        audited = _audit_of(folder, manifest, terminal) if audit else None
+    shown = {} if audited is None else {"audit": audited.to_json()}
+    terminal.result({**manifest, "changed_files": changed, **found, **shown})
     lines = [
         f"{manifest['command']} of scalr {manifest['version']}, seed {manifest['seed']}, made {manifest['created_at']}"
     ]
@@ -92,6 +141,9 @@ def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool) -> None:
         lines.append(f"all {len(manifest['outputs'])} files are as they were written")
     lines += [escape(sentence) for sentence in found.get("leaks", {}).get("sentences", ())]
     terminal.show(stages_table(manifest["stages"]), "", *lines)
+    if audited is not None:
+        terminal.show("", audit_table(audited.to_json()))
+        audited.refuse_findings(str(folder))
     if changed:
         raise InputError(
             f"files in '{folder}' are not as they were written: {', '.join(changed)}",
@@ -106,19 +158,57 @@ def _leaks_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> dic
     from scalr.engines.local import open_table
     from scalr.leaks import check_written, refuse_unfit
 
-    files = sorted((folder / "synthetic").glob("part-*.parquet"))
-    if not files:
-        raise ConfigError(
-            f"'{folder}' holds no synthetic events",
-            expected="a folder of scalr generate or run",
-            fix="leave --leaks out, or name another folder",
-        )
+    files = _part_files(folder, "--leaks")
     refuse_unfit("report", "compact" if (folder / "dictionaries").exists() else "target")
     settings = manifest["settings"]
     given = (Columns(**(settings.get(name) or {})) for name in ("columns", "target_columns"))
     columns = find_columns(open_table(settings["target"], "target"), *given)
     found, _ = check_written("report", settings["target"], columns, dict.fromkeys(files, ""), terminal)
     return {"leaks": found}
+
+
+def _part_files(folder: Path, option: str) -> list[Path]:
+    files = sorted((folder / "synthetic").glob("part-*.parquet"))
+    if not files:
+        raise ConfigError(
+            f"'{folder}' holds no synthetic events",
+            expected="a folder of scalr generate or run",
+            fix=f"leave {option} out, or name another folder",
+        )
+    return files
+
+
+def _audit_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> Audit:
+    """Audit a run's rows against the logs that it was made of, read where they were then."""
+    from scalr.audit import audit
+    from scalr.config import RunSettings
+    from scalr.job import read_settings
+    from scalr.released import read_released
+
+    _part_files(folder, "--audit")
+    settings = RunSettings.parse(manifest["settings"], f"'{folder / 'manifest.json'}'")
+    pair = read_settings(settings, board=terminal)
+    terminal.stage("auditing")
+    dictionaries = folder / "dictionaries"
+    rows = read_released(str(folder / "synthetic"), pair, dictionaries if dictionaries.exists() else None)
+    stated = manifest["stages"].get("align", {}).get("marginals")
+    is_seed_known = settings.translate.privacy.epsilon is None  # noise cannot be drawn anew
+    return audit(rows, pair, settings, is_seed_known=is_seed_known, stated=stated)
+
+
+def _audit_files(files: Path, logs: LogOptions, steps: Steps, most_distance: float | None, terminal: Terminal) -> None:
+    """Audit rows that stand alone."""
+    from scalr.audit import audit
+    from scalr.cli.summaries import audit_table
+    from scalr.released import read_released
+
+    with terminal:
+        pair, _ = logs.read(terminal)
+        terminal.stage("auditing")
+        audited = audit(read_released(str(files), pair), pair, steps, most_distance=most_distance)
+    terminal.result(audited.to_json())
+    terminal.show(audit_table(audited.to_json()))
+    audited.refuse_findings(str(files))
 
 
 def _inspect_logs(logs: LogOptions, terminal: Terminal) -> None:

@@ -33,6 +33,7 @@ class StepOptions:
     backoff: float
     duplicates: str
     align: str
+    privacy: str | None = None
 
     def steps(self, **others: dict[str, Any]) -> Steps:
         """Return checked settings.
@@ -52,6 +53,7 @@ class StepOptions:
                 "history_cap": self.history_cap,
                 "window_days": self.window_days,
                 "backoff": self.backoff,
+                "privacy": o.privacy(self.privacy),
             },
             "sample": {
                 "draws_per_event": self.draws,
@@ -132,6 +134,22 @@ def shows_finished(terminal: Terminal, out: Path, plan: Plan) -> bool:
         terminal.result(manifest)
         terminal.show(f"'{out}' is finished already; there is nothing to go on with.")
     return manifest is not None
+
+
+def refuse_noise(steps: Steps) -> None:
+    """Refuse differential privacy where many translations are fitted: each would spend the budget anew.
+
+    Raises:
+        ConfigError: If it is asked for.
+    """
+    from scalr.errors import ConfigError
+
+    if steps.translate.privacy.epsilon is not None:
+        raise ConfigError(
+            f"privacy.epsilon is {steps.translate.privacy.epsilon:g}, but a study fits anew for every seed and fold",
+            expected="one fit, whose budget is what is said",
+            fix="use it with scalr generate, or protect by --privacy k=N",
+        )
 
 
 def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> None:

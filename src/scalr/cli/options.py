@@ -160,6 +160,16 @@ BackoffOption = Annotated[
         rich_help_panel=STEPS,
     ),
 ]
+PrivacyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--privacy",
+        metavar="k=N",
+        help="Use a pair (source item, target item) only with at least N distinct other users behind it. "
+        "epsilon=E,delta=D (extra 'privacy'): differentially private counts, for generate alone.",
+        rich_help_panel=STEPS,
+    ),
+]
 DuplicatesOption = Annotated[
     str,
     typer.Option(
@@ -294,6 +304,27 @@ def columns(text: str | None) -> Columns | None:
                 fix="--source-columns user=member,item=sku",
             )
     return Columns(**{role.strip(): name.strip() for role, _, name in parts})
+
+
+def privacy(text: str | None) -> dict[str, float]:
+    """Return the privacy settings for a preset such as "k=5" or "epsilon=1,delta=1e-6"; nothing for None.
+
+    Raises:
+        ConfigError: If it is no such preset.
+    """
+    if text is None:
+        return {}
+    kinds = {"k": int, "epsilon": float, "delta": float, "pairs_per_user": int}
+    parts = [[side.strip() for side in part.split("=")] for part in text.split(",")]
+    try:
+        return {name: kinds[name](value) for name, value in parts}
+    except (KeyError, ValueError) as error:
+        raise ConfigError(
+            f"--privacy '{text}' cannot be read",
+            expected="k=N, N being the least number of distinct other users behind a pair of items; or epsilon=E, with "
+            "delta=D and pairs_per_user=M if wanted",
+            fix="--privacy k=5",
+        ) from error
 
 
 def alignment(text: str) -> dict[str, list[str]] | None:

@@ -10,7 +10,7 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import show_conversions, show_evidence
+from scalr.cli.jobs import refuse_noise, show_conversions, show_evidence
 from scalr.cli.spark import SparkOptions
 
 EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
@@ -34,6 +34,7 @@ def command(
             rich_help_panel=o.STEPS,
         ),
     ] = None,
+    privacy: o.PrivacyOption = None,
     trials_file: o.TrialsFileOption = None,
     threads: o.ThreadsOption = None,
     memory_limit: o.MemoryLimitOption = None,
@@ -70,7 +71,9 @@ def command(
         _repeat(terminal, from_manifest, out, set_ or [], threads=threads, memory_limit=limit, resume=resume)
         return
     assert config is not None
-    settings = read_config(config, set_ or [])
+    presets = [f"translate.privacy.{name}={value}" for name, value in o.privacy(privacy).items()]
+    settings = read_config(config, [*(set_ or []), *presets])
+    refuse_noise(settings)
     options.check(settings.layout, leaks=settings.leaks != "off", resume=resume)
     if resume and shows_finished(terminal, out, Plan("run", absolute_paths(settings.model_dump(mode="json")))):
         return

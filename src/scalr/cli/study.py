@@ -8,7 +8,15 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import LogOptions, StepOptions, show_conversions, show_evidence, show_sweeps, sweep_names
+from scalr.cli.jobs import (
+    LogOptions,
+    StepOptions,
+    refuse_noise,
+    show_conversions,
+    show_evidence,
+    show_sweeps,
+    sweep_names,
+)
 from scalr.errors import ConfigError
 from scalr.schema import Columns
 
@@ -142,6 +150,7 @@ def command(
     backoff: o.BackoffOption = 0.0,
     duplicates: o.DuplicatesOption = "keep",
     align: o.AlignOption = "value",
+    privacy: o.PrivacyOption = None,
     trials: Annotated[
         int,
         typer.Option("--trials", metavar="N", help="--translator auto: settings to try.", rich_help_panel=o.STEPS),
@@ -211,7 +220,7 @@ def command(
     )  # fmt: skip
     chosen = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
-        align,
+        align, privacy,
     )  # fmt: skip
     steps = chosen.steps(
         split={"by": split, "test_share": test_share, "test_from": test_from, "hide_overlap": hide_overlap},
@@ -234,6 +243,7 @@ def command(
         }
         | ({} if conversions else named),
     )
+    refuse_noise(steps)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
         pair, inputs = stored.load(), logs.settings()

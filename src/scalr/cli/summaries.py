@@ -99,6 +99,18 @@ def calibration_table(study: Mapping[str, Any]) -> Table:
     return made
 
 
+def audit_table(audit: Mapping[str, Any]) -> Table:
+    """Return every check of an audit: how many rows were examined, and how many are wrong."""
+    made = table(f"Audit of {number(audit['rows'])} rows", "check", "examined", "wrong", "")
+    for check in audit["checks"]:
+        verdict = "[red]found[/red]" if check["wrong"] else "ok" if check["examined"] else "not checked"
+        told = f"{verdict}: {escape(check['detail'] or check['expected'])}"
+        made.add_row(check["name"], number(check["examined"]), number(check["wrong"]), told)
+    made.columns[-1].justify = "left"
+    made.columns[-1].no_wrap = False
+    return made
+
+
 def sweep_table(name: str, sweep: Mapping[str, Any]) -> Table:
     """Return a sweep's points: events, coverage and the change of normalized entropy by segment."""
     made = table(f"Sweep: {name}", "point", "events", "coverage", "NE change [95 %]", "warm", "cold")

@@ -124,6 +124,7 @@ def add_conditioned(
     recent_time: Int64,
     window: int,
     total: Float64,
+    least: int,
 ) -> None:
     """Add, over events, the share of an item asked for in all paths of others, each path weighed by affinity.
 
@@ -136,6 +137,7 @@ def add_conditioned(
         asked_start: Shape (rows + 1,), where each row's items start.
         asked_item: Shape (n,), the items.
         total: Shape (n,), added to; events without paths of others add nothing.
+        least: Items with fewer other users behind them add nothing.
     """
     state, tally, path = workspace.state, workspace.tally, workspace.path
     distinct, count = np.empty(tally.shape[0], np.int32), np.empty(tally.shape[0], np.int32)
@@ -175,4 +177,6 @@ def add_conditioned(
             for z in range(asked_start[row], asked_start[row + 1]):
                 i = asked_item[z]
                 others = tally[U32(i), 0] - np.int32(is_among(path, at, at + own, i))
+                if others < least:
+                    continue
                 total[z] += (x - begin) * min(others * np.float64(near[i]) / whole, 1.0)

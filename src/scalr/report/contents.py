@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from scalr.config import PrivacySettings
 from scalr.domain import EventLog, Pair
-from scalr.facts import EventFacts, facts_of, item_shares
+from scalr.facts import EventFacts, facts_of, item_shares, resting_on_few
 from scalr.output import environment
 from scalr.receipt import Receipt
 from scalr.report.page import ReportData, write_page
@@ -85,9 +86,14 @@ def contents_of(
         leaks=leaks or None,
         study=shown.to_json() if isinstance(shown, Study) else None,
         examples=examples(facts, pair),
+        privacy=resting_on_few(facts, _privacy(settings)),
         settings=settings or {},
         environment=environment(),
     )
+
+
+def _privacy(settings: Mapping[str, Any] | None) -> PrivacySettings:
+    return PrivacySettings(**(settings or {}).get("translate", {}).get("privacy", {}))
 
 
 def cumulative_shares(facts: EventFacts, target: EventLog) -> list[float]:

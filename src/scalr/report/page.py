@@ -15,7 +15,7 @@ from scalr.errors import OutputError
 from scalr.report import charts, choice, drawing, leaks, sections, translations
 from scalr.report.comparisons import Change, read_changes
 from scalr.report.verdict import verdict
-from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, segment_name
+from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, privacy_sentence, segment_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class ReportData:
         study: Content of `study.json` or `evaluation.json`.
         examples: `user`, `source_item`, `source_title`, `source_domain`, `target_item`, `target_title`, `confidence`,
             `support` and `lift` (confidence over the item's share of all real pairs) of each.
+        privacy: `k` (other users behind every pair, 1 for no promise) and `share_below`: shares of the synthetic events
+            that rest on fewer other users, by that number.
         settings: Settings of the run, nested as they are.
         environment: Versions, cores and the like.
     """
@@ -54,6 +56,7 @@ class ReportData:
     leaks: Mapping[str, Any] | None = None
     study: Mapping[str, Any] | None = None
     examples: Sequence[Mapping[str, Any]] = ()
+    privacy: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
 
@@ -139,6 +142,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "translations": translations.translation_table(data.study),
         "calibration": translations.calibration_chart(calibration) if has_charts and calibration else None,
         "examples": sections.example_rows(data.examples),
+        "privacy": privacy_sentence(data.privacy),
         "pair": sections.pair_table(data.pair),
         "stages": sections.stage_rows(data.stages),
         "protocol": sections.flat((data.study or {}).get("protocol")),

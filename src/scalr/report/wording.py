@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 CONTROLS = ("random_items", "popular_items", "shuffled_users", "oversampled_real")
@@ -155,6 +155,18 @@ def seconds(value: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def privacy_sentence(privacy: Mapping[str, Any] | None) -> str | None:
+    """Say how many other people are behind the synthetic events; None where nothing is known."""
+    if not privacy:
+        return None
+    shares = {least: share for least, value in privacy["share_below"].items() if (share := number(value)) is not None}
+    if not shares:
+        return None
+    words = listed([f"{percent(share)} rest on fewer than {least}" for least, share in shares.items()])
+    said = f"Of the synthetic events {words} other users."
+    return f"{said} At least {privacy['k']} are behind every one." if privacy["k"] > 1 else said
 
 
 def listed(words: list[str]) -> str:

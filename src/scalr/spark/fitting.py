@@ -21,6 +21,7 @@ from scalr.stream import RealPairs
 from scalr.translators import translator_names
 from scalr.translators.backoff import Backoff, laws_of
 from scalr.translators.cooccurrence import CooccurrenceTranslation, TargetHistories, target_histories, window_of
+from scalr.translators.history import HISTORY_BOUND
 from scalr.translators.marginal import PopularityTranslation, RandomTranslation
 
 ON_SPARK = ("cooccurrence", "popularity", "random")
@@ -33,8 +34,14 @@ def check_translator(settings: TranslateSettings) -> None:
     """Refuse a translator that does not run on Spark.
 
     Raises:
-        ConfigError: If there is no such translator, or it does not run on Spark.
+        ConfigError: If there is no such translator, or it does not run on Spark; likewise its privacy.
     """
+    if settings.privacy.is_on:
+        raise ConfigError(
+            "privacy does not run on Spark: who is behind a pair is counted by the local engine only",
+            expected="no --privacy beside --engine spark",
+            fix="leave --engine spark out",
+        )
     name = settings.translator
     if name in ON_SPARK:
         return
@@ -81,8 +88,9 @@ def fit_on_spark(
         popularity = np.bincount(histories.item, minlength=n_target).astype(np.int32)
         cutoff: KeyedCutoff | None = None
         backoff: Backoff | None = None
-        if settings.translator == "cooccurrence" and settings.history_cap is not None:
-            cutoff = source_cutoff(laid, form, side, settings.history_cap, n_users)
+        cap = settings.history_cap or HISTORY_BOUND
+        if settings.translator == "cooccurrence" and (settings.history_cap or _any_longer(laid, cap)):
+            cutoff = source_cutoff(laid, form, side, cap, n_users)
         if settings.translator == "cooccurrence" and settings.backoff > 0:
             backoff = _backoff(histories, settings.backoff, laid, form, side, categories, cutoff, n_target, ship)
         if settings.translator == "popularity":
@@ -99,6 +107,11 @@ def fit_on_spark(
     receipt = watch.receipt("fit", rows, counted.paths, translator="cooccurrence", **details)
     whole = CooccurrenceTranslation(pair, histories, None, window_of(settings), backoff, None, receipt)
     return Fitted(whole, cutoff, categories if backoff is not None else None)
+
+
+def _any_longer(laid: Any, cap: int) -> bool:
+    """Say whether a user has more than so many source events; only then can one have more items."""
+    return not laid.where("own").groupBy("user").count().where(f"count > {cap}").isEmpty()
 
 
 def _backoff(

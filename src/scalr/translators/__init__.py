@@ -13,6 +13,7 @@ from scalr.translators.conditioned import fit_conditioned
 from scalr.translators.cooccurrence import fit_cooccurrence
 from scalr.translators.factor import fit_factor
 from scalr.translators.marginal import fit_popularity, fit_random
+from scalr.translators.private import fit_private
 from scalr.translators.protocol import Drawing, Draws, Translation, Translator
 
 __all__ = ["Drawing", "Draws", "Translation", "Translator", "fit", "translator_names"]
@@ -59,6 +60,8 @@ def fit(
             expected=f"one of {', '.join(_TRANSLATORS)}",
             fix="run `scalr study` or `scalr run` with 'auto', then take what it chose",
         )
+    if settings.privacy.epsilon is not None and name not in ("popularity", "random"):
+        return fit_private(pair, settings.model_copy(update={"translator": name}))
     if name not in _TRANSLATORS:
         raise unknown_name("translator", name, _TRANSLATORS)
     return _TRANSLATORS[name](pair, settings)

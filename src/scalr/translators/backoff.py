@@ -70,7 +70,7 @@ class Backoff:
         return len(self.laws.width) - 1
 
     def over(
-        self, inner: CountingDrawing, testifies: Mask, settings: SampleSettings, *, seed: int, most: int
+        self, inner: CountingDrawing, testifies: Mask, settings: SampleSettings, *, seed: int, most: int, least: int = 1
     ) -> BackoffDrawing:
         """Return a drawing that backs off where the source items of another one have few paths.
 
@@ -80,12 +80,14 @@ class Backoff:
             settings: Those of `inner`.
             seed: Any integer.
             most: Events that are asked for at a time, at most.
+            least: Draws with fewer other users behind (source item, item) are left out, whatever level they come from.
         """
         log = inner.events
         events = backoff.Events(log.user, log.item, testifies, self.target_start, self.target_item)
         power = 1.0 / settings.temperature
         cumulative = laws.sum_levels(self.laws, power, settings.min_support)
-        return BackoffDrawing(inner, self, events, settings, cumulative, rng.stream(seed, rng.Purpose.BACKOFF), most)
+        stream = rng.stream(seed, rng.Purpose.BACKOFF)
+        return BackoffDrawing(inner, self, events, settings, cumulative, stream, most, least)
 
     def mixed(self, log: EventLog, testifies: Mask, event: Int64, item: Codes, paths: Int64, behind: Codes) -> Floats:
         """Return P(i | u, j) at temperature 1 without minimum support, shape (n,); 0 where there are no other users.
@@ -115,7 +117,8 @@ class BackoffDrawing:
     what the paths leave empty: with the items that most users of the category have, then with the most popular ones.
     Temperature and minimum support hold within each law; an item law that minimum support leaves empty has n = 0.
     Confidence is P(i | u, j) at temperature 1 without minimum support, whatever level a draw comes from. Support is
-    that of the level: users behind (source item, item), behind (category, item), or behind the item.
+    that of the level: users behind (source item, item), behind (category, item), or behind the item. Where a least
+    number of users behind (source item, item) is asked for, draws below it are left out and support is that number.
     """
 
     def __init__(
@@ -127,8 +130,10 @@ class BackoffDrawing:
         cumulative: npt.NDArray[np.float64],
         stream: np.uint64,
         most: int,
+        least: int,
     ) -> None:
-        self._inner, self._given = inner, (fitted, events, settings, cumulative, stream, most)
+        self._inner, self._given = inner, (fitted, events, settings, cumulative, stream, most, least)
+        self._least = least
         self._fitted, self._events, self._settings = fitted, events, settings
         self._cumulative, self._stream, self._is_top = cumulative, stream, settings.strategy == "topk"
         rows = most * settings.draws_per_event
@@ -169,6 +174,9 @@ class BackoffDrawing:
         backoff.smooth_confidence(
             fitted.laws, self._events, fitted.pseudo_paths, rows, draws, self._lookup, item, paths, behind, confidence
         )
+        if self._least > 1:
+            item[behind < self._least] = NO_ITEM
+            support[:] = behind
         return drawn
 
 

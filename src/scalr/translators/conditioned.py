@@ -97,7 +97,9 @@ class ConditionedTranslation:
             half = self.paths.lay_out(part)
             workspace = layout.make_workspace(half.max_events, half.max_paths, n_target, weighted=False)
             paths = self.paths.path_arguments(half)
-            given = (workspace, row_of_user, near, start - start[0], asked.item[own], *paths, total[own])
+            given = (
+                workspace, row_of_user, near, start - start[0], asked.item[own], *paths, total[own], self.paths.least,
+            )  # fmt: skip
             pathlaw.add_conditioned(*given)
 
 

@@ -23,8 +23,8 @@ from scalr.store import StoredPair
 from scalr.times import MICROSECONDS_PER_DAY
 from scalr.translators.asked import Asked, source_events
 from scalr.translators.backoff import Backoff, fit_backoff
-from scalr.translators.history import Cutoff, cutoff_of
-from scalr.translators.protocol import Drawing, Draws
+from scalr.translators.history import HISTORY_BOUND, Cutoff, cutoff_of
+from scalr.translators.protocol import Drawing, Draws, supported
 
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -53,10 +53,11 @@ class CooccurrenceTranslation:
     backoff: Backoff | None
     fitted_until: int | None
     receipt: Receipt
+    least: int = 1
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
         """Join source events with the target half; see `Translation.drawing`."""
-        laid = self.lay_out(source)
+        laid, settings = self.lay_out(source), supported(settings, self.least)
         paths = PathDrawing(
             events=laid.events,
             item_start=laid.item_start,
@@ -72,7 +73,7 @@ class CooccurrenceTranslation:
         )
         if self.backoff is None:
             return paths
-        return self.backoff.over(paths, laid.testifies, settings, seed=seed, most=most)
+        return self.backoff.over(paths, laid.testifies, settings, seed=seed, most=most, least=self.least)
 
     def lay_out(self, source: EventLog) -> SourceHalf:
         """Return the source half of the paths of some source items, all events of which are given."""
@@ -103,18 +104,36 @@ class CooccurrenceTranslation:
             asked.look_up(half.events, self._looked_up(half), total)
         return asked.answer(total, source_events(stored))
 
-    def _looked_up(self, half: SourceHalf) -> Callable[[Int64, Codes], Floats]:
+    def counting(self, half: SourceHalf) -> Callable[[Int64, Codes], tuple[Codes, Int64]]:
+        """Return what counts, for events (ascending) and target items, shape (n,) each, the paths of other users.
+
+        It returns, shape (n,) each, the paths that lead to the item, which are users, and all paths of the event.
+        """
         arguments = self.path_arguments(half)
         n_target = len(self.pair.target.items)
         workspace = layout.make_workspace(half.max_events, half.max_paths, n_target, weighted=False)
 
-        def told(event: Int64, item: Codes) -> Floats:
+        def counted(event: Int64, item: Codes) -> tuple[Codes, Int64]:
             behind, paths = np.empty(len(item), np.int32), np.empty(len(item), np.int64)
             given = (workspace, event, item, *arguments, behind, paths)
             pathlaw.count_asked(*given)
-            if self.backoff is None:
-                return behind / np.maximum(paths, 1)
-            return self.backoff.mixed(half.events, half.testifies, event, item, paths, behind)
+            return behind, paths
+
+        return counted
+
+    def stated(self, half: SourceHalf, event: Int64, item: Codes, behind: Codes, paths: Int64) -> Floats:
+        """Return the confidence of pairs that were counted, shape (n,), whatever is behind them."""
+        if self.backoff is None:
+            return behind / np.maximum(paths, 1)
+        return self.backoff.mixed(half.events, half.testifies, event, item, paths, behind)
+
+    def _looked_up(self, half: SourceHalf) -> Callable[[Int64, Codes], Floats]:
+        counted = self.counting(half)
+
+        def told(event: Int64, item: Codes) -> Floats:
+            behind, paths = counted(event, item)
+            share = self.stated(half, event, item, behind, paths)
+            return share if self.least == 1 else np.where(behind >= self.least, share, 0.0)
 
         return told
 
@@ -218,10 +237,10 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
     """
     stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
     check_window(settings, timed=stored.source.time is not None and stored.target.time is not None)
-    target_log, cap = stored.target.positives(), settings.history_cap
+    target_log, cap = stored.target.positives(), settings.history_cap or HISTORY_BOUND
     with Stopwatch() as watch:
         target = target_histories(target_log, cap, timed=settings.window_days is not None)
-        cutoff = None if cap is None else _source_cutoff(stored, cap)
+        cutoff = source_cutoff(stored, cap)
         n_paths = _count_paths(stored.tally.interactions_of_user, target, cap)
         backoff = (
             fit_backoff(stored, settings.backoff, target.start, target.item, cutoff) if settings.backoff > 0 else None
@@ -240,6 +259,7 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
             translator="cooccurrence",
             **({} if backoff is None else {"categories": backoff.n_categories}),
         ),
+        least=settings.privacy.k,
     )
 
 
@@ -262,16 +282,20 @@ def window_of(settings: TranslateSettings) -> int:
     return -1 if settings.window_days is None else round(settings.window_days * MICROSECONDS_PER_DAY)
 
 
-def _source_cutoff(stored: StoredPair, cap: int) -> Cutoff:
+def source_cutoff(stored: StoredPair, cap: int) -> Cutoff | None:
+    """Return which source items testify where each user has at most `cap`; None where all do."""
+    if stored.tally.interactions_of_user.max(initial=0) <= cap:
+        return None
+
     def positives() -> Iterator[EventLog]:
         return (part.positives() for part in stored.source.parts())
 
     return cutoff_of(positives, stored.tally.interactions_of_user, cap)
 
 
-def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int | None) -> int:
+def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int) -> int:
     """Count all paths (before any window): every source item of a user meets every target item."""
-    testifying = interactions_of_user if cap is None else np.minimum(interactions_of_user, cap)
+    testifying = np.minimum(interactions_of_user, cap)
     return int((testifying * np.diff(target.start)).sum())
 
 
@@ -283,9 +307,13 @@ def horizon(stored: StoredPair) -> int | None:
 
 
 def target_histories(log: EventLog, cap: int | None, *, timed: bool = False) -> TargetHistories:
-    """Lay positive target events out by user, at most the `cap` latest items of each; with their times if `timed`."""
-    if cap is not None:
-        interactions = np.bincount(log.user[log.starts_interaction()], minlength=len(log.users))
+    """Lay positive target events out by user, at most the `cap` latest items of each; with their times if `timed`.
+
+    Without a cap there are at most `HISTORY_BOUND`.
+    """
+    cap = cap or HISTORY_BOUND
+    interactions = np.bincount(log.user[log.starts_interaction()], minlength=len(log.users))
+    if interactions.max(initial=0) > cap:
         log = log.take(cutoff_of(lambda: [log], interactions, cap).admits(log))
     new = log.starts_interaction()
     start = _starts(log.user[new], len(log.users))

@@ -1,11 +1,15 @@
 """The user's affinity alone: P(i | u, j) in proportion to the score of i for u, over the nearest new items.
 
 For catalogues so sparse that a source item has few paths or none. The source item has no say; it only says when.
+Where a least number of other users is asked for (`privacy.k`), it also rules out the items of the list that fewer
+users have together with it, although nothing was learnt from these pairs: what is written is the same for all
+translators.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -15,12 +19,19 @@ import numpy.typing as npt
 from scalr import rng
 from scalr.config import SampleSettings, TranslateSettings
 from scalr.domain import Codes, EventLog, Floats, Pair
-from scalr.kernels import shortlist
+from scalr.kernels import layout, shortlist, witnessed
 from scalr.receipt import Receipt, Stopwatch
 from scalr.store import StoredPair
 from scalr.translators.affinity import UserAffinity, fit_affinity
-from scalr.translators.cooccurrence import horizon, target_histories
-from scalr.translators.protocol import Draws
+from scalr.translators.asked import Asked, source_events
+from scalr.translators.cooccurrence import (
+    CooccurrenceTranslation,
+    SourceHalf,
+    fit_cooccurrence,
+    horizon,
+    target_histories,
+)
+from scalr.translators.protocol import Drawing, Draws
 
 Singles = npt.NDArray[np.float32]
 USERS_AT_ONCE = 256  # whose lists a thread makes at a time
@@ -53,16 +64,20 @@ class Shortlists:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FactorTranslation:
-    """Shortlists, ready to be drawn from."""
+    """Shortlists, ready to be drawn from; `witnesses` where only pairs with enough other users are drawn."""
 
     pair: Pair | StoredPair
     lists: Shortlists
     fitted_until: int | None
     receipt: Receipt
+    witnesses: CooccurrenceTranslation | None = None
     _sums: dict[tuple[float, int], Singles] = field(default_factory=dict)
 
-    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> FactorDrawing:
+    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
         """Look the lists of users up; see `Translation.drawing`."""
+        if self.witnesses is not None:
+            half, stream = self.witnesses.lay_out(source), rng.stream(seed, rng.Purpose.DRAW)
+            return WitnessedDrawing(half, self.witnesses, self.lists, settings, stream, most)
         law = (1.0 / settings.temperature, settings.min_support)
         if law not in self._sums:  # of a few settings, for all parts of the source
             self._sums[law] = self.lists.cumulative(*law)
@@ -70,11 +85,35 @@ class FactorTranslation:
         return FactorDrawing(source.positives(), self.lists, self._sums[law], settings, stream, most)
 
     def probability(self, user: Codes, item: Codes) -> Floats:
-        """Return the share of items in the lists of users; see `Translation.probability`."""
+        """Return the share of items in the lists of users; see `Translation.probability`.
+
+        A source event with which too few others have the item counts as 0.
+        """
+        if self.witnesses is None:
+            return self._shares(user, item)
+        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        asked, total = Asked.of(user, item, len(stored.target.users)), np.zeros(len(item))
+        for part in stored.source.parts():
+            half = self.witnesses.lay_out(part)
+            asked.look_up(half.events, self._told(half, self.witnesses), total)
+        return asked.answer(total, source_events(stored))
+
+    def _shares(self, user: Codes, item: Codes) -> Floats:
         return shortlist.listed_shares(
             user.astype(np.int32), item.astype(np.int32), self.lists.of_user, self.lists.item, self.lists.score,
             self.lists.total,
         )  # fmt: skip
+
+    def _told(
+        self, half: SourceHalf, witnesses: CooccurrenceTranslation
+    ) -> Callable[[npt.NDArray[np.int64], Codes], Floats]:
+        counted = witnesses.counting(half)
+
+        def told(event: npt.NDArray[np.int64], item: Codes) -> Floats:
+            behind, _ = counted(event, item)
+            return np.where(behind >= witnesses.least, self._shares(half.events.user[event], item), 0.0)
+
+        return told
 
 
 class FactorDrawing:
@@ -107,6 +146,45 @@ class FactorDrawing:
         return Draws(key, item, confidence, support)
 
 
+class WitnessedDrawing:
+    """Draws from the lists of users what enough others have together with the source item; see `Drawing`.
+
+    Support counts the users of the item, as it does without: to publish the others of every pair would say more of
+    people than the draws do.
+    """
+
+    def __init__(
+        self, half: SourceHalf, witnesses: CooccurrenceTranslation, lists: Shortlists, settings: SampleSettings,
+        stream: np.uint64, most: int,
+    ) -> None:  # fmt: skip
+        self.events = half.events
+        self._given = (half, witnesses, lists, settings, stream, most)
+        self._arguments, self._least = witnesses.path_arguments(half), max(settings.min_support, witnesses.least)
+        self._lists, self._settings, self._stream = lists, settings, stream
+        n_target = len(witnesses.pair.target.items)
+        self._workspace = layout.make_workspace(half.max_events, half.max_paths, n_target, weighted=False)
+        rows = most * settings.draws_per_event
+        self._item, self._support = np.empty(rows, np.int32), np.empty(rows, np.int32)
+        self._confidence = np.empty(rows, np.float32)
+
+    def fork(self) -> WitnessedDrawing:
+        """Return the same with a workspace of its own."""
+        return WitnessedDrawing(*self._given)
+
+    def draw(self, first: int, last: int) -> Draws:
+        """Draw for events [first, last); see `Drawing.draw`."""
+        key, lists, settings = self.events.keys(first, last), self._lists, self._settings
+        rows = (last - first) * settings.draws_per_event
+        item, confidence, support = self._item[:rows], self._confidence[:rows], self._support[:rows]
+        given = (
+            self._workspace, (first, last), settings.draws_per_event, self._stream, key, *self._arguments, item,
+            confidence, support, 1.0 / settings.temperature, self._least, settings.strategy == "topk", lists.of_user,
+            lists.item, lists.score, lists.total, lists.item_users,
+        )  # fmt: skip
+        witnessed.draw_witnessed(*given)
+        return Draws(key, item, confidence, support)
+
+
 def fit_factor(pair: Pair | StoredPair, settings: TranslateSettings) -> FactorTranslation:
     """Fit how near users are to target items, and list the nearest of each user that it does not have.
 
@@ -117,9 +195,13 @@ def fit_factor(pair: Pair | StoredPair, settings: TranslateSettings) -> FactorTr
         target = target_histories(stored.target.positives(), settings.history_cap)
         affinity = fit_affinity(stored, target.start, target.item, settings.rank, settings.ridge)
         lists = _shortlists(affinity, stored, target.start, target.item, settings.shortlist)
+        witnesses = None
+        if settings.privacy.k > 1:
+            plain = settings.model_copy(update={"window_days": None, "backoff": 0.0})
+            witnesses = fit_cooccurrence(pair, plain)
     rows = len(stored.source) + len(stored.target)
     receipt = watch.receipt("fit", rows, int(np.count_nonzero(lists.score)), translator="factor")
-    return FactorTranslation(pair, lists, horizon(stored), receipt)
+    return FactorTranslation(pair, lists, horizon(stored), receipt, witnesses)
 
 
 def _shortlists(

@@ -13,6 +13,7 @@ from scalr.domain import Codes, EventLog
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 HELD_INTERACTIONS = 1 << 24  # of capped users, looked at together; 0.5 GB
+HISTORY_BOUND = 10_000  # items of one user that testify where no setting says fewer: nobody is a population
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,8 @@
 """Controls that know nothing about source items: real popularity, and every item alike.
 
 A translator that is no better than these has learned nothing that could be transferred. A window has no meaning for
-them and is ignored.
+them and is ignored. They look at no pair of items: a least number of other users (`privacy.k`) is one of users who
+have the drawn item.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scalr.store import StoredPair
 from scalr.translators.asked import source_events
 from scalr.translators.backoff import Backoff, BackoffDrawing, fit_backoff
 from scalr.translators.cooccurrence import TargetHistories, horizon, target_histories
-from scalr.translators.protocol import NO_ITEM, Draws
+from scalr.translators.protocol import NO_ITEM, Draws, supported
 
 _ALL_TESTIFY = np.empty(0, np.bool_)
 
@@ -34,10 +35,11 @@ class PopularityTranslation:
     everyone: Backoff
     fitted_until: int | None
     receipt: Receipt
+    least: int = 1
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> BackoffDrawing:
         """Draw by popularity, the event's own user left out; see `Translation.drawing`."""
-        log = source.positives()
+        log, settings = source.positives(), supported(settings, self.least)
         nothing = NoPaths(log, settings.draws_per_event, most)
         return self.everyone.over(nothing, _ALL_TESTIFY, settings, seed=seed, most=most)
 
@@ -47,7 +49,8 @@ class PopularityTranslation:
         is_own = stand_in_log(user, item, start, self.everyone.target_item)
         others = start[-1] - (start[user + 1] - start[user])
         share = (popularity[item] - is_own) / np.maximum(others, 1)
-        return np.where(_has_source_events(self.pair)[user], share, 0.0)
+        is_known = _has_source_events(self.pair)[user] & (popularity[item] - is_own >= self.least)
+        return np.where(is_known, share, 0.0)
 
 
 class NoPaths:
@@ -82,15 +85,18 @@ class RandomTranslation:
     popularity: Codes
     fitted_until: int | None
     receipt: Receipt
+    least: int = 1
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> RandomDrawing:
         """Draw every item of the catalogue with the same probability; see `Translation.drawing`."""
-        return RandomDrawing(source.positives(), self, settings, rng.stream(seed, rng.Purpose.UNIFORM), most)
+        stream = rng.stream(seed, rng.Purpose.UNIFORM)
+        return RandomDrawing(source.positives(), self, supported(settings, self.least), stream, most)
 
     def probability(self, user: Codes, item: Codes) -> Floats:
         """Return 1 / items of the catalogue; see `Translation.probability`."""
         n_catalogue = int(np.count_nonzero(self.popularity))
-        is_known = _has_source_events(self.pair)[user] & (self.popularity[item] > 0)
+        least = self.popularity[item] - self.is_own(user, item) if self.least > 1 else self.popularity[item]
+        is_known = _has_source_events(self.pair)[user] & (least >= self.least)
         return np.where(is_known, 1.0 / max(n_catalogue, 1), 0.0)
 
     def is_own(self, user: Codes, item: Codes) -> npt.NDArray[np.bool_]:
@@ -137,6 +143,8 @@ class RandomDrawing:
         flat = item.ravel()
         translation = self._translation
         support = translation.popularity[flat] - translation.is_own(user, flat)
+        if translation.least > 1:
+            flat = np.where(support >= translation.least, flat, np.int32(NO_ITEM))
         confidence = np.full(len(flat), self._confidence)
         return Draws(key, flat, confidence, np.maximum(support, 1).astype(np.int32))
 
@@ -148,7 +156,7 @@ def fit_popularity(pair: Pair | StoredPair, settings: TranslateSettings) -> Popu
         target = target_histories(stored.target.positives(), settings.history_cap)
         everyone = fit_backoff(replace(stored, items=None), 1.0, target.start, target.item, None)
     receipt = watch.receipt("fit", len(stored.target), len(target.item), translator="popularity")
-    return PopularityTranslation(pair, everyone, horizon(stored), receipt)
+    return PopularityTranslation(pair, everyone, horizon(stored), receipt, settings.privacy.k)
 
 
 def fit_random(pair: Pair | StoredPair, settings: TranslateSettings) -> RandomTranslation:
@@ -158,7 +166,7 @@ def fit_random(pair: Pair | StoredPair, settings: TranslateSettings) -> RandomTr
         target = target_histories(stored.target.positives(), None)
         popularity = np.bincount(target.item, minlength=len(stored.target.items)).astype(np.int32)
     receipt = watch.receipt("fit", len(stored.target), int(np.count_nonzero(popularity)), translator="random")
-    return RandomTranslation(pair, target, popularity, horizon(stored), receipt)
+    return RandomTranslation(pair, target, popularity, horizon(stored), receipt, settings.privacy.k)
 
 
 def _has_source_events(pair: Pair | StoredPair) -> npt.NDArray[np.bool_]:

@@ -36,6 +36,11 @@ class Draws:
     support: npt.NDArray[np.int32]
 
 
+def supported(settings: SampleSettings, least: int) -> SampleSettings:
+    """Return the settings with a minimum support of at least `least`."""
+    return settings if settings.min_support >= least else settings.model_copy(update={"min_support": least})
+
+
 class Drawing(Protocol):
     """Draws for the positive events of some source items. One thread uses it; `fork` gives one to another thread."""
 

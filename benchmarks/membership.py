@@ -1,0 +1,237 @@
+"""Was this person in the logs? Attacks on synthetic events, over simulated worlds with and without the person.
+
+The attacker knows all events of a candidate and sees the synthetic events of everybody else: the candidate's own ones
+would tell at once, and are the candidate's own affair. Two attackers differ in what else they know:
+
+- *the law*: other worlds of the same kind, with their releases, but nobody of this one. It adds up the log-likelihood
+  ratio of every support that the candidate may have raised by one.
+- *everyone else*: all events of all others. It compares every support with its own count. Against this one a least
+  number of users is no help: it is what differential privacy is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from scalr.config import Steps
+from scalr.pipeline import generate
+from scalr.simulate import simulate
+
+Floats = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+N_SOURCE, N_TARGET, TARGET_OFFSET = 60, 40, 1_000_000
+MOST_COUNT = 64  # counts above are taken as this one where the law of release is estimated
+SMOOTHING = 0.05  # of expected counts, so that what no shadow world has seen is unlikely, not impossible
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Logs of one world with some candidates left out, and what was released of it.
+
+    Attributes:
+        has: Shape (users, source items), whether each user of the whole world has each source item.
+        owns: Shape (users, target items).
+        is_in: Shape (users,), who is in the logs.
+        candidates: Users whose membership was decided by a coin.
+        released: Shape (rows, 4): user, source item, target item and support of every released row.
+    """
+
+    has: Mask
+    owns: Mask
+    is_in: Mask
+    candidates: Int64
+    released: Int64
+
+    def counts(self) -> Int64:
+        """Return how many users in the logs have each pair, shape (source items, target items)."""
+        inside = self.has[self.is_in].astype(np.int64)
+        found: Int64 = inside.T @ self.owns[self.is_in].astype(np.int64)
+        return found
+
+    def item_counts(self) -> Int64:
+        """Return how many users in the logs, with any source item, have each target item, shape (target items,)."""
+        found: Int64 = self.owns[self.is_in & self.has.any(axis=1)].sum(axis=0).astype(np.int64)
+        return found
+
+    def support(self, without: int) -> Int64:
+        """Return the support that rows of everybody but one user show of each pair; -1 where no row does."""
+        user, source, target, support = self.released.T
+        mine = user != without
+        shown = np.full((N_SOURCE, N_TARGET), -1, np.int64)
+        shown[source[mine], target[mine]] = support[mine]
+        return shown
+
+
+def released_world(seed: int, steps: Steps, users: int, candidates: int) -> World:
+    """Simulate a world, leave about half of the candidates out, and release its synthetic events."""
+    world = simulate(
+        n_users=users, n_source_items=N_SOURCE, n_target_items=N_TARGET, events_per_user=(12.0, 4.0), n_groups=4,
+        seed=seed,
+    )  # fmt: skip
+    has, owns = np.zeros((users, N_SOURCE), np.bool_), np.zeros((users, N_TARGET), np.bool_)
+    has[world.source["user"].to_numpy(), world.source["item"].to_numpy()] = True
+    owns[world.target["user"].to_numpy(), world.target["item"].to_numpy() - TARGET_OFFSET] = True
+    random = np.random.default_rng(seed)
+    able = np.flatnonzero(has.any(axis=1) & owns.any(axis=1))
+    chosen = random.choice(able, candidates, replace=False)
+    is_in = np.ones(users, np.bool_)
+    is_in[chosen] = random.random(candidates) < 0.5
+    logs = (one.filter(pa.array(is_in[one["user"].to_numpy()])) for one in (world.source, world.target))
+    table = generate(*logs, steps=steps.model_copy(update={"seed": seed}), threads=1).table()
+    columns = [table[name].to_numpy() for name in ("user", "source_item", "item", "support")]
+    columns[2] = columns[2] - TARGET_OFFSET
+    return World(has, owns, is_in, chosen, np.stack([column.astype(np.int64) for column in columns], axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What an attacker knows who knows the law: from shadow worlds with the same settings.
+
+    Attributes:
+        expected: Shape (source items, target items), mean count of every pair.
+        expected_item: Shape (target items,), mean number of users of every target item.
+        chance: Shape (MOST_COUNT + 1,), share of pairs that are released, by their count.
+        by_item: Whether support counts the users of the item, so that pairs tell only by being there.
+    """
+
+    expected: Floats
+    expected_item: Floats
+    chance: Floats
+    by_item: bool
+
+    @classmethod
+    def of(cls, worlds: list[World], *, by_item: bool) -> Law:
+        """Estimate it from shadow worlds."""
+        found = [world.counts() for world in worlds]
+        items = np.mean([world.item_counts() for world in worlds], axis=0) + SMOOTHING
+        expected = np.mean(found, axis=0) + SMOOTHING
+        there, seen = np.ones(MOST_COUNT + 1), np.zeros(MOST_COUNT + 1)
+        for world, count in zip(worlds, found, strict=True):
+            clipped = np.minimum(count, MOST_COUNT).ravel()
+            there += np.bincount(clipped, minlength=MOST_COUNT + 1)
+            seen += np.bincount(clipped[world.support(-1).ravel() >= 0], minlength=MOST_COUNT + 1)
+        return cls(expected, items, seen / there, by_item)
+
+    def score(self, world: World, user: int) -> float:
+        """Return the log-likelihood ratio that a user is in the logs, pair by pair as if they were independent.
+
+        A count is Poisson, or one more than that if the user is in.
+        """
+        pairs = np.ix_(world.has[user], world.owns[user])
+        shown, rate = world.support(user)[pairs], self.expected[pairs]
+        there = shown >= 0
+        if not self.by_item:
+            known = float(np.log(np.maximum(shown[there], 1) / rate[there]).sum())
+            return known + self._presence(rate[~there], 1.0 - self.chance)
+        items = shown.max(axis=0)
+        known = float(np.log(np.maximum(items, 1) / self.expected_item[world.owns[user]])[items >= 0].sum())
+        return known + self._presence(rate[there], self.chance) + self._presence(rate[~there], 1.0 - self.chance)
+
+    def _presence(self, rate: Floats, chance: Floats) -> float:
+        """Return the log-likelihood ratio of what happened to pairs with these rates, by its chance at every count."""
+        count = np.arange(MOST_COUNT + 1)
+        logs = np.cumsum(np.log(np.maximum(count, 1)))
+        outside = np.exp(count * np.log(rate)[:, None] - rate[:, None] - logs)
+        inside = np.roll(outside, 1, axis=1)
+        inside[:, 0] = 0.0
+        ratio = np.maximum((inside * chance).sum(axis=1), 1e-12) / np.maximum((outside * chance).sum(axis=1), 1e-12)
+        return float(np.log(ratio).sum())
+
+
+def tells(world: World, user: int, *, by_item: bool) -> float:
+    """Return 1 where the supports say that a user is in, -1 where they say it is not, 0 where they say nothing.
+
+    What an attacker decides who knows all events of everybody else.
+    """
+    others = world.counts() - np.outer(world.has[user], world.owns[user]) * world.is_in[user]
+    if by_item:
+        others = np.tile(world.item_counts() - world.owns[user] * world.is_in[user], (N_SOURCE, 1))
+    pairs = np.ix_(world.has[user], world.owns[user])
+    support, known = world.support(user)[pairs].ravel(), others[pairs].ravel()
+    shown = support >= 0
+    if not shown.any():
+        return 0.0
+    return 1.0 if (support[shown] > known[shown]).any() else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advantage:
+    """True less false positive rate of an attack, with a 95 % interval from resampled worlds; AUC beside it."""
+
+    value: float
+    low: float
+    high: float
+    auc: float
+
+    def to_json(self) -> dict[str, float]:
+        """Return the numbers, rounded."""
+        return {name: round(float(getattr(self, name)), 4) for name in ("value", "low", "high", "auc")}
+
+
+def advantage(scores: list[Floats], truth: list[Mask], threshold: float) -> Advantage:
+    """Judge scores, one array per world, at a threshold that was chosen on other worlds."""
+
+    def at(chosen: Int64) -> float:
+        score, is_in = (np.concatenate([one[n] for n in chosen]) for one in (scores, truth))
+        return float(_above(score[is_in], threshold) - _above(score[~is_in], threshold))
+
+    random = np.random.default_rng(0)
+    again = [at(random.integers(0, len(scores), len(scores))) for _ in range(500)]
+    score, is_in = np.concatenate(scores), np.concatenate(truth)
+    wins = score[is_in][:, None] - score[~is_in][None, :]
+    low, high = np.quantile(again, [0.025, 0.975])
+    return Advantage(at(np.arange(len(scores))), low, high, float((wins > 0).mean() + (wins == 0).mean() / 2))
+
+
+def _above(score: Floats, threshold: float) -> float:
+    """Return the share of scores above a threshold; those that are equal to it decide by a coin."""
+    return float((score > threshold).mean() + (score == threshold).mean() / 2)
+
+
+def best_threshold(scores: list[Floats], truth: list[Mask]) -> float:
+    """Return the threshold with the largest advantage on these worlds."""
+    score, is_in = np.concatenate(scores), np.concatenate(truth)
+    known = np.unique(score)
+    candidates = np.concatenate([[known[0] - 1], (known[1:] + known[:-1]) / 2, [known[-1] + 1]])
+    return float(max(candidates, key=lambda one: _above(score[is_in], one) - _above(score[~is_in], one)))
+
+
+def attacked(steps: Steps, *, worlds: int, users: int, candidates: int, by_item: bool) -> dict[str, Any]:
+    """Attack releases with the same settings.
+
+    Args:
+        steps: Settings of the releases.
+        worlds: Worlds to judge on; as many shadow worlds, of which the attacker learns, come before them.
+        users: Users of a world.
+        candidates: Of whom so many stand at the door.
+        by_item: Whether support counts the users of the item alone.
+
+    Returns:
+        The advantage of both attackers, released rows per world, and the share that rests on fewer than 3 and 5.
+    """
+    shadows, judged = (
+        [released_world(seed, steps, users, candidates) for seed in range(first, first + worlds)]
+        for first in (0, worlds)
+    )
+    law, truth = Law.of(shadows, by_item=by_item), [world.is_in[world.candidates] for world in judged]
+    found: dict[str, Any] = {}
+    for name, score in (("law", law.score), ("everyone", partial(tells, by_item=by_item))):
+        before, after = ([_scores(world, score) for world in some] for some in (shadows, judged))
+        threshold = best_threshold(before, [world.is_in[world.candidates] for world in shadows])
+        found[name] = advantage(after, truth, threshold).to_json()
+    support = np.concatenate([world.released[:, 3] for world in judged])
+    below = {str(least): round(float((support < least).mean()), 4) for least in (3, 5)} if len(support) else {}
+    return {**found, "rows": round(len(support) / worlds), "share_below": below}
+
+
+def _scores(world: World, score: Callable[[World, int], float]) -> Floats:
+    return np.array([score(world, int(user)) for user in world.candidates])

@@ -1,0 +1,57 @@
+"""The attacks of benchmarks.privacy: right where the answer is known, and powerless where there is nothing to know."""
+
+import numpy as np
+import pytest
+from benchmarks.membership import N_SOURCE, N_TARGET, Law, World, advantage, attacked, best_threshold, tells
+from benchmarks.privacy import steps_of
+
+from scalr.config import Steps
+
+
+def world(support: int | None, *, is_in: bool) -> World:
+    """Users 0 to 2 have pair (0, 0); user 0 is the candidate; user 3 sees the pair's support."""
+    has, owns = np.zeros((4, N_SOURCE), bool), np.zeros((4, N_TARGET), bool)
+    has[:, 0], owns[:3, 0] = True, True
+    rows = np.array([[3, 0, 0, support]] if support is not None else np.zeros((0, 4)), np.int64)
+    return World(has, owns, np.array([is_in, True, True, True]), np.array([0]), rows)
+
+
+def test_who_knows_everyone_else_needs_one_support():
+    assert tells(world(3, is_in=True), 0, by_item=False) == 1.0
+    assert tells(world(2, is_in=False), 0, by_item=False) == -1.0
+    assert tells(world(None, is_in=True), 0, by_item=False) == 0.0
+    own = world(3, is_in=True)
+    own.released[0, 0] = 0  # the candidate's own row is not looked at
+    assert tells(own, 0, by_item=False) == 0.0
+
+
+def test_who_knows_the_law_weighs_by_the_likelihood_of_poisson_counts():
+    """P(s - 1; λ) / P(s; λ) = s / λ where the pair is shown; where hidden pairs are those below 3, 1 and 2 of these."""
+    expected, chance = np.full((N_SOURCE, N_TARGET), 1.5), (np.arange(65) >= 3).astype(float)
+    law = Law(expected, np.full(N_TARGET, 2.0), chance, by_item=False)
+    assert law.score(world(4, is_in=True), 0) == pytest.approx(np.log(4 / 1.5))
+    poisson = np.exp(-1.5) * 1.5 ** np.arange(3) / [1, 1, 2]
+    wanted = np.log((poisson[0] + poisson[1]) / poisson.sum())
+    assert law.score(world(None, is_in=True), 0) == pytest.approx(wanted)
+
+
+def test_advantage_of_known_scores():
+    truth = [np.array([True, False])] * 50
+    sure = [np.array([1.0, 0.0])] * 50
+    assert advantage(sure, truth, best_threshold(sure, truth)).value == 1.0
+    blind = [np.array([0.5, 0.5])] * 50
+    found = advantage(blind, truth, best_threshold(blind, truth))
+    assert (found.value, found.auc) == (0.0, 0.5)
+
+
+def test_the_attack_finds_witnesses_and_fails_where_nobody_testifies():
+    """120 coins each; an advantage of 0.3 without any signal would be 3.3 standard errors: a false alarm of 0.1 %."""
+    shape = {"worlds": 8, "users": 150, "candidates": 15}
+    plain = attacked(steps_of("cooccurrence", 1), **shape, by_item=False)
+    assert plain["law"]["value"] > 0.3
+    assert plain["everyone"]["value"] > 0.95
+    hushed = Steps.parse({"sample": {"min_support": 1_000}, "refine": {"align": None}})
+    silent = attacked(hushed, **shape, by_item=False)
+    assert silent["rows"] == 0
+    assert silent["everyone"]["value"] == 0.0
+    assert abs(silent["law"]["value"]) < 0.3
