@@ -213,16 +213,18 @@ def test_a_folder_of_which_a_part_cannot_be_read(scalr, logs, tmp_path, monkeypa
     refused(scalr("generate", "--source", tmp_path / "logs", *logs[2:], "--out", tmp_path / "run"), "locked")
 
 
-def test_an_interrupted_command_says_so_and_leaves_nothing(scalr, logs, tmp_path, monkeypatch):
+def test_an_interrupted_command_says_so_and_what_it_keeps(scalr, logs, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("scalr.emit.PartWriter.write", interrupt)
-    before = tree(tmp_path)
     code, out, err = scalr("generate", *logs, "--out", tmp_path / "run")
     assert (code, out) == (130, "")
-    assert err.strip() == "interrupted; nothing was written"
-    assert tree(tmp_path) == before
+    assert err.splitlines()[-1] == "interrupted; no output was written"
+    assert "--resume" in err
+    assert not (tmp_path / "run").exists()
+    (kept,) = tmp_path.glob(".run*")
+    assert str(kept) in err
 
 
 def test_columns_may_differ_by_log(scalr, logs, tmp_path, world):

@@ -16,8 +16,6 @@ import scalr.report.drawing
 from scalr import narrowing, stream
 from scalr.cli import main
 
-stream.PART_DRAWS, stream.BUFFER_ROWS, narrowing.HELD_ROWS = 1500, 256, 4000
-scalr.report.drawing.charts_available = lambda: False
 OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -49,6 +47,8 @@ def be_the_job(job: dict, answer: int) -> None:
 
 
 if __name__ == "__main__":
+    stream.PART_DRAWS, stream.BUFFER_ROWS, narrowing.HELD_ROWS = 1500, 256, 4000
+    scalr.report.drawing.charts_available = lambda: False
     for line in sys.stdin:
         reading, writing = os.pipe()
         child = os.fork()
@@ -57,7 +57,7 @@ if __name__ == "__main__":
             be_the_job(json.loads(line), writing)
         os.close(writing)
         print(child, flush=True)
-        with os.fdopen(reading, "rb") as stream:
-            said, _, operations = stream.read().partition(b"\0")
+        with os.fdopen(reading, "rb") as answer:
+            said, _, operations = answer.read().partition(b"\0")
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print(json.dumps({"status": status, "operations": int(operations or 0), "said": said.decode()}), flush=True)
