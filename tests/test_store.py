@@ -137,7 +137,7 @@ def test_a_room_leaves_nothing_behind(tmp_path: Path) -> None:
         (folder / "events").write_text("x")
         raise RuntimeError("on the way")
 
-    with pytest.raises(RuntimeError, match="on the way"), room(tmp_path, 1 << 30, 1) as given:
+    with pytest.raises(RuntimeError, match="on the way"), room(tmp_path / "events", 1 << 30, 1) as given:
         fail_in(given.folder)
     assert list(tmp_path.iterdir()) == []
 

@@ -22,6 +22,7 @@ EXTRAS = {
     "models": ("lightgbm", "implicit", "scikit-learn"),
     "adapters": ("datasets", "pandas", "polars", "scipy"),
     "spark": ("pyspark", "pandas"),
+    "privacy": ("opendp",),
 }
 """Distributions that an extra brings."""
 
