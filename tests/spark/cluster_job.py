@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scalr.config import Steps
+from scalr.progress import SilentBoard
 from scalr.spark.session import own_session
 from scalr.spark_job import Inputs, write_generation_on_spark
 
@@ -30,15 +31,23 @@ SETTINGS = {
 LEAST_TASKS = 8  # of the stage that writes
 
 
-def kill_when_writing(session: Any, group: int, told: dict[str, Any], after: float) -> None:
-    """Kill a process group once a share of the tasks that write, one per part, is done."""
+class Listener(SilentBoard):
+    """Knows whether events are being written."""
+
+    writing = False
+
+    def stage(self, name: str, total: int | None = None, unit: str = "events") -> Any:
+        self.writing = "writing" in name
+        return super().stage(name, total, unit)
+
+
+def kill_when_writing(session: Any, group: int, told: dict[str, Any], listener: Listener) -> None:
+    """Kill a process group once a quarter of the tasks that write, one per part, is done."""
     tracker = session.sparkContext.statusTracker()
     while "over" not in told:
-        for number in tracker.getActiveStageIds():
-            stage = tracker.getStageInfo(number)
-            if stage is None or "parquet" not in stage.name or stage.numTasks < LEAST_TASKS:
-                continue  # files are looked at by a stage of that name as well, of a task or two
-            if stage.numCompletedTasks >= after * stage.numTasks:
+        stages = [tracker.getStageInfo(number) for number in tracker.getActiveStageIds()] if listener.writing else []
+        for stage in stages:
+            if stage is not None and LEAST_TASKS <= stage.numTasks <= 4 * stage.numCompletedTasks:
                 os.killpg(group, signal.SIGKILL)
                 told["killed"] = {"completed": stage.numCompletedTasks, "tasks": stage.numTasks}
                 return
@@ -48,15 +57,17 @@ def kill_when_writing(session: Any, group: int, told: dict[str, Any], after: flo
 def main(master: str, folder: str, partitions: str, settings: str, victim: str = "") -> None:
     """Generate, and print what happened as one line of JSON."""
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
-    at, told = Path(folder), dict[str, Any]()
+    at, told, listener = Path(folder), dict[str, Any](), Listener()
     inputs = Inputs(str(at / "source.parquet"), str(at / "target.parquet"))
     with own_session(master, SETTINGS) as session:
         if victim:
-            watcher = threading.Thread(target=kill_when_writing, args=(session, int(victim), told, 0.25), daemon=True)
+            given = (session, int(victim), told, listener)
+            watcher = threading.Thread(target=kill_when_writing, args=given, daemon=True)
             watcher.start()
         manifest = write_generation_on_spark(
-            session, inputs, Steps.parse(json.loads(settings)), at / "out", settings={}, partitions=int(partitions)
-        )
+            session, inputs, Steps.parse(json.loads(settings)), at / "out", settings={}, partitions=int(partitions),
+            board=listener,
+        )  # fmt: skip
         told["over"] = True
     told["manifest"] = manifest
     print(json.dumps(told, default=str))
