@@ -85,6 +85,16 @@ def refuse_unprotected(steps: Steps) -> None:
         )
 
 
+def _refuse_second_noise(folder: Path) -> None:
+    """Refuse to go on from parts whose noise is gone: two noises in one folder promise half of what one does."""
+    if any((folder / "synthetic").glob("part-*")):
+        raise ConfigError(
+            "a generation with privacy.epsilon was cut off, and its noise cannot be had again",
+            expected="all parts from one fit",
+            fix=f"discard what is finished and begin anew without --resume: rm -r '{folder}'",
+        )
+
+
 def write_events(
     pair: StoredPair,
     steps: Steps,
@@ -113,9 +123,13 @@ def write_events(
 
     Raises:
         SchemaError: If negatives are asked for and the target log is no log of impressions.
+        ConfigError: If noise is asked for beside steps that know none, or there are parts with another noise.
     """
     board, pieces = board or SilentBoard(), pieces or Pieces()
     refuse_unprotected(steps)
+    if steps.translate.privacy.epsilon is not None:
+        _refuse_second_noise(folder)
+        pieces = Pieces()
     name = generation_name(pair, steps)
     law = negative_law(pair, steps)
     builder = emit.TableBuilder(pair, name, layout, coded=True, labelled=law is not None)

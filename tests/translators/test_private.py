@@ -11,8 +11,10 @@ from tests.worlds import small_tables
 from scalr.audit import audit
 from scalr.config import PrivacySettings, SampleSettings, Steps, TranslateSettings
 from scalr.errors import ConfigError
+from scalr.generation import write_events
+from scalr.pieces import Pieces
 from scalr.pipeline import generate
-from scalr.reading import read_pair
+from scalr.reading import read_logs, read_pair
 from scalr.released import read_released
 from scalr.sample import sample
 from scalr.store import StoredPair
@@ -155,6 +157,16 @@ def test_two_fits_differ_and_the_guarantee_is_in_the_receipt():
     found = audit(read_released(one.table(), one.stored), one.stored, steps)
     assert found.findings == ()
     assert {check.name for check in found.checks if not check.examined} >= {"support-differs", "confidence-differs"}
+
+
+def test_parts_with_another_noise_are_not_gone_on_from(tmp_path):
+    stored = read_logs(*small_tables(seed=6, events=(500, 500)))
+    steps = Steps.parse({"translate": {"privacy": LOUD}, "refine": {"align": None}})
+    (tmp_path / "kept").mkdir()
+    write_events(stored, steps, tmp_path, pieces=Pieces(tmp_path / "kept"))
+    assert not list((tmp_path / "kept").iterdir())
+    with pytest.raises(ConfigError, match="noise cannot be had again"):
+        write_events(stored, steps, tmp_path, pieces=Pieces(tmp_path / "kept"))
 
 
 @pytest.mark.parametrize(
