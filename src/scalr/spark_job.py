@@ -265,6 +265,11 @@ def run_on_spark(
     return {**manifest, "evaluation": content}
 
 
+def _named(folder: Path) -> str:
+    """Return a folder as Hadoop names it: a URI whose characters are taken as they are, not as escapes."""
+    return f"file://{folder.absolute()}"
+
+
 def facts_of(session: Any) -> dict[str, Any]:
     """Return what the manifest says of a session."""
     context = session.sparkContext
@@ -278,9 +283,9 @@ def _written(session: Any, made: SparkGeneration, folder: Path, day: dt.date | N
     out = folder / "synthetic"
     with Stopwatch() as watch:
         if day is None:
-            made.frame.write.option("compression", "zstd").parquet(out.absolute().as_uri())
+            made.frame.write.option("compression", "zstd").parquet(_named(out))
         else:
-            write_day(made.frame, out.absolute().as_uri(), day)
+            write_day(made.frame, _named(out), day)
             out = out / f"{DAY_COLUMN}={day}"
     for file in [*out.glob(".*.crc"), *out.glob("_SUCCESS")]:
         file.unlink()
@@ -291,7 +296,7 @@ def _written(session: Any, made: SparkGeneration, folder: Path, day: dt.date | N
             fix="choose an --out on a shared disk, or write the frame of scalr.generate where you want it",
         )
     with no_pandas_warning():
-        files = session.read.schema(made.frame.schema).parquet(out.absolute().as_uri())
+        files = session.read.schema(made.frame.schema).parquet(_named(out))
         counted = files.agg(f.count("*"), f.count_distinct(made.pair.target.columns.item)).first()
     coverage = int(counted[1]) / max(len(catalogue_of(made.pair.target)), 1)
     return Written(int(counted[0]), coverage, made.stage_receipts(watch))
