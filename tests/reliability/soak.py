@@ -22,7 +22,7 @@ from scalr.receipt import peak_rss_bytes
 CAP = 3 << 30  # bytes of writable memory that the system lets the process have; threads' stacks count
 LEAST_ROUNDS = 6
 VARIANTS = (
-    ("--duplicates", "merge", "--draws", "8", "--memory-limit", "600MB"),
+    ("--duplicates", "merge", "--draws", "8", "--memory-limit", "1500MB"),
     ("--layout", "compact", "--draws", "8", "--align", "value,popularity,time"),
     ("--translator", "factor", "--align", "none"),
 )
@@ -57,7 +57,7 @@ def compiled(logs: Path, folder: Path) -> None:
     """Compile the kernels in another process, where they were not yet: compiling takes a gigabyte of its own."""
     job = ("generate", "-s", str(logs / "source.parquet"), "-t", str(logs / "target.parquet"), "--quiet")
     for number, variant in enumerate(VARIANTS):
-        room = [one for one in variant if one not in ("--memory-limit", "600MB")]
+        room = [one for one in variant if one not in ("--memory-limit", "1500MB")]
         out = folder / f"compiled-{number}"
         subprocess.run([sys.executable, "-m", "scalr", *job, *room, "--out", str(out)], check=True)
         shutil.rmtree(out)
