@@ -59,6 +59,15 @@ class Marginal:
         held = np.bincount(self.bucket(self.points), mass, minlength=len(self.edges) - 1)
         return held / (mass.sum() or 1.0)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a receipt says of the real events."""
+        return {"by": self.by, "edges": self.edges.tolist(), "real": self.real_shares().tolist()}
+
+    def facts_of(self, name: str, shares: Floats, *, some: bool) -> dict[str, Any]:
+        """Return what it says of synthetic events: shares by bucket, and how far they are from the real ones."""
+        variation = total_variation(self.real_shares(), shares) if some else None
+        return {name: shares.tolist(), f"total_variation_{name}": variation}
+
 
 def marginal(pair: Pair | StoredPair, by: str, n_buckets: int) -> Marginal | None:
     """Return the marginal `by`, or None where the logs do not have the quantity.
@@ -155,15 +164,24 @@ class Buckets:
         """Return per marginal the buckets' shares and both distances; None where no event is there to compare."""
         found = []
         for one in self.marginals:
-            facts: dict[str, Any] = {"by": one.by, "edges": one.edges.tolist(), "real": one.real_shares().tolist()}
+            facts = one.facts()
             for name, masses in (("before", before), ("after", after)):
                 mass = masses.time if one.by == "time" else masses.item
-                shares, some = one.shares(mass), mass.sum() > 0
-                facts[name] = shares.tolist()
-                real = one.real_shares()
-                facts[f"total_variation_{name}"] = total_variation(real, shares) if some else None
+                some = bool(mass.sum() > 0)
+                facts |= one.facts_of(name, one.shares(mass), some=some)
                 distance = wasserstein(one.real, one.points, synthetic_weight=mass) if some else None
                 facts[f"wasserstein_{name}"] = distance
+            found.append(facts)
+        return found
+
+    def variations(self, before: Floats, after: Floats) -> list[dict[str, Any]]:
+        """Return the same of the weight in each cell, shape (n_cells,), which tells no distance of points."""
+        found = []
+        for axis, one in enumerate(self.marginals):
+            facts, others = one.facts(), tuple(a for a in range(len(self.shape)) if a != axis)
+            for name, cells in (("before", before), ("after", after)):
+                shares = cells.reshape(self.shape).sum(axis=others) / (cells.sum() or 1.0)
+                facts |= one.facts_of(name, shares, some=bool(cells.any()))
             found.append(facts)
         return found
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scalr import emit, memory, output, pipeline
+from scalr import output, pipeline
 from scalr.config import RunSettings, Steps
 from scalr.conversions import conversion_study
 from scalr.domain import Pair
-from scalr.job import absolute_paths, job_facts, page_facts, read_settings
-from scalr.leaks import check_written, refuse_unfit
+from scalr.job import begun_run, job_facts, page_facts
+from scalr.leaks import check_written
 from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
 from scalr.reading import refuse_changed_inputs
@@ -20,7 +20,6 @@ from scalr.receipt import Receipt, Stopwatch
 from scalr.report import write_report
 from scalr.report.contents import contents_of
 from scalr.report.conversions import write_conversions_page
-from scalr.unfinished import Plan
 
 EVENTS_PAGE = "events.html"
 
@@ -100,27 +99,14 @@ def run(
             board=board, title=title, resume=resume,
         )  # fmt: skip
     board = board or SilentBoard()
-    refuse_unfit(settings.leaks, settings.layout)
-    asked = absolute_paths(settings.model_dump(mode="json"))
-    plan = None if resume is None else Plan("run", asked)
-    with (
-        output.resumable_folder(out, plan, resume=bool(resume)) as made,
-        memory.room(made.room, memory_limit, threads) as room,
-    ):
-        folder = made.folder
-        with Stopwatch() as watch:
-            stored = read_settings(settings, room, board)
-        made.check_inputs(stored.inputs)
-        if settings.layout == "target":
-            emit.check_columns(stored)
-        rows = len(stored.source) + len(stored.target)
-        reading = watch.receipt("read", rows, rows)
-        pair = stored.load()
+    with begun_run(settings, out, threads, memory_limit, resume, board) as begun:
+        made, room, stored, reading = begun.made, begun.room, begun.stored, begun.reading
+        folder, pair = made.folder, stored.load()
         content, translator, receipt = _studied(pair, settings, threads, board, made.pieces)
         settings = settings.changed({"translate.translator": translator})
         written = pipeline.write_events(stored, settings, made, settings.layout, room, board)
         output.write_json(folder / "evaluation.json", content)
-        facts = job_facts("run", settings, stored, {}, asked) | pipeline.event_facts(written, stored)
+        facts = job_facts("run", settings, stored, {}, begun.asked) | pipeline.event_facts(written, stored)
         room.clear()
         found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
         facts |= {"leaks": found} if found else {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scalr import __version__
+from scalr.spark.session import find_java
 
 CORE = ("duckdb", "jinja2", "narwhals", "numba", "numpy", "pyarrow", "pydantic", "pyyaml", "rich", "typer")
 """Distributions that scalr cannot do without."""
@@ -119,8 +120,7 @@ def _kernel_cache() -> Finding:
 
 
 def _java() -> Finding:
-    home = os.environ.get("JAVA_HOME")
-    java = (shutil.which("java", path=str(Path(home) / "bin")) if home else None) or shutil.which("java")
+    java = find_java()
     advice = "install Java 17 or newer for --engine spark; nothing else needs it"
     return Finding("java", "ok", java) if java else Finding("java", "missing", "not found", advice)
 

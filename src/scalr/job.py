@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from scalr import output
+from scalr import emit, memory, output
 from scalr.config import ColumnSettings, RunSettings, Steps
 from scalr.domain import Pair
-from scalr.leaks import LeakCheck
+from scalr.leaks import LeakCheck, refuse_unfit
 from scalr.memory import Room
 from scalr.progress import Board
 from scalr.reading import read_logs
+from scalr.receipt import Receipt, Stopwatch
 from scalr.schema import Columns
 from scalr.store import StoredPair
 from scalr.summary import summarise
+from scalr.unfinished import Plan, Unfinished
 
 PATHS = ("source", "target", "items")
 """Settings that are paths."""
@@ -23,17 +28,13 @@ PATHS = ("source", "target", "items")
 
 def read_settings(settings: RunSettings, room: Room | None = None, board: Board | None = None) -> StoredPair:
     """Read the logs that a configuration names."""
-
-    def columns(chosen: ColumnSettings | None) -> Columns | None:
-        return None if chosen is None else Columns(**chosen.model_dump())
-
     return read_logs(
         settings.source,
         settings.target,
         items=settings.items,
-        columns=columns(settings.columns) or Columns(),
-        source_columns=columns(settings.source_columns),
-        target_columns=columns(settings.target_columns),
+        columns=columns_of(settings.columns),
+        source_columns=columns_of(settings.source_columns),
+        target_columns=columns_of(settings.target_columns),
         time_unit=settings.time_unit,
         ids=settings.ids,
         drop_nulls=settings.drop_nulls,
@@ -41,6 +42,57 @@ def read_settings(settings: RunSettings, room: Room | None = None, board: Board 
         room=room,
         board=board,
     )
+
+
+def read_timed(settings: RunSettings, room: Room, board: Board) -> tuple[StoredPair, Receipt]:
+    """Return these logs, and what reading them took."""
+    with Stopwatch() as watch:
+        stored = read_settings(settings, room, board)
+    rows = len(stored.source) + len(stored.target)
+    return stored, watch.receipt("read", rows, rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A run that has read its logs.
+
+    Attributes:
+        made: The folder that it fills.
+        room: Memory, threads, and a place for what does not fit.
+        stored: The logs.
+        reading: What reading took.
+        asked: All settings as they were asked for.
+    """
+
+    made: Unfinished
+    room: Room
+    stored: StoredPair
+    reading: Receipt
+    asked: dict[str, Any]
+
+
+@contextmanager
+def begun_run(
+    settings: RunSettings, out: Path, threads: int | None, memory_limit: int | None, resume: bool | None, board: Board
+) -> Iterator[Begun]:
+    """Begin a run, or go on with one: give its hidden folder and its logs; see `scalr.pipeline.run`."""
+    refuse_unfit(settings.leaks, settings.layout)
+    asked = absolute_paths(settings.model_dump(mode="json"))
+    plan = None if resume is None else Plan("run", asked)
+    with (
+        output.resumable_folder(out, plan, resume=bool(resume)) as made,
+        memory.room(made.room, memory_limit, threads) as room,
+    ):
+        stored, reading = read_timed(settings, room, board)
+        made.check_inputs(stored.inputs)
+        if settings.layout == "target":
+            emit.check_columns(stored)
+        yield Begun(made, room, stored, reading, asked)
+
+
+def columns_of(chosen: ColumnSettings | None) -> Columns | None:
+    """Return the columns that a configuration names; None where it names none."""
+    return None if chosen is None else Columns(**chosen.model_dump())
 
 
 def page_facts(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from scalr.config import RunSettings, Steps
 from scalr.domain import Pair
 from scalr.facts import facts_of, resting_on_few
 from scalr.generation import generation_name, negative_law, refuse_unprotected
-from scalr.job import absolute_paths, generation_request, job_facts, page_facts, read_settings
+from scalr.job import begun_run, generation_request, job_facts, page_facts
 from scalr.leaks import LeakCheck, check_written, refuse_unfit
 from scalr.memory import Room
 from scalr.narrowing import HELD_ROWS
@@ -305,28 +305,16 @@ def run(
         OutputError: If a half-finished run is in the way, or one to go on from had other settings, logs or version.
     """
     board = board or SilentBoard()
-    refuse_unfit(settings.leaks, settings.layout)
-    asked = absolute_paths(settings.model_dump(mode="json"))
-    plan = None if resume is None else Plan("run", asked)
-    with (
-        output.resumable_folder(out, plan, resume=bool(resume)) as made,
-        memory.room(made.room, memory_limit, threads) as room,
-    ):
+    with begun_run(settings, out, threads, memory_limit, resume, board) as begun:
+        made, room, stored, reading = begun.made, begun.room, begun.stored, begun.reading
         folder = made.folder
-        with Stopwatch() as watch:
-            stored = read_settings(settings, room, board)
-        made.check_inputs(stored.inputs)
-        if settings.layout == "target":
-            emit.check_columns(stored)
-        rows = len(stored.source) + len(stored.target)
-        reading = watch.receipt("read", rows, rows)
-        trials_file = trials_file or (made.trials_file if plan else None)
+        trials_file = trials_file or (None if resume is None else made.trials_file)
         done, receipts = timed_study(stored.load(), settings, threads, board, trials_file, made.pieces)
         settings = _with_choice(settings, done)
         written = write_events(stored, settings, made, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
-        facts = job_facts("run", settings, stored, {}, asked) | event_facts(written, stored)
+        facts = job_facts("run", settings, stored, {}, begun.asked) | event_facts(written, stored)
         room.clear()
         found, digests = check_written(settings.leaks, settings.target, stored.target.columns, written.digests, board)
         facts |= {"leaks": found} if found else {}

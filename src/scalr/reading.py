@@ -105,27 +105,8 @@ def read_logs(
         room: Memory, threads, and a place for what does not fit; all in memory if None.
         board: Where progress is shown.
     """
-    sources = dict(sorted(source.items())) if isinstance(source, Mapping) else {"source": source}
-    if not sources or "target" in sources or not all(sources):
-        found = ", ".join(repr(name) for name in sources) or "no source"
-        raise SchemaError(
-            f"the source domains are named {found}",
-            expected="one or more names, none of them 'target'",
-            fix="rename the sources",
-        )
+    sources, named = by_domain(source, source_columns)
     general = columns or Columns()
-    named = (
-        dict(source_columns)
-        if isinstance(source_columns, Mapping)
-        else dict.fromkeys(sources, source_columns or Columns())
-    )
-    if unknown := sorted(set(named) - set(sources)):
-        raise SchemaError(
-            f"columns are given for the source '{unknown[0]}'",
-            expected=f"one of {', '.join(sources)}",
-            fix="correct the name",
-        )
-
     room = room or Room()
     as_text = ids == "string"
     stamps = _stamps_of((*sources.values(), target, items))
@@ -194,6 +175,36 @@ def read_logs(
         pair = replace(pair, items=joined)
     refuse_changed(changed(stamps), "while it was read")
     return replace(pair, warnings=(*pair.warnings, *weak_points(pair)), stamps=stamps)
+
+
+def by_domain(
+    source: Any, source_columns: Columns | Mapping[str, Columns] | None
+) -> tuple[dict[str, Any], dict[str, Columns]]:
+    """Return the sources by domain name, in order, and the column names that differ in them.
+
+    Raises:
+        SchemaError: If a domain cannot have its name, or columns are given for none that is there.
+    """
+    sources = dict(sorted(source.items())) if isinstance(source, Mapping) else {"source": source}
+    if not sources or "target" in sources or not all(sources):
+        found = ", ".join(repr(name) for name in sources) or "no source"
+        raise SchemaError(
+            f"the source domains are named {found}",
+            expected="one or more names, none of them 'target'",
+            fix="rename the sources",
+        )
+    named = (
+        dict(source_columns)
+        if isinstance(source_columns, Mapping)
+        else dict.fromkeys(sources, source_columns or Columns())
+    )
+    if unknown := sorted(set(named) - set(sources)):
+        raise SchemaError(
+            f"columns are given for the source '{unknown[0]}'",
+            expected=f"one of {', '.join(sources)}",
+            fix="correct the name",
+        )
+    return sources, named
 
 
 def refuse_changed_inputs(pair: StoredPair) -> None:

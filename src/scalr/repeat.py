@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,9 @@ from scalr.conversion_job import run
 from scalr.engines.files import find_files
 from scalr.engines.hashes import files_digest
 from scalr.errors import ConfigError, InputError
-from scalr.job import PATHS, absolute_paths, generation_request, read_settings
-from scalr.memory import Room
+from scalr.job import PATHS, absolute_paths, generation_request, read_timed
 from scalr.pipeline import write_generation
 from scalr.progress import Board, SilentBoard
-from scalr.receipt import Receipt, Stopwatch
-from scalr.store import StoredPair
 from scalr.unfinished import Plan, forget
 
 COMMANDS = ("run", "generate")
@@ -119,15 +117,8 @@ def repeat_run(
     if request.manifest["command"] == "run":
         made = run(settings, out, threads=threads, memory_limit=memory_limit, resume=resume, board=board)
     else:
-
-        def read(room: Room, board: Board) -> tuple[StoredPair, Receipt]:
-            with Stopwatch() as watch:
-                stored = read_settings(settings, room, board)
-            rows = len(stored.source) + len(stored.target)
-            return stored, watch.receipt("read", rows, rows)
-
         made, _ = write_generation(
-            read,
+            partial(read_timed, settings),
             _steps(settings),
             out,
             layout=settings.layout,

@@ -1,4 +1,4 @@
-"""The job of `scalr generate --engine spark`: from Parquet folders to a finished folder of synthetic events."""
+"""The jobs of `--engine spark`: from Parquet folders to a finished folder of synthetic events, with a study or not."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from scalr import output
-from scalr.config import ColumnSettings, RunSettings, Steps
+from scalr.config import RunSettings, Steps
 from scalr.engines.files import find_files
 from scalr.errors import ConfigError, InputError, OutputError
-from scalr.job import job_facts
+from scalr.job import columns_of, job_facts
 from scalr.pipeline import timed_study
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
@@ -56,13 +56,9 @@ class Inputs:
     @classmethod
     def of(cls, settings: RunSettings) -> Inputs:
         """Return what a configuration names."""
-
-        def columns(chosen: ColumnSettings | None) -> Columns | None:
-            return None if chosen is None else Columns(**chosen.model_dump())
-
         return cls(
-            settings.source, settings.target, settings.items, columns(settings.columns),
-            columns(settings.source_columns), columns(settings.target_columns), settings.time_unit, settings.ids,
+            settings.source, settings.target, settings.items, columns_of(settings.columns),
+            columns_of(settings.source_columns), columns_of(settings.target_columns), settings.time_unit, settings.ids,
             settings.drop_nulls,
         )  # fmt: skip
 

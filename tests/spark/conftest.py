@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from scalr.spark.session import has_java, no_pandas_warning
+from scalr.spark.session import find_java, no_pandas_warning
 
 WHY_NOT = "" if find_spec("pyspark") else "the extra 'spark' is not installed"
-WHY_NOT = WHY_NOT or ("" if has_java() else "Spark needs Java")
+WHY_NOT = WHY_NOT or ("" if find_java() else "Spark needs Java")
 
 
 @pytest.fixture(scope="session")

@@ -37,8 +37,6 @@ from scalr.stream import RealPairs
 from scalr.tally import SourceTally
 from scalr.translators.cooccurrence import check_window
 
-_CELLS = "part int, cells binary"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparkGeneration:

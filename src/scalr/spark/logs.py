@@ -12,7 +12,7 @@ import pyarrow as pa
 from scalr.arrange import PackedTimes
 from scalr.config import Steps
 from scalr.domain import Vocabulary
-from scalr.errors import SchemaError
+from scalr.reading import by_domain
 from scalr.schema import Columns
 from scalr.spark.source import LookedAt, SourceForm, in_one_form, look_at
 from scalr.spark.target import ReadTarget, read_target
@@ -59,16 +59,8 @@ def look(
     time_unit: str | None = None, ids: str = "auto", drop_nulls: bool = False,
 ) -> SparkLogs:  # fmt: skip
     """Look at the source frames, in one scan each, and read the target log; see `scalr.read_pair`."""
-    sources = dict(sorted(source.items())) if isinstance(source, Mapping) else {"source": source}
-    if not sources or "target" in sources or not all(sources):
-        found = ", ".join(repr(name) for name in sources) or "no source"
-        raise SchemaError(
-            f"the source domains are named {found}",
-            expected="one or more names, none of them 'target'",
-            fix="rename the sources",
-        )
+    sources, special = by_domain(source, source_columns)
     general = columns or Columns()
-    special = source_columns if isinstance(source_columns, Mapping) else dict.fromkeys(sources, source_columns)
     looked = [
         look_at(frame, name, general, special.get(name) or Columns(), time_unit=time_unit, drop_nulls=drop_nulls)
         for name, frame in sources.items()

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from scalr.align import Buckets, Masses, alignment, buckets_of
 from scalr.config import Steps as Settings
-from scalr.metrics.fidelity import total_variation
 from scalr.progress import Board
 from scalr.receipt import Receipt, Stopwatch
 from scalr.spark import drawing
@@ -176,15 +175,7 @@ class Passes:
         assert self._buckets is not None
         marginals = []
         if self._before is not None and after is not None:
-            for axis, one in enumerate(self._buckets.marginals):
-                real = one.real_shares()
-                facts: dict[str, Any] = {"by": one.by, "edges": one.edges.tolist(), "real": real.tolist()}
-                for name, cells in (("before", self._before), ("after", after)):
-                    others = tuple(a for a in range(len(self._buckets.shape)) if a != axis)
-                    shares = cells.reshape(self._buckets.shape).sum(axis=others) / (cells.sum() or 1.0)
-                    facts[name] = shares.tolist()
-                    facts[f"total_variation_{name}"] = total_variation(real, shares) if cells.any() else None
-                marginals.append(facts)
+            marginals = self._buckets.variations(self._before, after)
         return {"marginals": marginals, "passed_over": list(self._buckets.passed_over)}
 
 

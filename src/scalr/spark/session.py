@@ -29,7 +29,7 @@ def require_spark() -> None:
     """
     with no_pandas_warning():
         require_extra("pyspark.sql", "spark")
-    if not has_java():
+    if find_java() is None:
         raise MissingExtraError(
             "Spark needs Java, and no 'java' was found",
             expected="Java 17 or newer, on the PATH or below JAVA_HOME",
@@ -37,10 +37,10 @@ def require_spark() -> None:
         )
 
 
-def has_java() -> bool:
-    """Say whether a `java` is below JAVA_HOME or on the PATH."""
+def find_java() -> str | None:
+    """Return the `java` below JAVA_HOME or on the PATH; None for none."""
     home = os.environ.get("JAVA_HOME")
-    return bool((home and shutil.which("java", path=str(Path(home) / "bin"))) or shutil.which("java"))
+    return (shutil.which("java", path=str(Path(home) / "bin")) if home else None) or shutil.which("java")
 
 
 @contextmanager
