@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import TrainSettings
-from scalr.domain import Codes, Floats, Keys
+from scalr.domain import Floats, Keys
 from scalr.errors import require_extra
 from scalr.kernels import factorization
+from scalr.models.link import Asked, fit_log_odds
 from scalr.models.mf import Factorization
 from scalr.models.pair_features import Mass
 from scalr.models.protocol import Examples
@@ -24,7 +25,6 @@ MAX_EPOCHS, PATIENCE = 15, 3
 ALPHA = 30.0  # a row's confidence is ALPHA · its weight, that of an absent pair 1
 HELD_BACK = 0.2  # share of the real pairs that the link is fitted on, and that its factors do not see
 FIRST_SPREAD = 0.01  # standard deviation of the first factors, as the library has it
-LINK_PENALTY = 1.0  # inverse strength of the link's own ridge penalty, scikit-learn's usual one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,23 +40,6 @@ class _Rows:
     matrix: Any
     popularity: Floats
     activity: Floats
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """Labelled pairs that the link is fitted on.
-
-    Attributes:
-        user: Shape (n,), codes.
-        item: Shape (n,), codes.
-        label: Shape (n,), 0 or 1.
-        weight: Shape (n,), above 0.
-    """
-
-    user: Codes
-    item: Codes
-    label: npt.NDArray[np.int8]
-    weight: Floats
 
 
 def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Factorization]:
@@ -141,7 +124,7 @@ def _rows(real: Mass, synthetic: Mass, seen: npt.NDArray[np.bool_]) -> _Rows:
     return _Rows(summed.astype(np.float32), np.log(of_item + 0.5), np.log1p(of_user))
 
 
-def _asked(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], negatives: int, seed: int) -> _Asked:
+def _asked(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], negatives: int, seed: int) -> Asked:
     """Return the held-back pairs whose item and user are seen all the same, each with its negatives."""
     n_users, n_items = len(real.of_user), len(real.of_item)
     is_known = np.bincount(real.item[~held_back], minlength=n_items) > 0
@@ -160,29 +143,19 @@ def _asked(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], neg
             np.full(len(user), slot, np.uint64),
         )
         item[:, slot + 1] = catalogue[(chance * len(catalogue)).astype(np.int64)]
-    label = np.zeros(item.shape, np.int8)
-    label[:, 0] = 1
-    return _Asked(np.repeat(user, width), item.ravel(), label.ravel(), np.repeat(real.weight[keep], width))
+    label = np.zeros(item.shape)
+    label[:, 0] = 1.0
+    return Asked(np.repeat(user, width), item.ravel(), label.ravel(), np.repeat(real.weight[keep], width))
 
 
-def _link(asked: _Asked, rows: _Rows, factors: tuple[Singles, Singles]) -> Floats:
+def _link(asked: Asked, rows: _Rows, factors: tuple[Singles, Singles]) -> Floats:
     """Return the intercept and the coefficients of score, popularity and activity, shape (4,)."""
     if len(asked.user) == 0:
         return np.array([0.0, 1.0, 0.0, 0.0])
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
-
     users, items = factors
     score = np.einsum("nd,nd->n", users[asked.user], items[asked.item]).astype(np.float64)
     columns = np.stack([score, rows.popularity[asked.item], rows.activity[asked.user]], axis=1)
-    middle, spread = columns.mean(0), columns.std(0)
-    spread[spread < 1e-9] = 1.0
-    with threadpool_limits(1):
-        model = LogisticRegression(C=LINK_PENALTY, max_iter=200).fit(
-            (columns - middle) / spread, asked.label, sample_weight=asked.weight
-        )
-    slopes = model.coef_[0] / spread
-    return np.concatenate([model.intercept_ - slopes @ middle, slopes])
+    return fit_log_odds(columns, asked.label, asked.weight)
 
 
 def _linked(link: Floats, rows: _Rows, users: Singles, items: Singles, examples: Examples) -> Factorization:

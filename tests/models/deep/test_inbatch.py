@@ -174,14 +174,14 @@ def test_what_synthetic_rows_know_about_themselves_is_theirs(fold):
 
 
 def test_rows_that_were_held_back_meet_their_own_base_rate_and_are_not_learnt_from(fold):
-    from scalr.models.deep.link import HELD_BACK, Asked
+    from scalr.models.deep.link import HELD_BACK, asked_of
     from scalr.models.deep.rows import Negatives
 
     examples = examples_of(fold, synthetic_for(fold), SETTINGS)
     model = model_after(examples, 4)
     real, negatives = held(examples, 0)[0], Negatives(0, 4, examples.catalogue, examples.catalogue)
     left_out, seen = real.part(0.0, HELD_BACK), real.part(HELD_BACK, 1.0)
-    asked = Asked.of(left_out, negatives)
+    asked = asked_of(left_out, negatives)
     assert len(asked.user) == 5 * left_out.count(0)
     assert left_out.count(0) + seen.count(0) == examples.n_first
     assert left_out.count(0) == pytest.approx(HELD_BACK * examples.n_first, rel=0.3)

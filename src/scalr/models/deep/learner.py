@@ -18,11 +18,12 @@ from scalr.config import TrainSettings
 from scalr.models.deep.checkpoints import Kept, State
 from scalr.models.deep.fitted import handed_out
 from scalr.models.deep.inbatch import InBatch
-from scalr.models.deep.link import Asked, linked
+from scalr.models.deep.link import asked_of, linked
 from scalr.models.deep.networks import Towers, build
 from scalr.models.deep.rows import Negatives, Rows, RowSource, batches
 from scalr.models.deep.steps import Steps
 from scalr.models.deep.world import World
+from scalr.models.link import Asked
 from scalr.models.mf import Factorization
 from scalr.models.prior import REAL, SYNTHETIC, Singles
 from scalr.models.protocol import Model
@@ -115,7 +116,7 @@ class Learner:
             held_back: Real rows by which scores become probabilities; None where they are.
         """
         size = min(batch_size, max(LEAST_BATCH, sources[0].count(0) // LEAST_STEPS))
-        asked = None if held_back is None else Asked.of(held_back, self.negatives)
+        asked = None if held_back is None else asked_of(held_back, self.negatives)
         epoch = 0
         while True:
             known = None if kept is None else kept.load(epoch)
@@ -173,9 +174,8 @@ class Learner:
         self.steps.begin()
         size = float(rows.weight.sum(dtype=np.float64))
         (-(weight * found.diagonal()).sum() / size).backward()
-        pushed = (
-            weight @ found.detach().exp()
-        )  # a candidate's weight as a negative, and as the positive on the diagonal
+        # A candidate's weight is that of a negative of all rows, and on the diagonal of a positive as well.
+        pushed = weight @ found.detach().exp()
         self.steps.take((rows.user, rows.weight), (rows.item, (weight + pushed).cpu().numpy()), size, share)
 
     def model(self, asked: Asked | None = None) -> Model:
