@@ -11,7 +11,7 @@ from scalr import output, pipeline
 from scalr.config import RunSettings, Steps
 from scalr.conversions import conversion_study
 from scalr.domain import Pair
-from scalr.job import begun_run, job_facts, page_facts
+from scalr.job import begun_run, job_facts, judges_impressions, page_facts
 from scalr.leaks import check_written
 from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
@@ -92,8 +92,7 @@ def run(
     Raises:
         InputError: If a log, a setting or the folder cannot be used.
     """
-    judged_by = settings.judged_by
-    if judged_by == "events" or (judged_by == "auto" and settings.negatives.kind == "none"):
+    if not judges_impressions(settings):
         return pipeline.run(
             settings, out, threads=threads, memory_limit=memory_limit, trials_file=trials_file, notes=notes,
             board=board, title=title, resume=resume,

@@ -95,6 +95,12 @@ def columns_of(chosen: ColumnSettings | None) -> Columns | None:
     return None if chosen is None else Columns(**chosen.model_dump())
 
 
+def judges_impressions(settings: RunSettings) -> bool:
+    """Say whether a run is judged on real impressions with labels 0 and 1, rather than on events."""
+    judged_by = settings.judged_by
+    return judged_by == "impressions" or (judged_by == "auto" and settings.negatives.kind != "none")
+
+
 def page_facts(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what every page says about its run: title, logs, settings, environment."""
     return {

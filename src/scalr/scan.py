@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -87,12 +87,8 @@ def scan(
     """
     chosen = {part: column for part, column in columns.roles() if column}
     flag = next((column for column in table.schema.names if column.lower() == _IS_SYNTHETIC), None)
-    if flag is None and set(_MADE_HERE) <= set(table.schema.names):
-        raise SchemaError(
-            f"{table.name} holds synthetic events (it has columns {', '.join(_MADE_HERE)})",
-            expected="real events only: what is fitted on synthetic events repeats itself",
-            fix="name the log that was recorded, not what scalr wrote",
-        )
+    if flag is None:
+        refuse_own_rows(table.name, table.schema.names)
     wanted = list(dict.fromkeys([*chosen.values(), *([flag] if flag else [])]))
     if table.format == "frame":
         table = replace(table, frame=read_columns(table, wanted))
@@ -141,6 +137,20 @@ def scan(
         "digest": files_digest(table.files) if table.files else table_digest(table.frame),
     }
     return ScannedLog(name, table, columns, intake, *distinct, unit, entry, n_rows - n_kept)
+
+
+def refuse_own_rows(title: str, names: Iterable[str]) -> None:
+    """Refuse a log that scalr itself wrote, by its columns.
+
+    Raises:
+        SchemaError: If it is one.
+    """
+    if set(_MADE_HERE) <= set(names):
+        raise SchemaError(
+            f"{title} holds synthetic events (it has columns {', '.join(_MADE_HERE)})",
+            expected="real events only: what is fitted on synthetic events repeats itself",
+            fix="name the log that was recorded, not what scalr wrote",
+        )
 
 
 def _item_keys(items: IdReader, place: Any, of_domain: np.uint64) -> Keys:

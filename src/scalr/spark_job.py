@@ -12,7 +12,7 @@ from scalr import output
 from scalr.config import RunSettings, Steps
 from scalr.engines.files import find_files
 from scalr.errors import ConfigError, InputError, OutputError
-from scalr.job import columns_of, job_facts
+from scalr.job import columns_of, job_facts, judges_impressions
 from scalr.pipeline import timed_study
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
@@ -238,6 +238,12 @@ def run_on_spark(
     board = board or SilentBoard()
     check_translator(settings.translate)
     check_layout(settings.layout)
+    if judges_impressions(settings):
+        raise ConfigError(
+            f"judged_by is '{settings.judged_by}' and negatives '{settings.negatives.kind}': judged on impressions",
+            expected="judged_by: events with --engine spark",
+            fix="set it (--set judged_by=events), or leave --engine spark out",
+        )
     inputs = Inputs.of(settings)
     with output.finished_folder(out) as folder:
         board.stage("collecting users for the study")

@@ -14,12 +14,12 @@ from tests.spark.worlds import as_spark, events_of, in_order, local_events, skew
 
 import scalr
 from scalr.cli import main
-from scalr.config import Steps
-from scalr.errors import OutputError
+from scalr.config import RunSettings, Steps
+from scalr.errors import ConfigError, OutputError
 from scalr.output import check_outputs, read_manifest
 from scalr.spark.generation import generate_on_spark
 from scalr.spark.plan import plan
-from scalr.spark_job import Inputs, write_generation_on_spark
+from scalr.spark_job import Inputs, run_on_spark, write_generation_on_spark
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")]
 
@@ -43,6 +43,23 @@ def folder(tmp_path: Path, world: tuple[pa.Table, pa.Table]) -> Path:
 
 def inputs_of(folder: Path) -> Inputs:
     return Inputs(str(folder / "source"), str(folder / "target.parquet"))
+
+
+def test_a_run_writes_these_events_and_a_study_of_a_sample(session: Any, folder: Path, world: Any) -> None:
+    asked = {"seed": 3, "study": {"seeds": 1, "arms": ["scalr"], "baseline_trials": 0}, "train": {"max_epochs": 2}}
+    paths = {"source": str(folder / "source"), "target": str(folder / "target.parquet")}
+    settings = RunSettings.parse({**asked, **paths})
+    manifest = run_on_spark(session, settings, folder / "out", study_events=400)
+    written = in_order(pa.concat_tables(map(pq.read_table, (folder / "out" / "synthetic").glob("*.parquet"))))
+    wanted, name = local_events(*world, Steps.parse({"seed": 3}))
+    assert written.cast(wanted.schema).to_pydict() == wanted.to_pydict()
+    assert manifest["generation_id"] == name
+    assert 0 < manifest["study_share"] < 1
+    assert list(manifest["evaluation"]["arms"]) == ["real_only", "scalr"]
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert f"The study saw {100 * manifest['study_share']:.0f}" in page
+    with pytest.raises(ConfigError, match="judged on impressions"):
+        run_on_spark(session, RunSettings.parse({**paths, "judged_by": "impressions"}), folder / "other")
 
 
 def test_a_folder_by_date_becomes_a_folder_of_events(session: Any, folder: Path, world: Any) -> None:

@@ -48,6 +48,16 @@ def test_privacy_is_refused(privacy: Any) -> None:
         check_translator(Steps.parse({"translate": {"privacy": privacy}}).translate)
 
 
+@pytest.mark.slow
+def test_what_scalr_wrote_is_no_source(session: Any) -> None:
+    source, target = small_tables()
+    for name in ("confidence", "support", "source_item", "source_event", "draw"):
+        source = source.append_column(name, pa.array(range(len(source))))
+    with pytest.raises(SchemaError, match="the source frame holds synthetic events") as caught:
+        generate_on_spark(as_spark(session, source), target)
+    assert len(str(caught.value).splitlines()) == 3
+
+
 ADDED: dict[str, tuple[str, Any, str]] = {
     "synthetic events": ("is_synthetic", pa.array([True] + [False] * 399), "1 synthetic"),
     "one label": ("label", pa.array([1] * 400), "only the label 1"),

@@ -17,6 +17,7 @@ from scalr.domain import TimeUnit
 from scalr.engines.files import check_names
 from scalr.engines.local import Tabular
 from scalr.errors import SchemaError
+from scalr.scan import refuse_own_rows
 from scalr.schema import Columns
 from scalr.times import factor_of, unit_of_integers
 
@@ -91,6 +92,8 @@ def look_at(
 
     title = f"the {name} frame"
     check_names(frame.columns, title)
+    if "is_synthetic" not in {name.lower() for name in frame.columns}:
+        refuse_own_rows(title, frame.columns)
     role_types = {one.name: one.dataType for one in frame.schema}
     known = pa.schema([pa.field(one.name, _arrow_type(StructType([one]))) for one in frame.schema])
     columns = find_columns(Tabular(title, "frame", known), general, special, is_target=False)
