@@ -32,7 +32,7 @@ from scalr.schema import Columns
 from scalr.spark.generation import SparkGeneration, generate_on_spark
 from scalr.spark.session import is_spark_frame
 from scalr.store import StoredPair
-from scalr.study import Study, arms_of, study
+from scalr.study import Study, arms_of, check_names, study
 from scalr.sweeps import sweep
 from scalr.synthetic import SyntheticEvents, rows_of
 from scalr.translators import fit
@@ -305,6 +305,7 @@ def run(
         OutputError: If a half-finished run is in the way, or one to go on from had other settings, logs or version.
     """
     board = board or SilentBoard()
+    check_names(settings)
     refuse_unfit(settings.leaks, settings.layout)
     asked = absolute_paths(settings.model_dump(mode="json"))
     plan = None if resume is None else Plan("run", asked)

@@ -20,7 +20,7 @@ from scalr.intake import FileIntake, MemoryIntake
 from scalr.kernels.hashing import combine_keys
 from scalr.roles.column import Column, Misfits, nulls_in, plain_column
 from scalr.roles.ids import IdReader, check_id_type
-from scalr.roles.numbers import LabelReader, NumberReader, count_true
+from scalr.roles.numbers import LabelReader, NumberReader, check_flag, count_true
 from scalr.roles.times import TimeReader
 from scalr.schema import Columns
 from scalr.vocabulary import domain_key
@@ -93,6 +93,8 @@ def scan(
             expected="real events only: what is fitted on synthetic events repeats itself",
             fix="name the log that was recorded, not what scalr wrote",
         )
+    if flag is not None:
+        check_flag(table.name, flag, table.schema.field(flag).type)
     wanted = list(dict.fromkeys([*chosen.values(), *([flag] if flag else [])]))
     if table.format == "frame":
         table = replace(table, frame=read_columns(table, wanted))
