@@ -164,6 +164,37 @@ OPTIONS = {
     "a source called with markup": Case(
         lambda desk: desk.generate("[bold]x[red]=" + desk.table("s.parquet", desk.source))
     ),
+    "privacy of nobody": with_options("privacy", "--privacy", "k=0"),
+    "privacy in words": with_options("privacy", "--privacy", "k=many"),
+    "privacy of another kind": with_options("privacy", "--privacy", "magic=1"),
+    "privacy of no noise": with_options("privacy", "--privacy", "epsilon=nan"),
+    "privacy of nothing": with_options("privacy", "--privacy", ""),
+    "an unknown engine": with_options("magic", "--engine", "magic"),
+    "running nothing": Case(lambda desk: ["run", "--out", str(desk.out)], "nothing to run"),
+    "repeating a manifest that is not there": Case(
+        lambda desk: ["run", "--from-manifest", str(desk.folder / "no.json"), "--out", str(desk.out)], "no manifest"
+    ),
+    "repeating a manifest without a request": Case(
+        lambda desk: [
+            "run",
+            "--from-manifest",
+            desk.file("manifest.json", json.dumps(MANIFEST)),
+            "--out",
+            str(desk.out),
+        ],
+        "manifest",
+    ),
+    "repeating a manifest that asks for nonsense": Case(
+        lambda desk: [
+            "run",
+            "--from-manifest",
+            desk.file("manifest.json", json.dumps({**MANIFEST, "request": {"a": [1]}})),
+            "--out",
+            str(desk.out),
+        ],
+        "setting",
+    ),
+    "going on with nothing": with_options(None, "--resume"),
     "a study with no seeds": Case(lambda desk: ["study", *desk.generate()[1:], "--seeds", "0"], "seeds"),
     "a study with all of it for the test": Case(
         lambda desk: ["study", *desk.generate()[1:], "--test-share", "1"], "test_share"

