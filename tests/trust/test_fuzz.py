@@ -166,8 +166,11 @@ def test_tables_of_any_columns(examples, record_property):
     def attempt(table: pa.Table) -> object:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "source.parquet"
-            pq.write_table(table, file)
-            _read(str(file), drop_nulls=True)
+            try:
+                pq.write_table(table, file)
+            except pa.ArrowInvalid:  # seconds that the milliseconds of Parquet cannot hold
+                return _read(table)
+            _tried(lambda: _read(str(file), drop_nulls=True))
         return _read(table)
 
     _fuzz("fuzz: random tables", tables(SOURCE), attempt, examples, record_property)

@@ -34,10 +34,14 @@ def run(query: str, **tables: pa.Table) -> pa.Table:
             session.register(name, _known(table))
         try:
             return session.sql(query).to_arrow_table()
-        except duckdb.NotImplementedException as error:
-            said = " ".join(str(error).split())
+        except (duckdb.NotImplementedException, duckdb.InternalException, duckdb.FatalException) as error:
+            if not isinstance(error, duckdb.NotImplementedException):
+                _database.cache_clear()  # after such an error it answers nothing any more
+            if not tables:
+                raise
+            said = " ".join(str(error).split("\n\n")[0].split())
             raise SchemaError(
-                f"a column has a type that DuckDB does not know: {said}",
+                f"a column has a type that DuckDB does not know, or values out of its range: {said}",
                 expected="numbers, text, times, and lists or structs of them",
                 fix="cast the column, or leave it out",
             ) from error
