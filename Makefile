@@ -33,7 +33,7 @@ test-extras: $(EXTRAS_STAMP) ## every test, the slow ones too, with all optional
 	@echo "== all tests, slow ones included"
 	@$(TESTS)
 
-trust: $(STAMP) ## kill, repeat and soak (MINUTES=20) as docs/reliability.md promises; prints figures
+trust: $(STAMP) ## kill, repeat, soak (MINUTES=20) and feed nonsense, as docs/reliability.md promises; prints figures
 	@$(BIN)/python -m pytest -q -m trust --kills $(KILLS) --soak-minutes $(MINUTES) tests
 
 compat: $(COMPAT_STAMP) ## libraries that want an older NumPy or pandas, each with a small run; needs Java 17

@@ -90,6 +90,7 @@ ORDER = (
     "pipeline",
     "spark_job",
     "conversion_job",
+    "plainyaml",
     "configfile",
     "repeat",
     "demo",

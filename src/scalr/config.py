@@ -96,7 +96,7 @@ class SampleSettings(Settings):
     """Draws for every source event."""
     strategy: Literal["sample", "topk"] = "sample"
     """`sample` draws from the distribution; `topk` takes its most probable items."""
-    temperature: Annotated[float, Field(ge=0.05, allow_inf_nan=False)] = 1.0
+    temperature: Annotated[float, Field(ge=0.05, le=1000.0, allow_inf_nan=False)] = 1.0
     """Draw in proportion to count ** (1 / temperature): below 1 sharper, above 1 flatter. For the sharpest limit take
     the strategy `topk`."""
     min_support: Count = 1

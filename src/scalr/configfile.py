@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from scalr import plainyaml
 from scalr.config import ColumnSettings, RunSettings, Steps, TranslateSettings
 from scalr.errors import ConfigError, OutputError
 from scalr.job import PATHS
@@ -31,17 +32,18 @@ def read_config(file: Path, changes: list[str]) -> RunSettings:
         ConfigError: If the file cannot be read, or a setting is unknown or out of range.
     """
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = plainyaml.read(file)
     except FileNotFoundError as error:
         raise ConfigError(
             f"configuration '{file}' does not exist",
             expected="a YAML file",
             fix=f"scalr init {file} --source S --target T",
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
+    except plainyaml.PlainYamlError as error:
         raise ConfigError(
-            f"configuration '{file}' cannot be read: {detail}", expected="plain YAML in UTF-8", fix="correct that line"
+            f"configuration '{file}' cannot be read: {error}",
+            expected="plain YAML in UTF-8: no aliases, each name once",
+            fix="correct that line",
         ) from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(
@@ -59,7 +61,7 @@ def read_config(file: Path, changes: list[str]) -> RunSettings:
 
 def _from_folder(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
-        return {name: _from_folder(one, folder) for name, one in value.items()}
+        return {name: str(folder / one) if isinstance(one, str) else one for name, one in value.items()}
     return str(folder / value) if isinstance(value, str) else value
 
 
@@ -85,10 +87,10 @@ def apply_change(values: dict[str, Any], change: str) -> None:
             below = values[name] = {}
         values = below
     try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        values[last] = plainyaml.parse(text)
+    except plainyaml.PlainYamlError as error:
         raise ConfigError(
-            f"--set '{change}' has a value that cannot be read",
+            f"--set '{change}' has a value that cannot be read: {error}",
             expected="a YAML value",
             fix="quote it: --set 'a.b=\"text\"'",
         ) from error

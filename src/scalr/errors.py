@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+_LONGEST = 600  # characters of a line that an error shows: names and values may be as long as a file
+
 
 class ScalrError(Exception):
     """Say what is wrong, what was expected and how to fix it, one line each.
@@ -25,7 +27,7 @@ class ScalrError(Exception):
 
     def __str__(self) -> str:
         lines = (f"{type(self).__name__}: {self.what}", f"  expected: {self.expected}", f"  fix: {self.fix}")
-        return "\n".join(" ".join(line.splitlines()) for line in lines)
+        return "\n".join(printable(shortened(line)) for line in lines)
 
 
 class InputError(ScalrError, ValueError):
@@ -54,6 +56,23 @@ class LeakError(InputError):
 
 class MissingExtraError(ScalrError, ImportError):
     """An optional part of scalr is not installed."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text on one line that steers no terminal: what is not printable stands as its escape, such as \x1b.
+
+    Example:
+        >>> print(printable("two\nlines, \x1b[31mred"))
+        two lines, \x1b[31mred
+    """
+    line = " ".join(text.splitlines())
+    return line if line.isprintable() else "".join(x if x.isprintable() else ascii(x)[1:-1] for x in line)
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """Return a text without its middle where it is longer than `longest` characters."""
+    left = (longest - 3) // 2
+    return text if len(text) <= longest else f"{text[:left]}...{text[len(text) - left :]}"
 
 
 def system_error(error: OSError, given: str = "") -> InputError:

@@ -31,6 +31,7 @@ KINDS: dict[str, Any] = {
 
 _NEUTRAL = {"label": 1, "value": np.nan, "weight": 1}  # of a log without the column, beside one that has it
 _SPLIT_BITS = 8  # 256 files: at a billion events 4 million each
+_LARGEST_ROOM = 1 << 27  # rows that room is made for on the word of a file, whose footer may be wrong
 _BUFFER = 1 << 16  # bytes per file that wait to be written
 
 
@@ -58,7 +59,7 @@ class MemoryIntake:
     """
 
     def __init__(self, expected: int | None = None) -> None:
-        self._room = expected or 1 << 16
+        self._room = min(expected or 1 << 16, _LARGEST_ROOM)
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self._n = 0
         self._base: int | None = None

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scalr.domain import ItemTable, Vocabulary
+from scalr.engines.files import is_text
 from scalr.engines.hashes import files_digest, table_digest
 from scalr.engines.local import Tabular, distinct_rows, open_table, read_columns
 from scalr.errors import SchemaError, nearest_name
@@ -168,9 +169,12 @@ def _rows_of_domain(rows: pa.Table, names: Sequence[str], sources: Sequence[str]
     column = next((name for name in rows.column_names if name.lower() == _DOMAIN), None)
     if column is None:
         return everything
-    texts = rows[column].cast(pa.large_string()) if not pa.types.is_nested(rows[column].type) else None
+    kind = rows[column].type
+    if not is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
+        return everything
+    texts = rows[column].cast(pa.large_string())
     known = pa.array(["source", "target", *sources], pa.large_string())
-    if texts is None or not pc.all(pc.is_in(texts, known)).as_py():
+    if not pc.all(pc.is_in(texts, known)).as_py():
         return everything
     mask = pc.is_in(texts, pa.array(names, pa.large_string())).to_numpy()
     return everything[np.asarray(mask, np.bool_)]

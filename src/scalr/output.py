@@ -10,12 +10,12 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import scalr
 from scalr.engines.hashes import file_digest
-from scalr.errors import InputError, OutputError
+from scalr.errors import InputError, OutputError, shortened
 from scalr.receipt import Receipt, peak_rss_bytes
 from scalr.unfinished import Plan, Unfinished, unfinished
 
@@ -30,7 +30,7 @@ def check_free(path: Path) -> None:
     Raises:
         OutputError: If it is a file, is not empty, or cannot be made.
     """
-    if path.is_file() or (path.is_symlink() and not path.exists()):
+    if (path.exists() and not path.is_dir()) or (path.is_symlink() and not path.exists()):
         raise OutputError(
             f"output '{path}' is a file, not a folder", expected="a new or empty folder", fix="choose another --out"
         )
@@ -40,8 +40,8 @@ def check_free(path: Path) -> None:
             expected="a new or empty folder; scalr never overwrites",
             fix="choose another --out, or remove the folder yourself",
         )
-    parent = path.resolve().parent
-    while not parent.exists():
+    parent = _real(path).parent
+    while not os.path.lexists(parent):
         parent = parent.parent
     if not parent.is_dir() or not _writable(parent):
         raise OutputError(
@@ -49,6 +49,33 @@ def check_free(path: Path) -> None:
             expected="a folder you may write to",
             fix="choose another --out, or change the permissions",
         )
+
+
+def check_apart(path: Path, inputs: Iterable[str | None]) -> None:
+    """Refuse an output folder inside a folder of input files, which would be read with them the next time.
+
+    Args:
+        path: The output folder.
+        inputs: Files, folders and globs that are read; None for none.
+
+    Raises:
+        OutputError: If `path` is below one of the folders, or of what a glob with ** searches.
+    """
+    for given in inputs:
+        if not given:
+            continue
+        folder = given if os.path.isdir(given) else given.partition("**")[0] if "**" in given else None
+        if folder is not None and _real(path).is_relative_to(_real(Path(folder))):
+            raise OutputError(
+                f"output folder '{path}' is inside the input '{given}'",
+                expected="a folder apart from the logs, which scalr never changes",
+                fix="choose another --out",
+            )
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; unlike `Path.resolve` it leaves links in a circle as they are."""
+    return Path(os.path.realpath(path))
 
 
 def _writable(folder: Path) -> bool:
@@ -149,8 +176,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     file = folder if folder.is_file() else folder / "manifest.json"
     try:
+        if not file.is_file():
+            raise FileNotFoundError(file)
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"'{folder}' has no manifest that can be read ({type(error).__name__})",
             expected="a finished folder of scalr run, generate, study or demo, with manifest.json",
@@ -167,7 +196,53 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"'{file}' has no '{missing[0]}'", expected="a manifest as scalr wrote it", fix="make the folder again"
         )
+    if odd := next((name for name, fits in _SHAPES.items() if not fits(manifest.get(name))), None):
+        raise InputError(
+            f"'{odd}' in the manifest '{file}' is not what it must be: {shortened(repr(manifest.get(odd)), 80)}",
+            expected="a manifest as scalr wrote it",
+            fix="make the folder again",
+        )
     return manifest
+
+
+def _are_stages(value: Any) -> bool:
+    numbers = {"rows_in", "rows_out", "wall_seconds", "cpu_seconds"}
+    return _is_mapping(value) and all(
+        _is_mapping(one) and all(_is_number(one.get(name)) for name in numbers) for one in value.values()
+    )
+
+
+def _are_outputs(value: Any) -> bool:
+    """Say whether these are digests of files below the folder."""
+    return isinstance(value, list) and all(
+        _is_mapping(one) and isinstance(one.get("sha256"), str) and _is_below(one.get("file")) for one in value
+    )
+
+
+def _is_below(name: Any) -> bool:
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    return not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "seed": _is_number,
+    "synthetic_events": _is_number,
+    "item_coverage": _is_number,
+    "stages": _are_stages,
+    "outputs": _are_outputs,
+    "settings": lambda value: value is None or _is_mapping(value),
+    "inputs": lambda value: value is None or (isinstance(value, list) and all(map(_is_mapping, value))),
+}
+"""What parts of a manifest must be before anything is done with them: the file may come from elsewhere."""
 
 
 def check_outputs(

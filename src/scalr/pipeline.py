@@ -32,7 +32,7 @@ from scalr.schema import Columns
 from scalr.spark.generation import SparkGeneration, generate_on_spark
 from scalr.spark.session import is_spark_frame
 from scalr.store import StoredPair
-from scalr.study import Study, arms_of, study
+from scalr.study import Study, arms_of, check_names, study
 from scalr.sweeps import sweep
 from scalr.synthetic import SyntheticEvents, rows_of
 from scalr.translators import fit
@@ -305,6 +305,7 @@ def run(
         OutputError: If a half-finished run is in the way, or one to go on from had other settings, logs or version.
     """
     board = board or SilentBoard()
+    check_names(settings)
     with begun_run(settings, out, threads, memory_limit, resume, board) as begun:
         made, room, stored, reading = begun.made, begun.room, begun.stored, begun.reading
         folder = made.folder

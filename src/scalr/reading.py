@@ -117,15 +117,15 @@ def read_logs(
     progress = (board or SilentBoard()).stage("reading logs", total, "rows")
     in_memory = room.holds(_BYTES_PER_EVENT * sum(_rows_of(table) for table in tables.values()))
 
-    def read(table: Tabular, name: str, role: str, special: Columns | None) -> ScannedLog:
+    def read(place: int, table: Tabular, name: str, role: str, special: Columns | None) -> ScannedLog:
         found = find_columns(table, general, special or Columns(), is_target=role == "target")
         return scan(
-            table, name, role, found, _intake(table, name, room, in_memory=in_memory or role == "target"),
+            table, name, role, found, _intake(table, place, room, in_memory=in_memory or role == "target"),
             time_unit=time_unit, as_text=as_text, drop_nulls=drop_nulls, progress=progress,
         )  # fmt: skip
 
-    logs = [read(table, name, "source", named.get(name)) for name, table in tables.items()]
-    goal = read(goal_table, "target", "target", target_columns)
+    logs = [read(place, table, name, "source", named.get(name)) for place, (name, table) in enumerate(tables.items())]
+    goal = read(len(logs), goal_table, "target", "target", target_columns)
     _check_named(general, [*logs, goal])
     _check_together([*logs, goal])
     _check_files([*logs, goal])
@@ -226,11 +226,11 @@ def _stamps_of(given: Iterable[Source | None]) -> tuple[Stamp, ...]:
     return tuple(stamp_of(file) for name in names for file in find_files(str(name))[0])
 
 
-def _intake(table: Tabular, name: str, room: Room, *, in_memory: bool) -> MemoryIntake | FileIntake:
+def _intake(table: Tabular, place: int, room: Room, *, in_memory: bool) -> MemoryIntake | FileIntake:
     if in_memory:
         return MemoryIntake(count_rows(table))
     assert room.folder is not None
-    return FileIntake(room.folder / f"as-read-{name}")
+    return FileIntake(room.folder / f"as-read-{place}")
 
 
 def _rows_of(table: Tabular) -> int:

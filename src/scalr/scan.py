@@ -20,7 +20,7 @@ from scalr.intake import FileIntake, MemoryIntake
 from scalr.kernels.hashing import combine_keys
 from scalr.roles.column import Column, Misfits, nulls_in, plain_column
 from scalr.roles.ids import IdReader, check_id_type
-from scalr.roles.numbers import LabelReader, NumberReader, count_true
+from scalr.roles.numbers import LabelReader, NumberReader, check_flag, count_true
 from scalr.roles.times import TimeReader
 from scalr.schema import Columns
 from scalr.vocabulary import domain_key
@@ -89,6 +89,8 @@ def scan(
     flag = next((column for column in table.schema.names if column.lower() == _IS_SYNTHETIC), None)
     if flag is None:
         refuse_own_rows(table.name, table.schema.names)
+    else:
+        check_flag(table.name, flag, table.schema.field(flag).type)
     wanted = list(dict.fromkeys([*chosen.values(), *([flag] if flag else [])]))
     if table.format == "frame":
         table = replace(table, frame=read_columns(table, wanted))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 import typing
 from typing import Annotated, Any, Self
 
@@ -17,6 +18,8 @@ OpenShare = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80  # characters of a value that an error shows
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
@@ -66,7 +69,7 @@ def _config_error(cls: type[BaseModel], error: pydantic.ValidationError, where: 
             f"setting '{name}'{source} is missing", expected=first["msg"].lower(), fix=f"add '{name}:' with a value"
         )
     return ConfigError(
-        f"setting '{name}'{source} is {first['input']!r}",
+        f"setting '{name}'{source} is {_SHORT.repr(first['input'])}",
         expected=first["msg"].removeprefix("Input should be ").removeprefix("Value error, ").replace("tuple", "list"),
         fix=f"set '{name}' to such a value",
     )

@@ -13,11 +13,11 @@ from scalr.arms import Synthesis
 from scalr.auto import Choice, choose
 from scalr.config import DEFAULT_ARMS, RIVALS, Arm, Steps
 from scalr.domain import Pair
-from scalr.errors import ConfigError
+from scalr.errors import ConfigError, unknown_name
 from scalr.evaluate import Evaluation, evaluate, evaluation_of
 from scalr.gate import gated
 from scalr.metrics.comparison import compare_arms
-from scalr.models import REFERENCE
+from scalr.models import REFERENCE, get_model
 from scalr.models.popularity import count_popularity
 from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
@@ -26,6 +26,7 @@ from scalr.split import Fold, Split, split
 from scalr.synthetic import SyntheticEvents, catalogue_of
 from scalr.train import Trained, train
 from scalr.translation_quality import TranslationQuality, translation_quality
+from scalr.translators import translator_names
 from scalr.trials import Journal
 
 STUDY_SCHEMA = "scalr.study/1"
@@ -197,6 +198,17 @@ def study(
     assert first is not None  # seeds >= 1
     quality = translation_quality(first[0], choice.steps.translate, seed=steps.seed, threads=threads)
     return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, tuple(popularity), quality)
+
+
+def check_names(steps: Steps) -> None:
+    """Refuse a translator or model that does not exist, before anything is read or trained.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if steps.translate.translator not in ("auto", *translator_names()):
+        raise unknown_name("translator", steps.translate.translator, ("auto", *translator_names()))
+    get_model(steps.train.model)
 
 
 def arms_of(steps: Steps) -> tuple[Arm, ...]:

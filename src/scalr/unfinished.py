@@ -78,7 +78,7 @@ class Unfinished:
 
 def partial_folder(path: Path) -> Path:
     """Return the hidden folder of an output."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     return path.parent / f".{path.name}.partial"
 
 
@@ -98,7 +98,7 @@ def unfinished(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterat
         OutputError: If another run is at work there, or a half-finished one is there that was not asked for or had
             another plan.
     """
-    path, partial = path.resolve(), partial_folder(path)
+    path, partial = Path(os.path.realpath(path)), partial_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(partial, path):
         state = _state_of(partial)

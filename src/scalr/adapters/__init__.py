@@ -97,7 +97,7 @@ def export(run: Run, to: str, out: str | Path, *, board: Board | None = None, **
             "shrinkage": events.settings.shrinkage,
             "seed": events.seed,
             "thinned": events.thinned,
-            "notes": list(events.notes),
+            "notes": [*events.notes, *adapter.warn(events)],
             "load": adapter.load.format(out=out, name=final.name, parent=final.parent),
         }
         write_json(folder / "export.json", facts)

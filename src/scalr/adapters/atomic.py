@@ -15,6 +15,7 @@ from scalr.engines.files import is_text
 from scalr.errors import SchemaError
 
 _OPTIONS = pa_csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+_FORMULA = r"^(=|[+@-][^0-9.])"  # a sign before a number is no formula
 _SPACES = r"[\t\r\n]+"
 
 
@@ -45,6 +46,15 @@ def write_recbole(events: TrainingEvents, folder: Path, name: str) -> int:
             file.write(("\t".join(columns) + "\n").encode())
             _write(columns, file, f"{name}.item")
     return rows
+
+
+def formula_notes(events: TrainingEvents) -> tuple[str, ...]:
+    """Say so where a spreadsheet would take ids for formulas: they are left as they are, since they must match."""
+    ids = [words.ids for words in (events.users, events.items) if is_text(words.ids.type)]
+    n = sum(pc.sum(pc.match_substring_regex(one, _FORMULA)).as_py() or 0 for one in ids)
+    if not n:
+        return ()
+    return (f"{n:,} ids begin like a formula (=, +, - or @): in a spreadsheet import these files as text.",)
 
 
 def _interactions(events: TrainingEvents, batch: Batch) -> dict[str, pa.Array]:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from scalr.adapters.atomic import write_recbole
+from scalr.adapters.atomic import formula_notes, write_recbole
 from scalr.adapters.events import TrainingEvents
 from scalr.adapters.frames import write_parquet
 from scalr.adapters.labelled import write_libsvm, write_lightgbm
@@ -31,6 +31,7 @@ class Adapter:
         row: What a row of it is.
         load: Python that reads what was written; {out} is the folder, {name} its name, {parent} where it is.
         write: Writes into an existing folder; gets the events, the folder and the final folder's name.
+        warn: Says, in sentences, what of these events needs care in this form.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Adapter:
     row: str
     load: str
     write: Callable[[TrainingEvents, Path, str], int]
+    warn: Callable[[TrainingEvents], tuple[str, ...]] = lambda _: ()
 
     def described(self) -> dict[str, str]:
         """Return all but the writer, for JSON."""
@@ -93,7 +95,8 @@ _ALL = (
     Adapter("replay", "RePlay", "weights", "feature of the role rating", "interactions.parquet", "", "pairs",
             'pandas.read_parquet("{out}/interactions.parquet")', partial(_table_for, "replay")),
     Adapter("recbole", "RecBole", "thinning", "interactions", "NAME.inter, NAME.item", "", "events",
-            'recbole.config.Config("BPR", "{name}", config_dict={{"data_path": "{parent}"}})', write_recbole),
+            'recbole.config.Config("BPR", "{name}", config_dict={{"data_path": "{parent}"}})', write_recbole,
+            formula_notes),
     Adapter("libsvm", "LIBSVM text", "weights", "file train.libsvm.weight, one number a line",
             "train.libsvm, train.libsvm.weight, users.parquet, items.parquet", "", "rows",
             'sklearn.datasets.load_svmlight_file("{out}/train.libsvm")', partial(_plainly, write_libsvm)),

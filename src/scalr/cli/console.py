@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from scalr.errors import printable
 from scalr.kernels import are_compiled
 from scalr.progress import Advance
 
@@ -74,7 +75,7 @@ class Terminal:
             self._err.print(escape(str(error)), soft_wrap=True)
         if error is None:
             for text in self._held:
-                self._err.print(escape(text), soft_wrap=True)
+                self._err.print(shown(text), soft_wrap=True)
 
     def stage(self, name: str, total: int | None = None, unit: str = "events") -> Advance:
         """Begin a stage; see `scalr.progress.Board`."""
@@ -88,7 +89,7 @@ class Terminal:
         if not self._shows:
             return
         if self._err.is_terminal:
-            self._progress.console.print(escape(text))
+            self._progress.console.print(shown(text))
         else:
             self._held.append(text)
 
@@ -102,10 +103,10 @@ class Terminal:
         self._progress.update(current, total=total, completed=total)
         seconds = time.perf_counter() - began
         if self._shows and not self._err.is_terminal and seconds >= LONG_SECONDS:
-            self._err.print(f"{escape(name)}: {seconds:.1f} s")
+            self._err.print(f"{shown(name)}: {seconds:.1f} s")
 
     def show(self, *parts: Table | str) -> None:
-        """Print tables and sentences (with Rich markup) to stdout."""
+        """Print tables and sentences (with Rich markup) to stdout; what comes from data goes through `shown` before."""
         if self._shows:
             for part in parts:
                 self._out.print(part, soft_wrap=isinstance(part, str) and not self._out.is_terminal)
@@ -118,7 +119,12 @@ class Terminal:
 
 def _console(stream: TextIO) -> Console:
     """Return a console as wide as the terminal; where there is none, wide enough for every table."""
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+    return Console(file=stream, highlight=False, emoji=False, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+def shown(text: object) -> str:
+    """Return a name, a path or a sentence with names in it as Rich markup that shows it as it is and steers nothing."""
+    return escape(printable(str(text)))
 
 
 def table(title: str, *columns: str) -> Table:

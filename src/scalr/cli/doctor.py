@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from scalr.cli import options as o
-from scalr.cli.console import Terminal, table
+from scalr.cli.console import Terminal, shown, table
 
 EXAMPLE = "Example: scalr doctor --json"
 _MARKS = {"ok": "[green]✓[/green]", "weak": "[yellow]![/yellow]", "missing": "[red]–[/red]"}
@@ -24,7 +22,5 @@ def command(quiet: o.QuietOption = False, as_json: o.JsonOption = False) -> None
     for column in made.columns[1:]:
         column.justify, column.no_wrap = "left", False
     for finding in findings:
-        made.add_row(
-            escape(finding.name), _MARKS[finding.state], escape(str(finding.value)), escape(finding.advice or "")
-        )
+        made.add_row(shown(finding.name), _MARKS[finding.state], shown(finding.value), shown(finding.advice or ""))
     terminal.show(made)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scalr.cli import options as o
-from scalr.cli.console import Terminal
+from scalr.cli.console import Terminal, shown
 
 EXAMPLE = "Example: scalr export run1 --to recbole --out recbole/run1"
 EVENTS = "Events"
@@ -85,7 +85,7 @@ def command(
         for note in facts["notes"]:
             terminal.note(f"! {note}")
     terminal.result(facts)
-    terminal.show(_told(facts, out), f"Load: {facts['load']}")
+    terminal.show(shown(_told(facts, out)), shown(f"Load: {facts['load']}"))
 
 
 def _asked(value: Any, what: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from scalr.cli import options as o
-from scalr.cli.console import Terminal
+from scalr.cli.console import Terminal, shown
 from scalr.cli.jobs import LogOptions, StepOptions
 from scalr.cli.spark import SparkOptions
 from scalr.schema import Columns
@@ -103,8 +103,6 @@ def command(
     as_json: o.JsonOption = False,
 ) -> None:
     """Draw synthetic target events for all source events, refine them, and write them as Parquet."""
-    from rich.markup import escape
-
     from scalr import output, pipeline
     from scalr.cli.jobs import shows_finished
     from scalr.cli.summaries import pair_table, reach, stages_table
@@ -126,6 +124,7 @@ def command(
         source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls,
         item_columns=negatives != "none",
     )  # fmt: skip
+    logs.refuse_inside(out)
     steps = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
         align, privacy,
@@ -146,11 +145,11 @@ def command(
             terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")
     terminal.result(manifest)
     if "leaks" in manifest:
-        terminal.show(*(escape(sentence) for sentence in manifest["leaks"]["sentences"]), "")
+        terminal.show(*(shown(sentence) for sentence in manifest["leaks"]["sentences"]), "")
     terminal.show(
         pair_table(summarise(pair).to_json()),
         stages_table(manifest["stages"]),
-        f"\n{reach(manifest)}. Report: {out / 'report.html'}",
+        f"\n{reach(manifest)}. Report: {shown(out / 'report.html')}",
         *filter(None, [privacy_sentence(manifest["privacy"])]),
         "Whether they help a model is another question: [bold]scalr study[/bold] answers it.",
     )

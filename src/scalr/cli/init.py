@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scalr.cli import options as o
-from scalr.cli.console import Terminal
+from scalr.cli.console import Terminal, shown
 from scalr.cli.jobs import LogOptions
 from scalr.schema import Columns
 
@@ -47,4 +47,4 @@ def command(
         write_config(config, pair, logs.settings())
     summary = summarise(pair).to_json()
     terminal.result({"config": str(config), "pair": summary})
-    terminal.show(pair_table(summary), f"\nWrote {config}. Next: scalr run {config} --out DIR")
+    terminal.show(pair_table(summary), f"\nWrote {shown(config)}. Next: scalr run {shown(config)} --out DIR")

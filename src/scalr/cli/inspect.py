@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalr.cli import options as o
-from scalr.cli.console import Terminal
+from scalr.cli.console import Terminal, shown
 from scalr.cli.jobs import LogOptions, StepOptions
 from scalr.errors import ConfigError, InputError
 from scalr.schema import Columns
@@ -120,8 +120,6 @@ def command(
 
 
 def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool, audit: bool) -> None:
-    from rich.markup import escape
-
     from scalr.cli.summaries import audit_table, reach, stages_table
     from scalr.output import check_outputs, read_manifest
 
@@ -131,15 +129,16 @@ def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool, audit: bool) 
         changed = check_outputs(folder, manifest, advance)
         found = _leaks_of(folder, manifest, terminal) if leaks else {}
         audited = _audit_of(folder, manifest, terminal) if audit else None
-    shown = {} if audited is None else {"audit": audited.to_json()}
-    terminal.result({**manifest, "changed_files": changed, **found, **shown})
+    beside = {} if audited is None else {"audit": audited.to_json()}
+    terminal.result({**manifest, "changed_files": changed, **found, **beside})
     lines = [
-        f"{manifest['command']} of scalr {manifest['version']}, seed {manifest['seed']}, made {manifest['created_at']}"
+        f"{shown(manifest['command'])} of scalr {shown(manifest['version'])}, seed {shown(manifest['seed'])}, "
+        f"made {shown(manifest['created_at'])}"
     ]
     lines.append(reach(manifest))
     if not changed:
         lines.append(f"all {len(manifest['outputs'])} files are as they were written")
-    lines += [escape(sentence) for sentence in found.get("leaks", {}).get("sentences", ())]
+    lines += [shown(sentence) for sentence in found.get("leaks", {}).get("sentences", ())]
     terminal.show(stages_table(manifest["stages"]), "", *lines)
     if audited is not None:
         terminal.show("", audit_table(audited.to_json()))
@@ -220,4 +219,4 @@ def _inspect_logs(logs: LogOptions, terminal: Terminal) -> None:
     summary = summarise(pair).to_json()
     terminal.result(summary)
     found = ", ".join(f"{role} = {name}" for role, name in pair.target.columns.roles() if name)
-    terminal.show(pair_table(summary), f"\ncolumns of the target log: {found}")
+    terminal.show(pair_table(summary), f"\ncolumns of the target log: {shown(found)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalr.cli import options as o
-from scalr.cli.console import Terminal
+from scalr.cli.console import Terminal, shown
 from scalr.receipt import Receipt, Stopwatch
 from scalr.schema import Columns
 
@@ -106,6 +106,17 @@ class LogOptions:
         rows = len(pair.source) + len(pair.target)
         return pair, watch.receipt("read", rows, rows)
 
+    def refuse_inside(self, out: Path) -> None:
+        """Refuse an output folder inside one of the logs.
+
+        Raises:
+            OutputError: If it is.
+        """
+        from scalr.output import check_apart
+
+        given = o.sources(self.source)
+        check_apart(out, [*([given] if isinstance(given, str) else given.values()), self.target, self.items])
+
     def settings(self) -> dict[str, Any]:
         """Return the options by the names that a configuration has for them."""
 
@@ -154,24 +165,20 @@ def refuse_noise(steps: Steps) -> None:
 
 def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
     """Print the table of arms, the verdict and where the report is."""
-    from rich.markup import escape
-
     from scalr.cli.summaries import arms_table
     from scalr.report import verdict
 
     judged = verdict(content)
     terminal.show(
         arms_table(content),
-        f"\n[bold]{escape(judged.headline)}[/bold]",
-        *(escape(sentence) for sentence in judged.sentences),
-        f"\nReport: {out / 'report.html'}",
+        f"\n[bold]{shown(judged.headline)}[/bold]",
+        *(shown(sentence) for sentence in judged.sentences),
+        f"\nReport: {shown(out / 'report.html')}",
     )
 
 
 def show_conversions(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
     """Print the tables of a study of conversions, what was found, and where the report is."""
-    from rich.markup import escape
-
     from scalr.cli.summaries import calibration_table, conversions_table
     from scalr.report.conversions import finding
 
@@ -179,9 +186,9 @@ def show_conversions(terminal: Terminal, content: dict[str, Any], out: Path) -> 
     terminal.show(
         conversions_table(content),
         calibration_table(content),
-        f"\n[bold]{escape(found.headline)}[/bold]",
-        *(escape(sentence) for sentence in found.sentences),
-        f"\nReport: {out / 'report.html'}",
+        f"\n[bold]{shown(found.headline)}[/bold]",
+        *(shown(sentence) for sentence in found.sentences),
+        f"\nReport: {shown(out / 'report.html')}",
     )
 
 
@@ -198,10 +205,8 @@ def sweep_names(text: str) -> tuple[str, ...]:
 
 def show_sweeps(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
     """Print a table per sweep, what was found, and where the report is."""
-    from rich.markup import escape
-
     from scalr.cli.summaries import sweep_table
 
     for name, sweep in content["sweeps"].items():
-        terminal.show(sweep_table(name, sweep), escape(sweep["finding"]) + "\n")
-    terminal.show(f"Report: {out / 'report.html'}")
+        terminal.show(sweep_table(name, sweep), shown(sweep["finding"]) + "\n")
+    terminal.show(f"Report: {shown(out / 'report.html')}")

@@ -189,7 +189,12 @@ SeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Same seed,
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
-        "--threads", metavar="N", min=1, help="All cores without; never changes a result.", rich_help_panel=OUTPUT
+        "--threads",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="All cores without; never changes a result.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 MemoryLimitOption = Annotated[
@@ -303,6 +308,13 @@ def columns(text: str | None) -> Columns | None:
                 expected=f"role=name, separated by commas, roles being {', '.join(roles)}",
                 fix="--source-columns user=member,item=sku",
             )
+    given = [role.strip() for role, _, _ in parts]
+    if repeated := next((role for role in given if given.count(role) > 1), None):
+        raise ConfigError(
+            f"columns '{text}' name '{repeated}' twice",
+            expected="each role once",
+            fix="leave one of the two out",
+        )
     return Columns(**{role.strip(): name.strip() for role, _, name in parts})
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from scalr.cli import options as o
-from scalr.cli.console import Terminal
+from scalr.cli.console import Terminal, shown
 from scalr.cli.jobs import refuse_noise, show_conversions, show_evidence
 from scalr.cli.spark import SparkOptions
 
@@ -74,6 +74,10 @@ def command(
     presets = [f"translate.privacy.{name}={value}" for name, value in o.privacy(privacy).items()]
     settings = read_config(config, [*(set_ or []), *presets])
     refuse_noise(settings)
+    source = settings.source
+    output.check_apart(
+        out, [*([source] if isinstance(source, str) else source.values()), settings.target, settings.items]
+    )
     options.check(settings.layout, leaks=settings.leaks != "off", resume=resume)
     if resume and shows_finished(terminal, out, Plan("run", absolute_paths(settings.model_dump(mode="json")))):
         return
@@ -103,8 +107,6 @@ def _show(terminal: Terminal, manifest: Mapping[str, Any], out: Path, more: Mapp
 
 def _repeat(terminal: Terminal, file: Path, out: Path, changes: list[str], *, resume: bool, **room: Any) -> None:
     """Repeat what a manifest says, and say whether the same came out."""
-    from rich.markup import escape
-
     from scalr.cli.jobs import shows_finished
     from scalr.repeat import differences, plan_of, read_request, repeat_run
 
@@ -117,6 +119,6 @@ def _repeat(terminal: Terminal, file: Path, out: Path, changes: list[str], *, re
             terminal.note(f"! {sentence}")
     _show(terminal, done.manifest, out, {"equal": list(done.equal), "differing": list(done.differing)})
     if done.differing:
-        terminal.show(f"[bold]Not the same[/bold]: {escape(', '.join(done.differing))}")
+        terminal.show(f"[bold]Not the same[/bold]: {shown(', '.join(done.differing))}")
     else:
         terminal.show(f"The same, byte for byte: {len(done.equal)} files of results.")

@@ -201,6 +201,7 @@ def command(
     from scalr import conversion_job, output, pipeline
     from scalr.cli.summaries import pair_table
     from scalr.config import ARMS, CONVERSION_ARMS
+    from scalr.study import check_names
     from scalr.summary import summarise
 
     output.check_free(out)
@@ -218,6 +219,7 @@ def command(
         source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls,
         item_columns=conversions,
     )  # fmt: skip
+    logs.refuse_inside(out)
     chosen = StepOptions(
         seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
         align, privacy,
@@ -244,6 +246,7 @@ def command(
         | ({} if conversions else named),
     )
     refuse_noise(steps)
+    check_names(steps)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
         pair, inputs = stored.load(), logs.settings()

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
-from scalr.cli.console import number, percent, table
+from scalr.cli.console import number, percent, shown, table
 from scalr.receipt import Receipt
 
 
 def pair_table(summary: Mapping[str, Any]) -> Table:
     """Return users, items, events and times, a column per domain."""
     domains = summary["domains"]
-    made = table("Logs", "", *(escape(str(domain["name"])) for domain in domains))
+    made = table("Logs", "", *(shown(domain["name"]) for domain in domains))
     for name in ("users", "items", "events"):
         made.add_row(name, *(number(domain[name]) for domain in domains))
     made.add_row("distinct pairs", *(number(domain["interactions"]) for domain in domains))
@@ -35,7 +34,7 @@ def stages_table(stages: Mapping[str, Mapping[str, Any]] | Iterable[Receipt]) ->
     made = table("Stages", "stage", "rows in", "rows out", "wall s", "CPU s")
     for name, stage in stages.items():
         seconds = (number(stage["wall_seconds"], 2), number(stage["cpu_seconds"], 2))
-        made.add_row(escape(name), number(stage["rows_in"]), number(stage["rows_out"]), *seconds)
+        made.add_row(shown(name), number(stage["rows_in"]), number(stage["rows_out"]), *seconds)
     return made
 
 
@@ -104,7 +103,7 @@ def audit_table(audit: Mapping[str, Any]) -> Table:
     made = table(f"Audit of {number(audit['rows'])} rows", "check", "examined", "wrong", "")
     for check in audit["checks"]:
         verdict = "[red]found[/red]" if check["wrong"] else "ok" if check["examined"] else "not checked"
-        told = f"{verdict}: {escape(check['detail'] or check['expected'])}"
+        told = f"{verdict}: {shown(check['detail'] or check['expected'])}"
         made.add_row(check["name"], number(check["examined"]), number(check["wrong"]), told)
     made.columns[-1].justify = "left"
     made.columns[-1].no_wrap = False
@@ -118,7 +117,7 @@ def sweep_table(name: str, sweep: Mapping[str, Any]) -> Table:
         changes = [
             point["comparison"].get(segment, {}).get("normalized_entropy") for segment in ("all", "warm", "cold")
         ]
-        label = escape(point["label"])
+        label = shown(point["label"])
         made.add_row(
             f"[bold]{label}[/bold]" if point["base"] else label,
             number(round(point["synthetic_events"])),
@@ -134,7 +133,7 @@ def _change(change: Mapping[str, Any] | None) -> str:
         return "–"
     low, high = change["interval"] or (None, None)
     interval = "" if low is None else f" [{percent(low)[:-2]}, {percent(high)[:-2]}]"
-    return percent(change["relative_change"]) + escape(interval)
+    return percent(change["relative_change"]) + shown(interval)
 
 
 def reach(manifest: Mapping[str, Any]) -> str:

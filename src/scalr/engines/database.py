@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from scalr.errors import SchemaError
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -25,10 +27,30 @@ def _database() -> duckdb.DuckDBPyConnection:
 
 def run(query: str, **tables: pa.Table) -> pa.Table:
     """Run a query, in which `tables` go by their names; times without a zone are UTC."""
+    import duckdb
+
     with _database().cursor() as session:
         for name, table in tables.items():
-            session.register(name, table)
-        return session.sql(query).to_arrow_table()
+            session.register(name, _known(table))
+        try:
+            return session.sql(query).to_arrow_table()
+        except (duckdb.NotImplementedException, duckdb.InternalException, duckdb.FatalException) as error:
+            if not isinstance(error, duckdb.NotImplementedException):
+                _database.cache_clear()  # after such an error it answers nothing any more
+            if not tables:
+                raise
+            said = " ".join(str(error).split("\n\n")[0].split())
+            raise SchemaError(
+                f"a column has a type that DuckDB does not know, or values out of its range: {said}",
+                expected="numbers, text, times, and lists or structs of them",
+                fix="cast the column, or leave it out",
+            ) from error
+
+
+def _known(table: pa.Table) -> pa.Table:
+    """Return a table without halves, which DuckDB does not know, as the same numbers in single precision."""
+    fields = [one.with_type(pa.float32()) if pa.types.is_float16(one.type) else one for one in table.schema]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def stream(query: str, rows: int) -> Iterator[pa.RecordBatch]:

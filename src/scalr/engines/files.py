@@ -6,6 +6,7 @@ import csv
 import glob
 import gzip
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +16,8 @@ import pyarrow as pa
 from scalr.errors import InputError, SchemaError, system_error
 
 FORMATS = {".parquet": "Parquet", ".pq": "Parquet", ".csv": "CSV", ".jsonl": "JSON", ".ndjson": "JSON", ".json": "JSON"}
+_LONGEST_HEADER = 1 << 20  # characters of the first line of a CSV file
+_MOST_COLUMNS = 10_000  # of one log; readers take minutes for more
 EXPECTED_FILES = "a Parquet, CSV (also .gz) or JSON lines file, a glob, or a folder of one of them"
 
 
@@ -42,6 +45,12 @@ def find_files(given: str) -> tuple[tuple[Path, ...], str]:
         kind = "folder" if path.is_dir() else "glob"
         raise InputError(
             f"{kind} '{given}' matches no file", expected=EXPECTED_FILES, fix=f"check the {kind}, or name a file"
+        )
+    if odd := next((file for file in found if not _is_unicode(str(file))), None):
+        raise InputError(
+            f"the name of file '{odd}' is not UTF-8",
+            expected="names of files and folders in UTF-8",
+            fix="rename the file, or the folder it is in",
         )
     formats = {file: _format(file) for file in found}
     unknown = next((file for file, format_ in formats.items() if not format_), None)
@@ -75,6 +84,10 @@ def _is_hidden(relative: Path) -> bool:
     return any(part.startswith((".", "_")) for part in relative.parts)
 
 
+def _is_unicode(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def _format(file: Path) -> str:
     name = file.name.lower()
     is_packed = name.endswith(".gz")
@@ -91,11 +104,17 @@ def damaged(name: str, format_: str, error: BaseException) -> SchemaError:
 
 
 def check_names(names: Sequence[str], table: str) -> None:
-    """Refuse column names that SQL cannot tell apart.
+    """Refuse column names that SQL cannot tell apart, and more columns than it can read.
 
     Raises:
-        SchemaError: If two names are equal, or differ in case only.
+        SchemaError: If two names are equal, or differ in case only, or there are too many.
     """
+    if len(names) > _MOST_COLUMNS:
+        raise SchemaError(
+            f"{table} has {len(names):,} columns",
+            expected=f"at most {_MOST_COLUMNS:,} columns",
+            fix="write a log with a row per event and the columns that are needed",
+        )
     seen: dict[str, str] = {}
     for name in names:
         if (earlier := seen.get(name.lower())) is not None:
@@ -113,14 +132,34 @@ def _open_text(file: Path) -> TextIO:
 
 
 def csv_header(file: Path) -> tuple[str, list[str]]:
-    """Return the delimiter (the most frequent of , ; tab | in the first line) and the column names."""
+    """Return the delimiter (the most frequent of , ; tab | in the first line) and the column names.
+
+    Raises:
+        SchemaError: If the first line cannot be read, is too long, or leaves a column without a name.
+    """
     try:
         with _open_text(file) as opened:
-            line = opened.readline()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+            line = opened.readline(_LONGEST_HEADER)
+        delimiter = max(",;\t|", key=line.count)
+        names = next(csv.reader([line], delimiter=delimiter), [])
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise damaged(str(file), "CSV", error) from error
-    delimiter = max(",;\t|", key=line.count)
-    return delimiter, next(csv.reader([line], delimiter=delimiter), [])
+    if len(line) == _LONGEST_HEADER:
+        raise SchemaError(
+            f"the first line of '{file}' is longer than {_LONGEST_HEADER:,} characters",
+            expected="a line with the names of the columns",
+            fix="check that this is a CSV file with a header",
+        )
+    if not all(names) or not names:
+        where = (
+            f"column {names.index('') + 1} of '{file}' has no name" if names else f"the first line of '{file}' is blank"
+        )
+        raise SchemaError(
+            where,
+            expected="a line with the names of all columns",
+            fix="name it (pandas writes a column without a name unless it is given index=False)",
+        )
+    return delimiter, names
 
 
 def check_alike(first: pa.Schema, other: pa.Schema, first_file: Path, file: Path) -> None:

@@ -103,10 +103,11 @@ def read_batches(table: Tabular, names: Sequence[str], as_text: Collection[str] 
     if table.format == "frame":
         whole = _read_frame(table, names)
         for first in range(0, len(whole), BATCH_ROWS):
-            yield whole.slice(first, BATCH_ROWS)
+            yield _sound(whole.slice(first, BATCH_ROWS), table.name)
     elif table.format == "Parquet":
         for file in table.files:
-            yield from _read_parquet(file, names)
+            for batch in _read_parquet(file, names):
+                yield _sound(batch, str(file))
     else:
         yield from _read_text(table, names, as_text)
 
@@ -130,8 +131,25 @@ def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
                 batches = opened.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(names), use_threads=False)
                 for batch in batches:
                     yield pa.Table.from_batches([batch]).select(list(names))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError) as error:
         raise damaged(str(file), "Parquet", error) from error
+
+
+def _sound(rows: pa.Table, name: str) -> pa.Table:
+    """Refuse text that is not UTF-8, and other values that break what Arrow promises: readers pass both on."""
+    for column in rows.column_names:
+        try:
+            rows[column].validate(full=True)
+        except pa.ArrowInvalid as error:
+            is_text_broken = "UTF8" in str(error)
+            raise SchemaError(
+                f"column '{column}' of {name} has text that is not UTF-8" if is_text_broken else f"{name}: {error}",
+                expected="text in UTF-8",
+                fix="write the column again as UTF-8, or as bytes if it is no text",
+            ) from error
+    return rows
 
 
 def _read_text(table: Tabular, names: Sequence[str], as_text: Collection[str]) -> Iterator[pa.Table]:
@@ -178,7 +196,7 @@ def _open_parquet(name: str, files: tuple[Path, ...]) -> Tabular:
     for file in files:
         try:
             schemas.append(pq.read_schema(file))
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise damaged(str(file), "Parquet", error) from error
         check_names(schemas[-1].names, str(file))
         check_alike(schemas[0], schemas[-1], files[0], file)

@@ -17,6 +17,9 @@ from scalr.roles.column import Column, Misfits, Texts, as_mask, example_of, has_
 
 _FIX_NUMBERS = "correct the rows, or leave the column out with an empty name"
 
+LARGEST_VALUE = 1e100
+"""Values beyond it are refused: sums and squares of them would be infinite."""
+
 
 class LabelReader:
     """Read labels, without nulls: 0 and 1, or false and true; both must occur."""
@@ -100,7 +103,7 @@ class NumberReader:
         """Return values, float64, or weights, float32; shape (n,)."""
         numbers = self.convert(column) + 0.0  # makes -0.0 and 0.0 the same bytes
         if self._role == "value":
-            self._wrong.add(column, ~np.isfinite(numbers), numbers)
+            self._wrong.add(column, ~(np.abs(numbers) <= LARGEST_VALUE), numbers)
             return numbers
         limit = float(np.finfo(np.float32).max)
         is_wrong = ~(np.abs(numbers) <= limit) | (numbers < 0)
@@ -121,7 +124,9 @@ class NumberReader:
             said = f"{self._wrong.count} values that cannot be used, such as" if many else "the value"
             raise SchemaError(
                 f"{self._title} has {said} {self._wrong.example:g} ({self._wrong.where()})",
-                expected="finite numbers" if self._role == "value" else "finite weights, at least 0",
+                expected=f"finite numbers, at most {LARGEST_VALUE:g} in size"
+                if self._role == "value"
+                else "finite weights, at least 0",
                 fix=_FIX_NUMBERS,
             )
         if self._role == "weight" and not self._any:
@@ -130,6 +135,22 @@ class NumberReader:
                 expected="at least one weight above 0",
                 fix="check the column, or leave it out with --weight ''",
             )
+
+
+def check_flag(table: str, name: str, type_: pa.DataType) -> None:
+    """Refuse a column of flags whose values cannot be true or false.
+
+    Raises:
+        SchemaError: If it is nested, or holds bytes or times.
+    """
+    kind = type_.value_type if pa.types.is_dictionary(type_) else type_
+    is_number = pa.types.is_integer(kind) or has_decimals(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+    if not (is_number or is_text(kind)):
+        raise SchemaError(
+            f"column '{name}' of {table} has the type {type_}",
+            expected="true and false",
+            fix=f"cast the column '{name}', or leave it out",
+        )
 
 
 def count_true(values: pa.ChunkedArray) -> int:

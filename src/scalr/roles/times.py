@@ -47,7 +47,7 @@ class TimeReader:
             self._are_dates = self._are_dates and bool(pc.all(pc.equal(pc.utf8_length(values), 10)).as_py())
             return _to_int64(pc.fill_null(parsed, 0))
         if self._kind == "date":
-            return _to_int64(values.cast(pa.timestamp("us")))
+            return _timestamps(column, values)
         if self._kind == "timestamp":
             return _timestamps(column, values)
         numbers = self._whole_numbers(column, self._untexted(column))
@@ -138,7 +138,7 @@ class TimeReader:
         factor = 1 if found.kind == "order" else {"s": 1_000_000, "ms": 1_000}.get(found.unit, 1)
         if self._largest * factor >= 2**63:
             raise SchemaError(
-                f"{title} goes up to {self._largest}, which is no time in {found.unit}",
+                f"{title} goes up to {self._largest}, which is no time{f' in {found.unit}' if found.unit else ''}",
                 expected="times between the years -290000 and 290000",
                 fix="name the right unit with --time-unit s, ms, us, ns or order",
             )
@@ -159,9 +159,10 @@ def in_microseconds(times: Times, unit: TimeUnit, *, in_place: bool = False) -> 
 
 
 def _timestamps(column: Column, values: pa.ChunkedArray) -> Times:
-    zone = values.type.tz
+    type_ = values.type
+    zone, is_finer = getattr(type_, "tz", None), pa.types.is_timestamp(type_) and type_.unit == "ns"
     try:
-        return _to_int64(values.cast(pa.timestamp("us", tz=zone), safe=values.type.unit != "ns"))
+        return _to_int64(values.cast(pa.timestamp("us", tz=zone), safe=not is_finer))
     except pa.ArrowInvalid as error:
         raise SchemaError(
             f"{column.title} has a time that does not fit: {error}",
