@@ -34,9 +34,8 @@ STEPS = Steps.parse(
 
 
 def chosen(pair, steps=STEPS, threads=1, journal=None):
-    folds = [split(pair, steps.split, seed).validation for seed in range(steps.study.choosing_seeds)]
     return auto.choose(
-        folds, steps, steps.study.arms, journal=journal or Journal(), threads=threads, board=SilentBoard()
+        pair, steps, steps.study.arms, journal=journal or Journal(), threads=threads, board=SilentBoard()
     )
 
 

@@ -6,7 +6,7 @@ from tests.worlds import small_pair, small_tables
 from scalr.config import SplitSettings
 from scalr.errors import ConfigError, LeakError, SchemaError
 from scalr.reading import read_pair
-from scalr.split import split
+from scalr.split import rehearsal, split
 
 HALF_HIDDEN = SplitSettings(hide_overlap=0.5)
 
@@ -134,3 +134,45 @@ def test_seen_holds_hidden_events_too():
     pair = small_pair()
     fold = split(pair, HALF_HIDDEN).test
     assert len(fold.seen) == (pair.target.time < fold.until).sum() > len(fold.pair.target)
+
+
+@pytest.mark.parametrize("by", ["time", "random"])
+def test_a_rehearsal_is_to_validation_what_validation_is_to_test(by):
+    """Its judged pairs and all that may be fitted are those that the validation fold of a log without the last period
+    would have."""
+    pair, settings = small_pair(), SplitSettings(by=by, hide_overlap=0.5, test_share=0.2, validation_share=0.2)
+    folds, earlier = split(pair, settings, seed=2), rehearsal(pair, settings, seed=2)
+    assert earlier is not None
+    assert earlier.name == "rehearsal"
+    assert not np.isin(earlier.pair.target.user, folds.hidden_users).any()
+    fitted, later = len(earlier.pair.target), len(folds.validation.pair.target)
+    assert 0.4 * later < fitted < 0.9 * later  # 40 % of all events against 60 %
+    judged = set(zip(earlier.user.tolist(), earlier.item.tolist(), strict=True))
+    assert len(judged) > 20
+    assert not judged & set(zip(folds.validation.user.tolist(), folds.validation.item.tolist(), strict=True))
+    if by == "time":
+        same = split(pair, settings.model_copy(update={"test_share": 0.4}), seed=2).validation
+        assert earlier.until == same.until < folds.validation.until
+        assert earlier.pair.source.time.max() < earlier.until
+        np.testing.assert_array_equal(earlier.user, same.user)
+        np.testing.assert_array_equal(earlier.item, same.item)
+
+
+def test_a_rehearsal_before_a_named_instant_is_as_long_as_the_validation_period():
+    pair = small_pair()
+    settings = SplitSettings(test_from="2020-10-10", validation_share=0.2)
+    folds, earlier = split(pair, settings), rehearsal(pair, settings)
+    time = pair.target.time
+    assert ((time >= earlier.until) & (time < folds.validation.until)).sum() == pytest.approx(0.2 * len(time), abs=2)
+
+
+@pytest.mark.parametrize("by", ["time", "random"])
+def test_without_room_there_is_no_rehearsal(by):
+    settings = SplitSettings(by=by, test_share=0.5, validation_share=0.3)
+    assert len(split(small_pair(), settings).validation.user)
+    assert rehearsal(small_pair(), settings) is None
+    late = SplitSettings(test_share=0.6, validation_share=0.19)
+    source, target = small_tables()
+    no_early_source = source.filter(pa.compute.greater(source["time"], 1_600_000_000 + 8 * 86_400))
+    assert rehearsal(read_pair(source, target), late) is not None
+    assert rehearsal(read_pair(no_early_source, target), late) is None

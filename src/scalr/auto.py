@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,7 +39,7 @@ from scalr.rounds import (
     weight_rounds,
     with_training_of,
 )
-from scalr.split import Fold
+from scalr.split import Fold, rehearsal, split
 from scalr.train import train
 from scalr.trials import SURVIVORS, Changes, Journal, Outcome, Trial, best_of, race
 
@@ -144,15 +145,37 @@ class Examiner:
 
         return self._journal.outcome(key, run)
 
-    def judged(self, arm: Arm, steps: Steps) -> list[Evaluation]:
-        """Train an arm with every seed, passes chosen by the choosing users; judge its losses on the judging ones."""
-        found, without_lists = [], steps.evaluate.model_copy(update={"ranked_users": 0})
-        for place, seed in enumerate(self.seeds):
-            events, extra = self._synthesis[place].arm(arm, steps)
-            trained = train(self.choosing[place], events, steps.train, seed, extra_real=extra)
-            found.append(evaluate(trained.model, self.judging[place], without_lists, seed))
+    def rehearsed(self, arms: Mapping[Arm, Steps], rehearsals: Sequence[Fold]) -> dict[str, list[Evaluation]]:
+        """Train and judge arms as a study does, one period earlier: one evaluation per seed.
+
+        Each chooses its passes on the period before the validation period, is trained anew up to the validation
+        period, and its losses are judged there, on the judging users.
+
+        Args:
+            arms: Their settings.
+            rehearsals: For every seed, the fold judged on the period before.
+        """
+        halves = [choosing(fold) for fold in rehearsals]
+        earlier = [
+            Synthesis(half if len(half.user) else fold, seed)
+            for half, fold, seed in zip(halves, rehearsals, self.seeds, strict=True)
+        ]
+
+        def one(job: tuple[Arm, int]) -> Evaluation:
+            arm, place = job
+            steps, seed, epochs = arms[arm], self.seeds[place], None
+            for synthesis in (earlier[place], self._synthesis[place]):
+                events, extra = synthesis.arm(arm, steps)
+                trained = train(synthesis.fold, events, steps.train, seed, epochs=epochs, extra_real=extra)
+                epochs = trained.epochs
             self._advance(1)
-        return found
+            without_lists = steps.evaluate.model_copy(update={"ranked_users": 0})
+            return evaluate(trained.model, self.judging[place], without_lists, seed)
+
+        jobs = [(arm, place) for place in range(len(self.seeds)) for arm in arms]
+        with ThreadPoolExecutor(self.threads) as pool:
+            judged = dict(zip(jobs, pool.map(one, jobs), strict=True))
+        return {arm: [judged[arm, place] for place in range(len(self.seeds))] for arm in arms}
 
     def search(
         self,
@@ -214,13 +237,11 @@ def _known_by(fold: Fold) -> list[Any]:
     return [fold.pair.source.digest(), target.digest(), int(np.sum(judged, dtype=np.uint64)), inputs]
 
 
-def choose(
-    folds: Sequence[Fold], steps: Steps, arms: Sequence[Arm], *, journal: Journal, threads: int, board: Board
-) -> Choice:
-    """Choose settings on validation folds.
+def choose(pair: Pair, steps: Steps, arms: Sequence[Arm], *, journal: Journal, threads: int, board: Board) -> Choice:
+    """Choose settings on the validation folds of the first seeds.
 
     Args:
-        folds: Validation folds of the first seeds.
+        pair: The whole logs.
         steps: Settings to begin with; `study` says how much may be tried.
         arms: Arms of the study.
         journal: Outcomes that are known already.
@@ -228,6 +249,8 @@ def choose(
         board: Shown the progress.
     """
     share_cores(steps.train.model, threads)
+    seeds = range(steps.seed, steps.seed + min(steps.study.choosing_seeds, steps.study.seeds))
+    folds = [split(pair, steps.split, seed).validation for seed in seeds]
     examiner = Examiner(folds, steps.seed, journal, threads, board)
     searches, is_auto = dict[str, Search](), steps.translate.translator == AUTO
     is_reference = steps.train.model == REFERENCE
@@ -251,7 +274,7 @@ def choose(
             weights: list[Round] = [("weight", partial(for_a_control, baseline=baseline))]
             searches[arm] = examiner.search(arm, begin, weights, MOST_CONTROL_TRIALS)
             own[arm] = begin.changed(searches[arm].chosen)
-    return Choice(steps, own, searches, _gate(examiner, steps, own["real_only"], is_auto=is_auto))
+    return Choice(steps, own, searches, _gate(examiner, pair, steps, own["real_only"], is_auto=is_auto))
 
 
 def _baseline(examiner: Examiner, steps: Steps, searches: dict[str, Search], name: str) -> Steps:
@@ -292,11 +315,11 @@ def _events_of_the_reference(examiner: Examiner, steps: Steps, searches: dict[st
     )
 
 
-def _gate(examiner: Examiner, steps: Steps, baseline: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
+def _gate(examiner: Examiner, pair: Pair, steps: Steps, baseline: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
     if not (is_auto if steps.study.gate is None else steps.study.gate):
         return ()
-    if not all(len(fold.user) for fold in examiner.judging):
+    rehearsals = [fold for seed in examiner.seeds if (fold := rehearsal(pair, steps.split, seed)) and len(fold.user)]
+    if len(rehearsals) < len(examiner.seeds) or not all(len(fold.user) for fold in examiner.judging):
         return tuple(Opening(segment, False, 0, math.nan, math.nan, math.nan) for segment in SEGMENTS)
-    judged = {"real_only": examiner.judged("real_only", baseline)}
-    judged |= {arm: examiner.judged(arm, steps) for arm in ("scalr", "shuffled_users")}
-    return open_segments(judged)
+    arms: dict[Arm, Steps] = {"real_only": baseline, "scalr": steps, "shuffled_users": steps}
+    return open_segments(examiner.rehearsed(arms, rehearsals))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import SplitSettings
-from scalr.domain import Codes, EventLog, Pair, Times, has_events
+from scalr.domain import Codes, EventLog, Floats, Pair, Times, has_events
 from scalr.errors import ConfigError, LeakError, SchemaError
 from scalr.synthetic import catalogue_of
 from scalr.times import format_time, parse_instant
@@ -24,7 +24,7 @@ class Fold:
     """What may be fitted, and the new pairs that judge it.
 
     Attributes:
-        name: "validation" or "test".
+        name: "rehearsal", "validation" or "test".
         pair: Logs that may be fitted: events before `until`, hidden users' target events left out.
         until: First instant of the judged period; None for a random split.
         user: Shape (n,), users of the judged pairs.
@@ -107,17 +107,41 @@ def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
         SchemaError: If a split by time is asked for and a log has no time.
         ConfigError: If one side of a cut has no target events.
     """
-    target = pair.target
     period, (validation_cut, test_cut) = periods(pair, settings)
-    overlap = pair.overlap_users
-    chance = rng.keyed_units(seed, rng.Purpose.HIDE_USER, target.users.keys[overlap])
-    hidden = overlap[chance < settings.hide_overlap]
+    hidden = _hidden_users(pair, settings, seed)
     return Split(
         validation=_fold("validation", pair, period, 1, validation_cut, hidden),
         test=_fold("test", pair, period, 2, test_cut, hidden),
         hidden_users=hidden,
         by=settings.by,
     )
+
+
+def rehearsal(pair: Pair, settings: SplitSettings, seed: int = 0) -> Fold | None:
+    """Return the fold judged on the period just before the validation period, as long as that one.
+
+    To the validation fold it is what the validation fold is to the test fold, its hidden users are the same. So who
+    chooses on it and judges on the validation fold does what will be done for the test period.
+
+    Args:
+        pair: Logs to cut.
+        settings: As given to `split`.
+        seed: As given to `split`.
+
+    Returns:
+        The fold; None where no target event is in the period or before it, or no source event is before it.
+    """
+    target, first = pair.target, None
+    if settings.by == "time":
+        first, until, _ = _instants(pair, settings)
+        period = np.searchsorted((first, until), _times_of(pair), side="right")
+    else:
+        period = np.searchsorted(_edges(settings)[:2], _places(target), side="right")
+    sizes = np.bincount(period if target.label is None else period[target.label == 1], minlength=2)
+    source_time = pair.source.time
+    if not sizes[:2].all() or (first is not None and source_time is not None and not (source_time < first).any()):
+        return None
+    return _fold("rehearsal", pair, period, 1, first, _hidden_users(pair, settings, seed))
 
 
 def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | None, int | None]]:
@@ -132,13 +156,10 @@ def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | Non
     target = pair.target
     cuts: tuple[int | None, int | None] = (None, None)
     if settings.by == "time":
-        instants = _instants(pair, settings)
-        period, cuts = np.searchsorted(instants, _times_of(pair), side="right"), instants
+        _, *instants = _instants(pair, settings)
+        period, cuts = np.searchsorted(instants, _times_of(pair), side="right"), (instants[0], instants[1])
     else:
-        keys = (target.users.keys[target.user], target.items.keys[target.item])
-        place = rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
-        edges = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
-        period = np.searchsorted(edges, place, side="right")
+        period = np.searchsorted(_edges(settings)[1:], _places(target), side="right")
     _refuse_empty(target, period)
     return period, cuts
 
@@ -155,17 +176,38 @@ def _times_of(pair: Pair) -> Times:
     return pair.target.time
 
 
-def _instants(pair: Pair, settings: SplitSettings) -> tuple[int, int]:
-    """Return the first instants of the validation and of the test period."""
+def _hidden_users(pair: Pair, settings: SplitSettings, seed: int) -> Codes:
+    overlap = pair.overlap_users
+    chance = rng.keyed_units(seed, rng.Purpose.HIDE_USER, pair.target.users.keys[overlap])
+    hidden: Codes = overlap[chance < settings.hide_overlap]
+    return hidden
+
+
+def _edges(settings: SplitSettings) -> tuple[float, float, float]:
+    """Return where the rehearsal, validation and test periods of a random split begin."""
+    test = 1 - settings.test_share
+    return test - 2 * settings.validation_share, test - settings.validation_share, test
+
+
+def _places(target: EventLog) -> Floats:
+    """Return where a random split puts each event, shape (n,), from 0 to 1; events of one pair are together."""
+    keys = (target.users.keys[target.user], target.items.keys[target.item])
+    return rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
+
+
+def _instants(pair: Pair, settings: SplitSettings) -> tuple[int, int, int]:
+    """Return the first instants of the rehearsal, the validation and the test period."""
     ordered = np.sort(_times_of(replace(pair, target=pair.target.positives())))
     n = len(ordered)
     if settings.test_from is None:
         test_cut = int(ordered[min(int(n * (1 - settings.test_share)), n - 1)])
     else:
         test_cut = parse_instant(settings.test_from, pair.target.time_unit)
-    before = int(np.searchsorted(ordered, test_cut))
-    validation_cut = int(ordered[max(before - round(n * settings.validation_share), 0)])
-    return min(validation_cut, test_cut), test_cut
+    cuts, length = [test_cut], round(n * settings.validation_share)
+    for _ in range(2):
+        before = int(np.searchsorted(ordered, cuts[0]))
+        cuts.insert(0, min(int(ordered[min(max(before - length, 0), n - 1)]), cuts[0]))
+    return cuts[0], cuts[1], cuts[2]
 
 
 def _refuse_empty(target: EventLog, period: Int64) -> None:

@@ -168,9 +168,7 @@ def study(
     steps, board, pieces = steps or Steps(), board or SilentBoard(), pieces or Pieces()
     arms = arms_of(steps)
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
-    tuning = [split(pair, steps.split, seed).validation for seed in seeds[: steps.study.choosing_seeds]]
-    choice = choose(tuning, steps, arms, journal=journal or Journal(), threads=threads, board=board)
-    del tuning
+    choice = choose(pair, steps, arms, journal=journal or Journal(), threads=threads, board=board)
     advance = board.stage("training and judging", 2 * len(seeds) * len(arms), "fits")
     results: list[ArmResult] = []
     popularity: list[Evaluation] = []
