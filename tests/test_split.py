@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from tests.worlds import small_pair, small_tables
 
@@ -173,6 +174,6 @@ def test_without_room_there_is_no_rehearsal(by):
     assert rehearsal(small_pair(), settings) is None
     late = SplitSettings(test_share=0.6, validation_share=0.19)
     source, target = small_tables()
-    no_early_source = source.filter(pa.compute.greater(source["time"], 1_600_000_000 + 8 * 86_400))
+    no_early_source = source.filter(pc.greater(source["time"], 1_600_000_000 + 8 * 86_400))
     assert rehearsal(read_pair(source, target), late) is not None
     assert rehearsal(read_pair(no_early_source, target), late) is None
