@@ -100,12 +100,12 @@ def test_the_gate_judges_what_will_be_served(related, monkeypatch):
     monkeypatch.setattr(auto, "evaluate", judge)
     openings = chosen(related, steps).openings
     assert len(openings) == 2
-    assert [name for name, *_ in calls] == ["rehearsal", "validation"] * 6  # three arms, two seeds
+    assert [name for name, *_ in calls] == ["validation", "test"] * 12  # three arms, two seeds, two rehearsals
     for (_, choosers, asked, passes), (_, _, kept, _) in zip(calls[::2], calls[1::2], strict=True):
         assert asked is None
         assert kept == passes
         assert not any(choosers & judges for judges in judged)
-    assert len(judged) == 6
+    assert len(judged) == 12
     assert all(judged)
 
 

@@ -25,7 +25,7 @@ from scalr.config import Arm, Steps
 from scalr.domain import Pair
 from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate
-from scalr.gate import SEGMENTS, Opening, choosing, open_segments
+from scalr.gate import Opening, agreed, choosing, never_open, open_segments
 from scalr.kernels.hashing import combine_keys
 from scalr.models import REFERENCE, get_model, settled, share_cores
 from scalr.progress import Board
@@ -39,7 +39,7 @@ from scalr.rounds import (
     weight_rounds,
     with_training_of,
 )
-from scalr.split import Fold, rehearsal, split
+from scalr.split import REHEARSALS, Fold, Split, rehearsal, split
 from scalr.train import train
 from scalr.trials import SURVIVORS, Changes, Journal, Outcome, Trial, best_of, race
 
@@ -79,13 +79,18 @@ class Choice:
         steps: Of `scalr`; the translator is never `auto`.
         own: Of the arms that chose for themselves: `real_only`, and with the translator `auto` the controls.
         searches: What was tried, by arm.
-        openings: The gate, by segment; empty without one.
+        rehearsed: By rehearsal, for whom it opens the gate; empty without a gate.
     """
 
     steps: Steps
     own: Mapping[Arm, Steps]
     searches: Mapping[str, Search]
-    openings: tuple[Opening, ...]
+    rehearsed: Mapping[str, tuple[Opening, ...]]
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """Return the gate, by segment; empty without one."""
+        return agreed(self.rehearsed) if self.rehearsed else ()
 
     def of(self, arm: Arm) -> Steps:
         """Return the settings of an arm."""
@@ -106,7 +111,6 @@ class Examiner:
     def __init__(self, folds: Sequence[Fold], first_seed: int, journal: Journal, threads: int, board: Board) -> None:
         halves = [choosing(fold) for fold in folds]
         self.choosing = [half if len(half.user) else fold for half, fold in zip(halves, folds, strict=True)]
-        self.judging = [choosing(fold, judge=True) for fold in folds]
         self.seeds = [first_seed + place for place in range(len(folds))]
         self.threads, self._journal = threads, journal
         self._synthesis = [Synthesis(fold, seed) for fold, seed in zip(folds, self.seeds, strict=True)]
@@ -145,37 +149,35 @@ class Examiner:
 
         return self._journal.outcome(key, run)
 
-    def rehearsed(self, arms: Mapping[Arm, Steps], rehearsals: Sequence[Fold]) -> dict[str, list[Evaluation]]:
-        """Train and judge arms as a study does, one period earlier: one evaluation per seed.
+    def rehearsed(self, arms: Mapping[Arm, Steps], places: Sequence[Split]) -> dict[str, list[Evaluation]]:
+        """Train and judge arms as a study does, on earlier periods: one evaluation per seed.
 
-        Each chooses its passes on the period before the validation period, is trained anew up to the validation
-        period, and its losses are judged there, on the judging users.
+        Each chooses its passes on the first period, by the choosing users, and is trained anew up to the second one,
+        where its losses are judged, on the judging users.
 
         Args:
             arms: Their settings.
-            rehearsals: For every seed, the fold judged on the period before.
+            places: For every seed, the two periods.
         """
-        halves = [choosing(fold) for fold in rehearsals]
-        earlier = [
-            Synthesis(half if len(half.user) else fold, seed)
-            for half, fold, seed in zip(halves, rehearsals, self.seeds, strict=True)
-        ]
+        found: dict[str, list[Evaluation]] = {arm: [] for arm in arms}
+        for folds, seed in zip(places, self.seeds, strict=True):
+            half = choosing(folds.validation)
+            stages = [Synthesis(half if len(half.user) else folds.validation, seed), Synthesis(folds.test, seed)]
+            judges = choosing(folds.test, judge=True)
+            one = partial(self._as_served, stages=stages, judges=judges, seed=seed)
+            with ThreadPoolExecutor(self.threads) as pool:
+                for arm, judged in zip(arms, pool.map(one, arms, arms.values()), strict=True):
+                    found[arm].append(judged)
+        return found
 
-        def one(job: tuple[Arm, int]) -> Evaluation:
-            arm, place = job
-            steps, seed, epochs = arms[arm], self.seeds[place], None
-            for synthesis in (earlier[place], self._synthesis[place]):
-                events, extra = synthesis.arm(arm, steps)
-                trained = train(synthesis.fold, events, steps.train, seed, epochs=epochs, extra_real=extra)
-                epochs = trained.epochs
-            self._advance(1)
-            without_lists = steps.evaluate.model_copy(update={"ranked_users": 0})
-            return evaluate(trained.model, self.judging[place], without_lists, seed)
-
-        jobs = [(arm, place) for place in range(len(self.seeds)) for arm in arms]
-        with ThreadPoolExecutor(self.threads) as pool:
-            judged = dict(zip(jobs, pool.map(one, jobs), strict=True))
-        return {arm: [judged[arm, place] for place in range(len(self.seeds))] for arm in arms}
+    def _as_served(self, arm: Arm, steps: Steps, stages: Sequence[Synthesis], judges: Fold, seed: int) -> Evaluation:
+        epochs = None
+        for synthesis in stages:
+            events, extra = synthesis.arm(arm, steps)
+            trained = train(synthesis.fold, events, steps.train, seed, epochs=epochs, extra_real=extra)
+            epochs = trained.epochs
+        self._advance(1)
+        return evaluate(trained.model, judges, steps.evaluate.model_copy(update={"ranked_users": 0}), seed)
 
     def search(
         self,
@@ -315,11 +317,18 @@ def _events_of_the_reference(examiner: Examiner, steps: Steps, searches: dict[st
     )
 
 
-def _gate(examiner: Examiner, pair: Pair, steps: Steps, baseline: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
+def _gate(
+    examiner: Examiner, pair: Pair, steps: Steps, baseline: Steps, *, is_auto: bool
+) -> Mapping[str, tuple[Opening, ...]]:
+    """Return by rehearsal for whom it opens the gate; nothing without a gate."""
     if not (is_auto if steps.study.gate is None else steps.study.gate):
-        return ()
-    rehearsals = [fold for seed in examiner.seeds if (fold := rehearsal(pair, steps.split, seed)) and len(fold.user)]
-    if len(rehearsals) < len(examiner.seeds) or not all(len(fold.user) for fold in examiner.judging):
-        return tuple(Opening(segment, False, 0, math.nan, math.nan, math.nan) for segment in SEGMENTS)
+        return {}
     arms: dict[Arm, Steps] = {"real_only": baseline, "scalr": steps, "shuffled_users": steps}
-    return open_segments(examiner.rehearsed(arms, rehearsals))
+    found: dict[str, tuple[Opening, ...]] = {}
+    for name in REHEARSALS:
+        places = [place for seed in examiner.seeds if (place := rehearsal(name, pair, steps.split, seed)) is not None]
+        can_judge = len(places) == len(examiner.seeds) and all(
+            len(place.validation.user) and len(choosing(place.test, judge=True).user) for place in places
+        )
+        found[name] = open_segments(examiner.rehearsed(arms, places)) if can_judge else never_open()
+    return found

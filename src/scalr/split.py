@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,16 @@ Mask = npt.NDArray[np.bool_]
 Int64 = npt.NDArray[np.int64]
 
 
+Rehearsal = Literal["near", "far"]
+REHEARSALS: tuple[Rehearsal, ...] = ("near", "far")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
     """What may be fitted, and the new pairs that judge it.
 
     Attributes:
-        name: "rehearsal", "validation" or "test".
+        name: "validation" or "test".
         pair: Logs that may be fitted: events before `until`, hidden users' target events left out.
         until: First instant of the judged period; None for a random split.
         user: Shape (n,), users of the judged pairs.
@@ -117,31 +122,48 @@ def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
     )
 
 
-def rehearsal(pair: Pair, settings: SplitSettings, seed: int = 0) -> Fold | None:
-    """Return the fold judged on the period just before the validation period, as long as that one.
+def rehearsal(name: Rehearsal, pair: Pair, settings: SplitSettings, seed: int = 0) -> Split | None:
+    """Return a split of what is before the test period, to do there what will be done for the test period.
 
-    To the validation fold it is what the validation fold is to the test fold, its hidden users are the same. So who
-    chooses on it and judges on the validation fold does what will be done for the test period.
+    `near` is judged on the validation period, `far` on a period as long as the test period, which ends where that
+    begins; each has a validation period of the usual length before it. Hidden users are those of `split`.
 
     Args:
+        name: `near` or `far`.
         pair: Logs to cut.
         settings: As given to `split`.
         seed: As given to `split`.
 
     Returns:
-        The fold; None where no target event is in the period or before it, or no source event is before it.
+        The split; None where a period has no positive target event, or nothing that may be fitted is before both.
     """
-    target, first = pair.target, None
+    target = pair.target
+    lengths = (settings.validation_share if name == "near" else _test_share(pair, settings), settings.validation_share)
+    cuts: tuple[int | None, ...] = (None, None)
     if settings.by == "time":
-        first, until, _ = _instants(pair, settings)
-        period = np.searchsorted((first, until), _times_of(pair), side="right")
+        cuts = _instants(pair, settings, lengths)
+        period = np.searchsorted(cuts, _times_of(pair), side="right")
     else:
-        period = np.searchsorted(_edges(settings)[:2], _places(target), side="right")
-    sizes = np.bincount(period if target.label is None else period[target.label == 1], minlength=2)
-    source_time = pair.source.time
-    if not sizes[:2].all() or (first is not None and source_time is not None and not (source_time < first).any()):
+        period = np.searchsorted(_edges(settings, lengths), _places(target), side="right")
+    sizes = np.bincount(period if target.label is None else period[target.label == 1], minlength=3)
+    source_time, first = pair.source.time, cuts[0]
+    if not sizes[:3].all() or (first is not None and source_time is not None and not (source_time < first).any()):
         return None
-    return _fold("rehearsal", pair, period, 1, first, _hidden_users(pair, settings, seed))
+    hidden = _hidden_users(pair, settings, seed)
+    return Split(
+        validation=_fold("validation", pair, period, 1, cuts[0], hidden),
+        test=_fold("test", pair, period, 2, cuts[1], hidden),
+        hidden_users=hidden,
+        by=settings.by,
+    )
+
+
+def _test_share(pair: Pair, settings: SplitSettings) -> float:
+    """Return the test period's share of the positive target events."""
+    if settings.by == "random" or settings.test_from is None:
+        return settings.test_share
+    times = _times_of(replace(pair, target=pair.target.positives()))
+    return float((times >= parse_instant(settings.test_from, pair.target.time_unit)).mean())
 
 
 def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | None, int | None]]:
@@ -156,10 +178,11 @@ def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | Non
     target = pair.target
     cuts: tuple[int | None, int | None] = (None, None)
     if settings.by == "time":
-        _, *instants = _instants(pair, settings)
-        period, cuts = np.searchsorted(instants, _times_of(pair), side="right"), (instants[0], instants[1])
+        validation_cut, test_cut = _instants(pair, settings, (settings.validation_share,))
+        cuts = (validation_cut, test_cut)
+        period = np.searchsorted(cuts, _times_of(pair), side="right")
     else:
-        period = np.searchsorted(_edges(settings)[1:], _places(target), side="right")
+        period = np.searchsorted(_edges(settings, (settings.validation_share,)), _places(target), side="right")
     _refuse_empty(target, period)
     return period, cuts
 
@@ -183,10 +206,12 @@ def _hidden_users(pair: Pair, settings: SplitSettings, seed: int) -> Codes:
     return hidden
 
 
-def _edges(settings: SplitSettings) -> tuple[float, float, float]:
-    """Return where the rehearsal, validation and test periods of a random split begin."""
-    test = 1 - settings.test_share
-    return test - 2 * settings.validation_share, test - settings.validation_share, test
+def _edges(settings: SplitSettings, lengths: Sequence[float]) -> tuple[float, ...]:
+    """Return where the periods of a random split begin; see `_instants`."""
+    edges = [1 - settings.test_share]
+    for length in lengths:
+        edges.insert(0, edges[0] - length)
+    return tuple(edges)
 
 
 def _places(target: EventLog) -> Floats:
@@ -195,19 +220,19 @@ def _places(target: EventLog) -> Floats:
     return rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
 
 
-def _instants(pair: Pair, settings: SplitSettings) -> tuple[int, int, int]:
-    """Return the first instants of the rehearsal, the validation and the test period."""
+def _instants(pair: Pair, settings: SplitSettings, lengths: Sequence[float]) -> tuple[int, ...]:
+    """Return the first instants of periods, in order: those of these shares before the test period, then its own."""
     ordered = np.sort(_times_of(replace(pair, target=pair.target.positives())))
     n = len(ordered)
     if settings.test_from is None:
         test_cut = int(ordered[min(int(n * (1 - settings.test_share)), n - 1)])
     else:
         test_cut = parse_instant(settings.test_from, pair.target.time_unit)
-    cuts, length = [test_cut], round(n * settings.validation_share)
-    for _ in range(2):
+    cuts = [test_cut]
+    for length in lengths:
         before = int(np.searchsorted(ordered, cuts[0]))
-        cuts.insert(0, min(int(ordered[min(max(before - length, 0), n - 1)]), cuts[0]))
-    return cuts[0], cuts[1], cuts[2]
+        cuts.insert(0, min(int(ordered[min(max(before - round(n * length), 0), n - 1)]), cuts[0]))
+    return tuple(cuts)
 
 
 def _refuse_empty(target: EventLog, period: Int64) -> None:

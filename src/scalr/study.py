@@ -106,6 +106,7 @@ class Study:
             "searches": {arm: search.to_json() for arm, search in choice.searches.items()},
             "settings": {arm: own.train.model_dump(mode="json") for arm, own in choice.own.items()},
             "gate": [opening.to_json() for opening in choice.openings] or None,
+            "rehearsals": {name: [one.to_json() for one in own] for name, own in choice.rehearsed.items()} or None,
         }
 
     def _rival(self, arm: str, results: list[ArmResult]) -> dict[str, Any]:
