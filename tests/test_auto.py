@@ -8,14 +8,16 @@ import pytest
 from scalr import auto
 from scalr.config import Steps
 from scalr.errors import ConfigError
+from scalr.evaluate import evaluate
 from scalr.models import settled
 from scalr.progress import SilentBoard
 from scalr.reading import read_pair
 from scalr.simulate import simulate
 from scalr.split import split
 from scalr.study import study
+from scalr.train import train
 from scalr.translators import fit
-from scalr.trials import Journal
+from scalr.trials import Journal, Outcome
 
 STEPS = Steps.parse(
     {
@@ -34,9 +36,8 @@ STEPS = Steps.parse(
 
 
 def chosen(pair, steps=STEPS, threads=1, journal=None):
-    folds = [split(pair, steps.split, seed).validation for seed in range(steps.study.choosing_seeds)]
     return auto.choose(
-        folds, steps, steps.study.arms, journal=journal or Journal(), threads=threads, board=SilentBoard()
+        pair, steps, steps.study.arms, journal=journal or Journal(), threads=threads, board=SilentBoard()
     )
 
 
@@ -76,6 +77,44 @@ def test_test_events_have_no_say(related):
     one, other = chosen(related), chosen(disturbed)
     assert one.steps == other.steps
     assert [x.to_json() for x in one.openings] == [x.to_json() for x in other.openings]
+
+
+def test_the_gate_judges_what_will_be_served(related, monkeypatch):
+    """Passes are chosen on the period before, by users who judge nothing, and kept when trained anew."""
+    calls = []
+
+    def spy(fold, *args, epochs=None, **kwargs):
+        trained = train(fold, *args, epochs=epochs, **kwargs)
+        calls.append((fold.name, set(fold.user.tolist()), epochs, trained.epochs))
+        return trained
+
+    judged = []
+
+    def judge(model, fold, *args):
+        judged.append(set(fold.user.tolist()))
+        return evaluate(model, fold, *args)
+
+    steps = STEPS.changed({"study.baseline_trials": 0, "study.trials": 1})
+    monkeypatch.setattr(auto, "train", spy)
+    monkeypatch.setattr(auto.Examiner, "outcome", lambda *args: Outcome(1.0, None, 1, 0.0))
+    monkeypatch.setattr(auto, "evaluate", judge)
+    openings = chosen(related, steps).openings
+    assert len(openings) == 2
+    assert [name for name, *_ in calls] == ["validation", "test"] * 12  # three arms, two seeds, two rehearsals
+    for (_, choosers, asked, passes), (_, _, kept, _) in zip(calls[::2], calls[1::2], strict=True):
+        assert asked is None
+        assert kept == passes
+        assert not any(choosers & judges for judges in judged)
+    assert len(judged) == 12
+    assert all(judged)
+
+
+def test_a_log_too_short_to_rehearse_keeps_the_gate_closed(related):
+    steps = STEPS.changed({"study.baseline_trials": 0, "study.trials": 1})
+    steps = steps.changed({"split.test_share": 0.5, "split.validation_share": 0.3})
+    openings = chosen(related, steps).openings
+    assert [opening.is_open for opening in openings] == [False, False]
+    assert all(opening.users == 0 for opening in openings)
 
 
 def test_related_domains_open_the_gate_and_gain(related):

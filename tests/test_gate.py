@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scalr.config import SplitSettings
-from scalr.gate import LEVEL, Opening, RoutedModel, choosing, gated, open_segments
+from scalr.gate import LEVEL, Opening, RoutedModel, agreed, choosing, gated, never_open, open_segments
 from scalr.simulate import simulate
 from scalr.split import split
 
@@ -56,6 +56,17 @@ def test_without_a_gain_it_opens_as_rarely_as_promised(against):
     rate = opened / (2 * n)
     assert rate < LEVEL + 4 * np.sqrt(LEVEL * (1 - LEVEL) / (2 * n))
     assert rate > LEVEL / 3  # the test has power to spare: it is not closed for good
+
+
+def test_a_segment_is_open_where_every_rehearsal_opens_it():
+    """The numbers are those of the rehearsal that is least convincing, the unknown ones first."""
+    near = [opening("warm", is_open=True), replace(opening("cold", is_open=True), p_real=0.02)]
+    far = [replace(opening("warm", is_open=False), p_shuffled=0.4), opening("cold", is_open=True)]
+    warm, cold = agreed({"near": near, "far": far})
+    assert (warm.segment, warm.is_open, warm.rehearsal, warm.p_shuffled) == ("warm", False, "far", 0.4)
+    assert (cold.segment, cold.is_open, cold.rehearsal, cold.p_real) == ("cold", True, "near", 0.02)
+    assert cold.to_json()["rehearsal"] == "near"
+    assert [one.is_open for one in agreed({"near": near, "far": never_open()})] == [False, False]
 
 
 def test_a_segment_without_users_stays_closed():

@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from tests.worlds import small_pair, small_tables
 
 from scalr.config import SplitSettings
 from scalr.errors import ConfigError, LeakError, SchemaError
 from scalr.reading import read_pair
-from scalr.split import split
+from scalr.split import rehearsal, split
 
 HALF_HIDDEN = SplitSettings(hide_overlap=0.5)
 
@@ -134,3 +137,69 @@ def test_seen_holds_hidden_events_too():
     pair = small_pair()
     fold = split(pair, HALF_HIDDEN).test
     assert len(fold.seen) == (pair.target.time < fold.until).sum() > len(fold.pair.target)
+
+
+@pytest.mark.parametrize("by", ["time", "random"])
+def test_the_near_rehearsal_is_judged_as_the_validation_fold_is(by):
+    pair, settings = small_pair(), SplitSettings(by=by, hide_overlap=0.5)
+    folds, near = split(pair, settings, seed=2), rehearsal("near", pair, settings, seed=2)
+    np.testing.assert_array_equal(near.hidden_users, folds.hidden_users)
+    assert (near.test.name, near.test.until) == ("test", folds.validation.until)
+    assert near.test.pair.target.digest() == folds.validation.pair.target.digest()
+    np.testing.assert_array_equal(near.test.user, folds.validation.user)
+    np.testing.assert_array_equal(near.test.item, folds.validation.item)
+
+
+@pytest.mark.parametrize(("by", "name"), [("time", "near"), ("time", "far"), ("random", "near"), ("random", "far")])
+def test_a_rehearsal_is_a_split_of_what_is_before_the_test_period(by, name):
+    """What a log without its test period gives, periods of the same lengths in it."""
+    pair, settings = small_pair(users=200), SplitSettings(by=by, test_share=0.3, validation_share=0.1)
+    rehearsed, folds = rehearsal(name, pair, settings), split(pair, settings)
+    time, n = pair.target.time, len(pair.target)
+    judged = set(zip(rehearsed.test.user.tolist(), rehearsed.test.item.tolist(), strict=True))
+    assert len(judged) > 5
+    assert not judged & set(zip(folds.test.user.tolist(), folds.test.item.tolist(), strict=True))
+    before = len(rehearsed.test.seen)
+    assert before == pytest.approx(n * (0.6 if name == "near" else 0.4), abs=0.06 * n)
+    assert len(rehearsed.validation.seen) == pytest.approx(before - 0.1 * n, abs=0.06 * n)
+    if by == "time":
+        cut = folds.test.until
+        source, target = pair.source.take(pair.source.time < cut), pair.target.take(time < cut)
+        shares = {"test_share": (0.1 if name == "near" else 0.3) / 0.7, "validation_share": 0.1 / 0.7}
+        same = split(replace(pair, source=source, target=target), settings.model_copy(update=shares))
+        for one, other in ((rehearsed.validation, same.validation), (rehearsed.test, same.test)):
+            assert one.until == other.until
+            assert one.pair.target.digest() == other.pair.target.digest()
+            np.testing.assert_array_equal(one.user, other.user)
+            np.testing.assert_array_equal(one.item, other.item)
+
+
+@pytest.mark.parametrize("name", ["near", "far"])
+def test_users_hidden_from_a_study_are_hidden_from_its_rehearsals(name):
+    pair = small_pair(users=200)
+    hidden = split(pair, HALF_HIDDEN, seed=2).hidden_users
+    rehearsed = rehearsal(name, pair, HALF_HIDDEN, seed=2)
+    for fold in (rehearsed.validation, rehearsed.test):
+        assert not np.isin(fold.pair.target.user, hidden).any()
+        assert np.isin(fold.user, hidden).any()
+
+
+def test_a_far_rehearsal_is_as_long_as_a_named_test_period():
+    pair, settings = small_pair(), SplitSettings(test_from="2020-10-10", validation_share=0.2)
+    folds, far = split(pair, settings), rehearsal("far", pair, settings)
+    time = pair.target.time
+    tested, judged = (time >= folds.test.until).sum(), ((time >= far.test.until) & (time < folds.test.until)).sum()
+    assert judged == pytest.approx(tested, abs=2)
+    assert ((time >= far.validation.until) & (time < far.test.until)).sum() == pytest.approx(0.2 * len(time), abs=2)
+
+
+@pytest.mark.parametrize("by", ["time", "random"])
+def test_without_room_there_is_no_rehearsal(by):
+    settings = SplitSettings(by=by, test_share=0.5, validation_share=0.2)
+    assert rehearsal("near", small_pair(), settings) is not None
+    assert rehearsal("far", small_pair(), settings) is None
+    late = SplitSettings(test_share=0.6, validation_share=0.19)
+    source, target = small_tables()
+    no_early_source = source.filter(pc.greater(source["time"], 1_600_000_000 + 8 * 86_400))
+    assert rehearsal("near", read_pair(source, target), late) is not None
+    assert rehearsal("near", read_pair(no_early_source, target), late) is None

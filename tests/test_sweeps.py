@@ -177,7 +177,7 @@ def test_with_auto_weight_zero_is_still_the_baseline(pair):
 def test_weight_zero_trains_as_real_events_alone_chose(pair, monkeypatch):
     """With the translator `auto`, synthetic events may choose another penalty than real events alone did."""
     own = STEPS.changed({"train.l2": 0.4})
-    monkeypatch.setattr("scalr.sweeps.choose", lambda *_, **__: Choice(STEPS, {"real_only": own}, {}, ()))
+    monkeypatch.setattr("scalr.sweeps.choose", lambda *_, **__: Choice(STEPS, {"real_only": own}, {}, {}))
     content = sweep(pair, STEPS, ["weight"]).to_json()
     assert points(content, "weight")["λ 0"]["metrics"] == content["real_only"]
 

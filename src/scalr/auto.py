@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +25,7 @@ from scalr.config import Arm, Steps
 from scalr.domain import Pair
 from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate
-from scalr.gate import SEGMENTS, Opening, choosing, open_segments
+from scalr.gate import Opening, agreed, choosing, never_open, open_segments
 from scalr.kernels.hashing import combine_keys
 from scalr.models import REFERENCE, get_model, settled, share_cores
 from scalr.progress import Board
@@ -38,7 +39,7 @@ from scalr.rounds import (
     weight_rounds,
     with_training_of,
 )
-from scalr.split import Fold
+from scalr.split import REHEARSALS, Fold, Split, rehearsal, split
 from scalr.train import train
 from scalr.trials import SURVIVORS, Changes, Journal, Outcome, Trial, best_of, race
 
@@ -78,13 +79,18 @@ class Choice:
         steps: Of `scalr`; the translator is never `auto`.
         own: Of the arms that chose for themselves: `real_only`, and with the translator `auto` the controls.
         searches: What was tried, by arm.
-        openings: The gate, by segment; empty without one.
+        rehearsed: By rehearsal, for whom it opens the gate; empty without a gate.
     """
 
     steps: Steps
     own: Mapping[Arm, Steps]
     searches: Mapping[str, Search]
-    openings: tuple[Opening, ...]
+    rehearsed: Mapping[str, tuple[Opening, ...]]
+
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """Return the gate, by segment; empty without one."""
+        return agreed(self.rehearsed) if self.rehearsed else ()
 
     def of(self, arm: Arm) -> Steps:
         """Return the settings of an arm."""
@@ -105,7 +111,6 @@ class Examiner:
     def __init__(self, folds: Sequence[Fold], first_seed: int, journal: Journal, threads: int, board: Board) -> None:
         halves = [choosing(fold) for fold in folds]
         self.choosing = [half if len(half.user) else fold for half, fold in zip(halves, folds, strict=True)]
-        self.judging = [choosing(fold, judge=True) for fold in folds]
         self.seeds = [first_seed + place for place in range(len(folds))]
         self.threads, self._journal = threads, journal
         self._synthesis = [Synthesis(fold, seed) for fold, seed in zip(folds, self.seeds, strict=True)]
@@ -144,15 +149,35 @@ class Examiner:
 
         return self._journal.outcome(key, run)
 
-    def judged(self, arm: Arm, steps: Steps) -> list[Evaluation]:
-        """Train an arm with every seed, passes chosen by the choosing users; judge its losses on the judging ones."""
-        found, without_lists = [], steps.evaluate.model_copy(update={"ranked_users": 0})
-        for place, seed in enumerate(self.seeds):
-            events, extra = self._synthesis[place].arm(arm, steps)
-            trained = train(self.choosing[place], events, steps.train, seed, extra_real=extra)
-            found.append(evaluate(trained.model, self.judging[place], without_lists, seed))
-            self._advance(1)
+    def rehearsed(self, arms: Mapping[Arm, Steps], places: Sequence[Split]) -> dict[str, list[Evaluation]]:
+        """Train and judge arms as a study does, on earlier periods: one evaluation per seed.
+
+        Each chooses its passes on the first period, by the choosing users, and is trained anew up to the second one,
+        where its losses are judged, on the judging users.
+
+        Args:
+            arms: Their settings.
+            places: For every seed, the two periods.
+        """
+        found: dict[str, list[Evaluation]] = {arm: [] for arm in arms}
+        for folds, seed in zip(places, self.seeds, strict=True):
+            half = choosing(folds.validation)
+            stages = [Synthesis(half if len(half.user) else folds.validation, seed), Synthesis(folds.test, seed)]
+            judges = choosing(folds.test, judge=True)
+            one = partial(self._as_served, stages=stages, judges=judges, seed=seed)
+            with ThreadPoolExecutor(self.threads) as pool:
+                for arm, judged in zip(arms, pool.map(one, arms, arms.values()), strict=True):
+                    found[arm].append(judged)
         return found
+
+    def _as_served(self, arm: Arm, steps: Steps, stages: Sequence[Synthesis], judges: Fold, seed: int) -> Evaluation:
+        epochs = None
+        for synthesis in stages:
+            events, extra = synthesis.arm(arm, steps)
+            trained = train(synthesis.fold, events, steps.train, seed, epochs=epochs, extra_real=extra)
+            epochs = trained.epochs
+        self._advance(1)
+        return evaluate(trained.model, judges, steps.evaluate.model_copy(update={"ranked_users": 0}), seed)
 
     def search(
         self,
@@ -214,13 +239,11 @@ def _known_by(fold: Fold) -> list[Any]:
     return [fold.pair.source.digest(), target.digest(), int(np.sum(judged, dtype=np.uint64)), inputs]
 
 
-def choose(
-    folds: Sequence[Fold], steps: Steps, arms: Sequence[Arm], *, journal: Journal, threads: int, board: Board
-) -> Choice:
-    """Choose settings on validation folds.
+def choose(pair: Pair, steps: Steps, arms: Sequence[Arm], *, journal: Journal, threads: int, board: Board) -> Choice:
+    """Choose settings on the validation folds of the first seeds.
 
     Args:
-        folds: Validation folds of the first seeds.
+        pair: The whole logs.
         steps: Settings to begin with; `study` says how much may be tried.
         arms: Arms of the study.
         journal: Outcomes that are known already.
@@ -228,6 +251,8 @@ def choose(
         board: Shown the progress.
     """
     share_cores(steps.train.model, threads)
+    seeds = range(steps.seed, steps.seed + min(steps.study.choosing_seeds, steps.study.seeds))
+    folds = [split(pair, steps.split, seed).validation for seed in seeds]
     examiner = Examiner(folds, steps.seed, journal, threads, board)
     searches, is_auto = dict[str, Search](), steps.translate.translator == AUTO
     is_reference = steps.train.model == REFERENCE
@@ -251,7 +276,7 @@ def choose(
             weights: list[Round] = [("weight", partial(for_a_control, baseline=baseline))]
             searches[arm] = examiner.search(arm, begin, weights, MOST_CONTROL_TRIALS)
             own[arm] = begin.changed(searches[arm].chosen)
-    return Choice(steps, own, searches, _gate(examiner, steps, own["real_only"], is_auto=is_auto))
+    return Choice(steps, own, searches, _gate(examiner, pair, steps, own["real_only"], is_auto=is_auto))
 
 
 def _baseline(examiner: Examiner, steps: Steps, searches: dict[str, Search], name: str) -> Steps:
@@ -292,11 +317,18 @@ def _events_of_the_reference(examiner: Examiner, steps: Steps, searches: dict[st
     )
 
 
-def _gate(examiner: Examiner, steps: Steps, baseline: Steps, *, is_auto: bool) -> tuple[Opening, ...]:
+def _gate(
+    examiner: Examiner, pair: Pair, steps: Steps, baseline: Steps, *, is_auto: bool
+) -> Mapping[str, tuple[Opening, ...]]:
+    """Return by rehearsal for whom it opens the gate; nothing without a gate."""
     if not (is_auto if steps.study.gate is None else steps.study.gate):
-        return ()
-    if not all(len(fold.user) for fold in examiner.judging):
-        return tuple(Opening(segment, False, 0, math.nan, math.nan, math.nan) for segment in SEGMENTS)
-    judged = {"real_only": examiner.judged("real_only", baseline)}
-    judged |= {arm: examiner.judged(arm, steps) for arm in ("scalr", "shuffled_users")}
-    return open_segments(judged)
+        return {}
+    arms: dict[Arm, Steps] = {"real_only": baseline, "scalr": steps, "shuffled_users": steps}
+    found: dict[str, tuple[Opening, ...]] = {}
+    for name in REHEARSALS:
+        places = [place for seed in examiner.seeds if (place := rehearsal(name, pair, steps.split, seed)) is not None]
+        can_judge = len(places) == len(examiner.seeds) and all(
+            len(place.validation.user) and len(choosing(place.test, judge=True).user) for place in places
+        )
+        found[name] = open_segments(examiner.rehearsed(arms, places)) if can_judge else never_open()
+    return found

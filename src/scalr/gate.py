@@ -1,9 +1,11 @@
 """The gate: augmentation stays off for a segment of users where validation does not show that it helps.
 
-Whoever chose the settings must not judge them: half of the users choose (`choosing`), the other half judges. A segment
-opens only if its judging users' log loss is lower than with real events alone *and* lower than with the same synthetic
-events given to other users, each by a one-sided t-test over users at `LEVEL`. Where synthetic events carry nothing
-about the user, the second comparison is between equals, so a segment opens with a probability of at most `LEVEL`.
+Whoever chose the settings must not judge them: half of the users choose (`choosing`), the other half judges. What a
+study does for the test period is rehearsed on earlier periods (`split.rehearsal`): passes are chosen on one period,
+models trained anew up to the next one and judged there. A segment opens only if in every rehearsal its judging users'
+log loss is lower than with real events alone *and* lower than with the same synthetic events given to other users, each
+by a one-sided t-test over users at `LEVEL`. Where synthetic events carry nothing about the user, the second comparison
+is between equals, so a segment opens with a probability of at most `LEVEL`.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Opening:
         change: Relative change of the log loss against real events alone, over these users.
         p_real: One-sided p-value of "not better than real events alone".
         p_shuffled: One-sided p-value of "not better than other users' synthetic events".
+        rehearsal: Name of the rehearsal that these numbers are of; "" where there are no rehearsals.
     """
 
     segment: str
@@ -49,12 +52,19 @@ class Opening:
     change: float
     p_real: float
     p_shuffled: float
+    rehearsal: str = ""
+
+    @property
+    def doubt(self) -> float:
+        """Return the larger p-value; 1 where one of them is not known."""
+        return 1.0 if math.isnan(self.p_real + self.p_shuffled) else max(self.p_real, self.p_shuffled)
 
     def to_json(self) -> dict[str, Any]:
         """Return the opening for `study.json`; null for what nobody knows."""
         known = {"change": self.change, "p_real_only": self.p_real, "p_shuffled_users": self.p_shuffled}
         numbers = {name: None if math.isnan(value) else value for name, value in known.items()}
-        return {"segment": self.segment, "open": self.is_open, "users": self.users, **numbers, "level": LEVEL}
+        of = {"rehearsal": self.rehearsal} if self.rehearsal else {}
+        return {"segment": self.segment, "open": self.is_open, "users": self.users, **numbers, "level": LEVEL, **of}
 
 
 def choosing(fold: Fold, *, judge: bool = False) -> Fold:
@@ -75,6 +85,23 @@ def open_segments(judged: Mapping[str, Sequence[Evaluation]]) -> tuple[Opening, 
         opening(segment, {arm: _losses(evaluations, segment) for arm, evaluations in judged.items()})
         for segment in SEGMENTS
     )
+
+
+def agreed(rehearsed: Mapping[str, Sequence[Opening]]) -> tuple[Opening, ...]:
+    """Return for each segment the opening of the rehearsal that shows a gain least; so it is open where all are.
+
+    Args:
+        rehearsed: By name of the rehearsal, one opening per segment.
+    """
+    named = [replace(one, rehearsal=name) for name, openings in rehearsed.items() for one in openings]
+    return tuple(
+        max((one for one in named if one.segment == segment), key=lambda one: one.doubt) for segment in SEGMENTS
+    )
+
+
+def never_open() -> tuple[Opening, ...]:
+    """Return the gate of a log in which nothing can be rehearsed."""
+    return tuple(Opening(segment, False, 0, math.nan, math.nan, math.nan) for segment in SEGMENTS)
 
 
 def opening(segment: str, losses: Mapping[str, Floats]) -> Opening:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from scalr import rng
 from scalr.config import SplitSettings
-from scalr.domain import Codes, EventLog, Pair, Times, has_events
+from scalr.domain import Codes, EventLog, Floats, Pair, Times, has_events
 from scalr.errors import ConfigError, LeakError, SchemaError
 from scalr.synthetic import catalogue_of
 from scalr.times import format_time, parse_instant
 
 Mask = npt.NDArray[np.bool_]
 Int64 = npt.NDArray[np.int64]
+
+
+Rehearsal = Literal["near", "far"]
+REHEARSALS: tuple[Rehearsal, ...] = ("near", "far")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,17 +112,58 @@ def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
         SchemaError: If a split by time is asked for and a log has no time.
         ConfigError: If one side of a cut has no target events.
     """
-    target = pair.target
     period, (validation_cut, test_cut) = periods(pair, settings)
-    overlap = pair.overlap_users
-    chance = rng.keyed_units(seed, rng.Purpose.HIDE_USER, target.users.keys[overlap])
-    hidden = overlap[chance < settings.hide_overlap]
+    hidden = _hidden_users(pair, settings, seed)
     return Split(
         validation=_fold("validation", pair, period, 1, validation_cut, hidden),
         test=_fold("test", pair, period, 2, test_cut, hidden),
         hidden_users=hidden,
         by=settings.by,
     )
+
+
+def rehearsal(name: Rehearsal, pair: Pair, settings: SplitSettings, seed: int = 0) -> Split | None:
+    """Return a split of what is before the test period, to do there what will be done for the test period.
+
+    `near` is judged on the validation period, `far` on a period as long as the test period, which ends where that
+    begins; each has a validation period of the usual length before it. Hidden users are those of `split`.
+
+    Args:
+        name: `near` or `far`.
+        pair: Logs to cut.
+        settings: As given to `split`.
+        seed: As given to `split`.
+
+    Returns:
+        The split; None where a period has no positive target event, or nothing that may be fitted is before both.
+    """
+    target = pair.target
+    lengths = (settings.validation_share if name == "near" else _test_share(pair, settings), settings.validation_share)
+    cuts: tuple[int | None, ...] = (None, None)
+    if settings.by == "time":
+        cuts = _instants(pair, settings, lengths)
+        period = np.searchsorted(cuts, _times_of(pair), side="right")
+    else:
+        period = np.searchsorted(_edges(settings, lengths), _places(target), side="right")
+    sizes = np.bincount(period if target.label is None else period[target.label == 1], minlength=3)
+    source_time, first = pair.source.time, cuts[0]
+    if not sizes[:3].all() or (first is not None and source_time is not None and not (source_time < first).any()):
+        return None
+    hidden = _hidden_users(pair, settings, seed)
+    return Split(
+        validation=_fold("validation", pair, period, 1, cuts[0], hidden),
+        test=_fold("test", pair, period, 2, cuts[1], hidden),
+        hidden_users=hidden,
+        by=settings.by,
+    )
+
+
+def _test_share(pair: Pair, settings: SplitSettings) -> float:
+    """Return the test period's share of the positive target events."""
+    if settings.by == "random" or settings.test_from is None:
+        return settings.test_share
+    times = _times_of(replace(pair, target=pair.target.positives()))
+    return float((times >= parse_instant(settings.test_from, pair.target.time_unit)).mean())
 
 
 def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | None, int | None]]:
@@ -132,13 +178,11 @@ def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | Non
     target = pair.target
     cuts: tuple[int | None, int | None] = (None, None)
     if settings.by == "time":
-        instants = _instants(pair, settings)
-        period, cuts = np.searchsorted(instants, _times_of(pair), side="right"), instants
+        validation_cut, test_cut = _instants(pair, settings, (settings.validation_share,))
+        cuts = (validation_cut, test_cut)
+        period = np.searchsorted(cuts, _times_of(pair), side="right")
     else:
-        keys = (target.users.keys[target.user], target.items.keys[target.item])
-        place = rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
-        edges = [1 - settings.test_share - settings.validation_share, 1 - settings.test_share]
-        period = np.searchsorted(edges, place, side="right")
+        period = np.searchsorted(_edges(settings, (settings.validation_share,)), _places(target), side="right")
     _refuse_empty(target, period)
     return period, cuts
 
@@ -155,17 +199,40 @@ def _times_of(pair: Pair) -> Times:
     return pair.target.time
 
 
-def _instants(pair: Pair, settings: SplitSettings) -> tuple[int, int]:
-    """Return the first instants of the validation and of the test period."""
+def _hidden_users(pair: Pair, settings: SplitSettings, seed: int) -> Codes:
+    overlap = pair.overlap_users
+    chance = rng.keyed_units(seed, rng.Purpose.HIDE_USER, pair.target.users.keys[overlap])
+    hidden: Codes = overlap[chance < settings.hide_overlap]
+    return hidden
+
+
+def _edges(settings: SplitSettings, lengths: Sequence[float]) -> tuple[float, ...]:
+    """Return where the periods of a random split begin; see `_instants`."""
+    edges = [1 - settings.test_share]
+    for length in lengths:
+        edges.insert(0, edges[0] - length)
+    return tuple(edges)
+
+
+def _places(target: EventLog) -> Floats:
+    """Return where a random split puts each event, shape (n,), from 0 to 1; events of one pair are together."""
+    keys = (target.users.keys[target.user], target.items.keys[target.item])
+    return rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
+
+
+def _instants(pair: Pair, settings: SplitSettings, lengths: Sequence[float]) -> tuple[int, ...]:
+    """Return the first instants of periods, in order: those of these shares before the test period, then its own."""
     ordered = np.sort(_times_of(replace(pair, target=pair.target.positives())))
     n = len(ordered)
     if settings.test_from is None:
         test_cut = int(ordered[min(int(n * (1 - settings.test_share)), n - 1)])
     else:
         test_cut = parse_instant(settings.test_from, pair.target.time_unit)
-    before = int(np.searchsorted(ordered, test_cut))
-    validation_cut = int(ordered[max(before - round(n * settings.validation_share), 0)])
-    return min(validation_cut, test_cut), test_cut
+    cuts = [test_cut]
+    for length in lengths:
+        before = int(np.searchsorted(ordered, cuts[0]))
+        cuts.insert(0, min(int(ordered[min(max(before - round(n * length), 0), n - 1)]), cuts[0]))
+    return tuple(cuts)
 
 
 def _refuse_empty(target: EventLog, period: Int64) -> None:

@@ -106,6 +106,7 @@ class Study:
             "searches": {arm: search.to_json() for arm, search in choice.searches.items()},
             "settings": {arm: own.train.model_dump(mode="json") for arm, own in choice.own.items()},
             "gate": [opening.to_json() for opening in choice.openings] or None,
+            "rehearsals": {name: [one.to_json() for one in own] for name, own in choice.rehearsed.items()} or None,
         }
 
     def _rival(self, arm: str, results: list[ArmResult]) -> dict[str, Any]:
@@ -168,9 +169,7 @@ def study(
     steps, board, pieces = steps or Steps(), board or SilentBoard(), pieces or Pieces()
     arms = arms_of(steps)
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
-    tuning = [split(pair, steps.split, seed).validation for seed in seeds[: steps.study.choosing_seeds]]
-    choice = choose(tuning, steps, arms, journal=journal or Journal(), threads=threads, board=board)
-    del tuning
+    choice = choose(pair, steps, arms, journal=journal or Journal(), threads=threads, board=board)
     advance = board.stage("training and judging", 2 * len(seeds) * len(arms), "fits")
     results: list[ArmResult] = []
     popularity: list[Evaluation] = []

@@ -171,9 +171,7 @@ def sweep(
         (steps or Steps()).changed({"study.gate": False}),
     )
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
-    tuning = [split(pair, steps.split, seed).validation for seed in seeds[: steps.study.choosing_seeds]]
-    choice = choose(tuning, steps, ("real_only", "scalr"), journal=journal or Journal(), threads=threads, board=board)
-    del tuning
+    choice = choose(pair, steps, ("real_only", "scalr"), journal=journal or Journal(), threads=threads, board=board)
     base = _fit(Point("base"), choice)
     points = {name: points_of(name, choice.steps, pair) for name in names}
     fits = {name: [_fit(point, choice) for point in own] for name, own in points.items()}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scalr.errors import require_extra
 from scalr.report.comparisons import ARM, BASELINE
 from scalr.report.drawing import BLUE, EXTRA, GREY, NARROW, PALE, PERCENT, Figure, figure, spec
-from scalr.report.wording import arm_name, decimal, listed, number, percent, segment_name
+from scalr.report.wording import arm_name, count, decimal, listed, number, p_value, percent, segment_name
 
 Json = Mapping[str, Any]
 
@@ -29,6 +30,8 @@ SETTING_NAMES = {
     "train.l2": "penalty",
     "train.learning_rate": "step size",
 }
+
+_PERIODS = {"near": "the validation period", "far": "an earlier period as long as the test period"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Gate:
         """Say who gets augmentation, and why others do not."""
         if not self.closed:
             return (
-                "The gate is open for all users: those who did not choose the settings gain on the validation period."
+                "The gate is open for all users: those who did not choose the settings gain on periods before the test."
             )
         why = "; ".join(f"{segment_name(segment).lower()}: {self.reasons[segment]}" for segment in self.closed)
         if not self.open:
@@ -76,12 +79,36 @@ def _reason(opening: Json) -> str:
     change, level = number(opening.get("change")), number(opening.get("level")) or 0.05
     if change is None:
         return "too few users to tell"
+    where = _PERIODS.get(opening.get("rehearsal") or "near", "")
     if change >= 0:
-        return f"prediction error rises by {percent(change)} on the validation period"
+        return f"prediction error rises by {percent(change)} on {where}"
     p_real, p_shuffled = number(opening.get("p_real_only")), number(opening.get("p_shuffled_users"))
     if p_real is not None and p_real < level and p_shuffled is not None:
         return f"other users' synthetic events help as much (p = {p_shuffled:.2f})"
-    return f"a gain of {percent(-change)} on the validation period may be chance (p = {p_real or 0.0:.2f})"
+    return f"a gain of {percent(-change)} on {where} may be chance (p = {p_real or 0.0:.2f})"
+
+
+def rehearsal_rows(study: Json | None) -> list[dict[str, str]]:
+    """Return one entry per rehearsal of the gate and segment, in words: where it was judged and what it showed."""
+    rehearsed = ((study or {}).get("choice") or {}).get("rehearsals") or {}
+    return [
+        {
+            "judged": _PERIODS.get(name, name).capitalize(),
+            "segment": segment_name(one["segment"]),
+            "users": count(one["users"]),
+            "change": _known(one.get("change"), partial(percent, signed=True)),
+            "p_real": _known(one.get("p_real_only"), p_value),
+            "p_shuffled": _known(one.get("p_shuffled_users"), p_value),
+            "gains": "yes" if one.get("open") else "no",
+        }
+        for name, openings in rehearsed.items()
+        for one in openings
+    ]
+
+
+def _known(value: Any, words: Callable[[float], str]) -> str:
+    size = number(value)
+    return "–" if size is None else words(size)
 
 
 def trial_rows(study: Json | None) -> list[dict[str, Any]]:

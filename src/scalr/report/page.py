@@ -128,6 +128,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "means": sections.mean_table(data.study),
         "comparisons": sections.comparison_rows(changes),
         "choices": choice.trial_rows(data.study),
+        "rehearsals": choice.rehearsal_rows(data.study),
         "trials": choice.trials_chart(data.study) if has_charts else None,
         "steps": steps,
         "funnel": charts.funnel_chart(steps) if has_charts and steps else None,

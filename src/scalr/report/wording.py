@@ -115,6 +115,11 @@ def _decimals(scaled: float) -> int:
     return 2 if size < 9.995 else 1 if size < 99.95 else 0
 
 
+def p_value(value: float) -> str:
+    """Return a p-value: "0.032", and "< 0.001" below that."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def count(value: float) -> str:
     """Write a count with thousands separated: "1,234,567"."""
     return f"{round(value):,}"
