@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from benchmarks.membership import N_SOURCE, N_TARGET, Law, World, advantage, attacked, best_threshold, tells
 from benchmarks.privacy import steps_of
+from tests.reliability.jobs import FIGURE
 
 from scalr.config import Steps
 
@@ -44,7 +45,8 @@ def test_advantage_of_known_scores():
     assert (found.value, found.auc) == (0.0, 0.5)
 
 
-def test_the_attack_finds_witnesses_and_fails_where_nobody_testifies():
+@pytest.mark.trust
+def test_the_attack_finds_witnesses_and_fails_where_nobody_testifies(record_property):
     """120 coins each; an advantage of 0.3 without any signal would be 3.3 standard errors: a false alarm of 0.1 %."""
     shape = {"worlds": 8, "users": 150, "candidates": 15}
     plain = attacked(steps_of("cooccurrence", 1), **shape, by_item=False)
@@ -55,3 +57,7 @@ def test_the_attack_finds_witnesses_and_fails_where_nobody_testifies():
     assert silent["rows"] == 0
     assert silent["everyone"]["value"] == 0.0
     assert abs(silent["law"]["value"]) < 0.3
+    told = ", ".join(
+        f"{one['law']['value']:.2f} {name}" for one, name in ((plain, "unprotected"), (silent, "of nothing"))
+    )
+    record_property(FIGURE, ("advantage of a short membership attack", told))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from scalr.align import buckets_of
@@ -189,7 +190,11 @@ class _Held:
             if rows.time is not None and self.pair.target.time_unit is not None:
                 wanted = from_microseconds(facts("time"), self.pair.target.time_unit)
                 found = rows.time.combine_chunks().take(np.flatnonzero(known))
-                other |= ~pc.equal(found, to_type(wanted, found.type)).fill_null(False).to_numpy(zero_copy_only=False)
+                try:
+                    same = pc.equal(found, to_type(wanted, found.type)).fill_null(False)
+                    other |= ~same.to_numpy(zero_copy_only=False)
+                except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a type that holds no such times
+                    other[:] = True
             if self.steps.refine.duplicates != "merge":
                 weight = 1.0 if self.parts[0].weight is None else facts("weight")
                 other |= (rows.weight[known] != weight) & rows.is_positive[known]
@@ -314,7 +319,8 @@ class _Held:
         time = None
         if self.pair.source.time is not None and among.any():
             time = np.concatenate([part.time for part in self.parts if part.time is not None])[self.event[among]]
-        weight = np.nan_to_num(self.rows.weight[among]).astype(np.float32)
+        weight = self.rows.weight[among]
+        weight = np.where(np.abs(weight) <= np.finfo(np.float32).max, weight, 0.0).astype(np.float32)
         masses = buckets.masses(self.rows.item[among], time, weight)
         limits = {one["by"]: one["total_variation_after"] for one in stated or ()}
         far = []

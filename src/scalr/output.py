@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 import os
 import platform
 import tempfile
@@ -21,6 +22,7 @@ from scalr.unfinished import Plan, Unfinished, unfinished
 
 MANIFEST_SCHEMA = "scalr.manifest/1"
 _LIBRARIES = ("numpy", "numba", "pyarrow", "duckdb")  # whose versions may decide on the bytes of a result
+_MOST_BYTES = 1 << 26  # of a manifest; one with 100,000 files has a third of that
 NEEDED = ("command", "seed", "stages", "outputs", "synthetic_events", "item_coverage", "version", "created_at")
 
 
@@ -178,6 +180,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         if not file.is_file():
             raise FileNotFoundError(file)
+        if file.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"longer than {_MOST_BYTES:,} bytes")
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
@@ -208,7 +212,45 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _are_stages(value: Any) -> bool:
     numbers = {"rows_in", "rows_out", "wall_seconds", "cpu_seconds"}
     return _is_mapping(value) and all(
-        _is_mapping(one) and all(_is_number(one.get(name)) for name in numbers) for one in value.values()
+        _is_mapping(one)
+        and all(_is_number(one.get(name)) for name in numbers)
+        and _are_marginals(one.get("marginals", []))
+        for one in value.values()
+    )
+
+
+def _are_marginals(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        _is_mapping(one)
+        and isinstance(one.get("by"), str)
+        and (one.get("total_variation_after") is None or _is_number(one["total_variation_after"]))
+        for one in value
+    )
+
+
+def _are_settings(value: Any) -> bool:
+    """Say whether names of columns, which are read before the other settings are checked, are what they must be."""
+    return value is None or (
+        _is_mapping(value)
+        and all(
+            one is None or (_is_mapping(one) and all(name is None or isinstance(name, str) for name in one.values()))
+            for one in (value.get(name) for name in ("columns", "source_columns", "target_columns"))
+        )
+    )
+
+
+def _are_inputs(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list)
+        and all(
+            _is_mapping(one)
+            and one.get("role") in ("source", "target", "items")
+            and isinstance(one.get("files"), list)
+            and all(isinstance(file, str) for file in one["files"])
+            and isinstance(one.get("digest", ""), str)
+            and _is_number(one.get("rows", 0))
+            for one in value
+        )
     )
 
 
@@ -226,7 +268,11 @@ def _is_below(name: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_mapping(value: Any) -> bool:
@@ -234,13 +280,14 @@ def _is_mapping(value: Any) -> bool:
 
 
 _SHAPES: dict[str, Callable[[Any], bool]] = {
-    "seed": _is_number,
+    "seed": _is_whole,
     "synthetic_events": _is_number,
     "item_coverage": _is_number,
     "stages": _are_stages,
     "outputs": _are_outputs,
-    "settings": lambda value: value is None or _is_mapping(value),
-    "inputs": lambda value: value is None or (isinstance(value, list) and all(map(_is_mapping, value))),
+    "settings": _are_settings,
+    "inputs": _are_inputs,
+    "environment": lambda value: value is None or (_is_mapping(value) and _is_mapping(value.get("libraries", {}))),
 }
 """What parts of a manifest must be before anything is done with them: the file may come from elsewhere."""
 

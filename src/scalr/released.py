@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from scalr.domain import Codes, Vocabulary
 from scalr.engines.local import Tabular, open_table, read_columns
@@ -83,16 +82,15 @@ def read_released(given: Any, pair: StoredPair, dictionaries: Path | None = None
     timed = role["time"] if pair.source.time is not None and role["time"] in opened.schema.names else None
     labelled = role["label"] if (is_compact or names.get("label")) and role["label"] in opened.schema.names else None
     table = read_columns(opened, list(dict.fromkeys([*needed, *filter(None, (timed, labelled))])))
-    if dictionaries is not None:
-        ids = {name: pq.read_table(dictionaries / f"{name}.parquet") for name in ("users", "items", "source_items")}
-        user = _codes(ids["users"]["id"].take(table["user"]), pair.target.users)
-        item = _codes(ids["items"]["id"].take(table["item"]), pair.target.items)
-        looked_up = ids["source_items"].take(table["source_item"])
-        source_item = _source_codes(looked_up["id"], looked_up["domain"], pair.source.items)
-    else:
-        user, item = _codes(table[role["user"]], pair.target.users), _codes(table[role["item"]], pair.target.items)
-        source_item = _source_codes(table["source_item"], table["source_domain"], pair.source.items)
     try:
+        if dictionaries is not None:
+            user = _codes(_dictionary(dictionaries, "users")["id"].take(table["user"]), pair.target.users)
+            item = _codes(_dictionary(dictionaries, "items")["id"].take(table["item"]), pair.target.items)
+            looked_up = _dictionary(dictionaries, "source_items", "domain").take(table["source_item"])
+            source_item = _source_codes(looked_up["id"], looked_up["domain"], pair.source.items)
+        else:
+            user, item = _codes(table[role["user"]], pair.target.users), _codes(table[role["item"]], pair.target.items)
+            source_item = _source_codes(table["source_item"], table["source_domain"], pair.source.items)
         return Released(
             user=user,
             item=item,
@@ -109,12 +107,18 @@ def read_released(given: Any, pair: StoredPair, dictionaries: Path | None = None
             is_marked=None if is_compact else _numbers(table["is_synthetic"], pa.bool_(), False),
             generation=None if is_compact else tuple(pc.unique(table["generation_id"]).to_pylist()),
         )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowIndexError) as error:
         raise SchemaError(
             f"{opened.name} has a column that holds what it cannot: {error}",
             expected="columns as scalr writes them",
             fix="name files of scalr generate or run",
         ) from error
+
+
+def _dictionary(folder: Path, name: str, *more: str) -> pa.Table:
+    opened = open_table(str(folder / f"{name}.parquet"), name)
+    _refuse_missing(opened, ["id", *more])
+    return read_columns(opened, ["id", *more])
 
 
 def _refuse_missing(opened: Tabular, needed: list[str]) -> None:

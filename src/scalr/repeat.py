@@ -155,7 +155,7 @@ def _reading(request: Request) -> dict[str, Any]:
 
 def differences(manifest: Mapping[str, Any]) -> list[str]:
     """Return sentences on what made a run that is not what would repeat it: versions of scalr and of libraries."""
-    then, now = manifest.get("environment", {}), output.environment()
+    then, now = manifest.get("environment") or {}, output.environment()
     pairs = [("scalr", manifest["version"], __version__), ("Python", then.get("python"), now["python"])]
     pairs += [(name, then.get("libraries", {}).get(name), version) for name, version in now["libraries"].items()]
     return [f"made with {name} {before}, repeated with {after}" for name, before, after in pairs if before != after]
@@ -180,11 +180,16 @@ def already_finished(out: Path, plan: Plan) -> dict[str, Any] | None:
 
 def _other_inputs(manifest: Mapping[str, Any], settings: RunSettings) -> Iterator[str]:
     """Yield a sentence per input whose content is not what a manifest says."""
-    for one in manifest["inputs"]:
-        given: Any = getattr(settings, one["role"])
-        path = given[one["name"]] if isinstance(given, dict) else given
-        if files_digest(find_files(path)[0]) != one["digest"]:
-            yield f"{one['role']} '{os.path.relpath(path)}' is not the file that the run was made from"
+    inputs = manifest.get("inputs") or ()
+    for role in PATHS:
+        given: Any = getattr(settings, role)
+        named = given if isinstance(given, dict) else {None: given} if given else {}
+        for name, path in named.items():
+            stated = next(
+                (one.get("digest") for one in inputs if one["role"] == role and name in (None, one.get("name"))), None
+            )
+            if files_digest(find_files(path)[0]) != stated:
+                yield f"{role} '{os.path.relpath(path)}' is not the file that the run was made from"
 
 
 def _results(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -114,6 +114,12 @@ class Journal:
 def _read(file: Path) -> dict[str, Outcome]:
     if not file.exists():
         return {}
+    if not file.is_file():
+        raise OutputError(
+            f"the trials file '{file}' cannot be used: it is no plain file",
+            expected="a file that an earlier study wrote, or a name that does not exist yet",
+            fix="give another file with --trials-file",
+        )
     known = {}
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
@@ -121,8 +127,10 @@ def _read(file: Path) -> dict[str, Outcome]:
             row = json.loads(line)
             loss = math.inf if row["loss"] is None else float(row["loss"])
             ndcg = None if row["ndcg"] is None else float(row["ndcg"])
+            if math.isnan(loss) or not math.isfinite(ndcg or 0.0):
+                raise ValueError(line)
             known[str(row["key"])] = Outcome(loss, ndcg, int(row["epochs"]), float(row["seconds"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             if number == len(lines) and not line.endswith("\n"):  # the run was cut off while it wrote this one
                 break
             raise SchemaError(

@@ -1,11 +1,12 @@
 """Killed at any moment, `--resume` makes what an undisturbed run makes; without it nothing is mixed."""
 
 import itertools
+import json
 import random
 import signal
 
 import pytest
-from tests.reliability.jobs import FIGURE, contents, is_whole
+from tests.reliability.jobs import FIGURE, Job, contents, is_whole
 
 from scalr.unfinished import partial_folder
 
@@ -55,3 +56,40 @@ def test_killed_at_random_moments_it_comes_to_the_same_end(jobs, runner, tmp_pat
     record_property(FIGURE, ("  outputs finished, all equal", f"{n_chains}, jobs: {'; '.join(names)}"))
     record_property(FIGURE, ("  kills that left finished parts", f"{n_parts}"))
     record_property(FIGURE, ("  half-finished folders named and refused", f"{n_refused}"))
+
+
+def test_a_killed_study_leaves_nothing_and_keeps_its_trials(jobs, runner, tmp_path, request, record_property):
+    """Killed before a file operation, then before a later one, until it comes to its end; every other kill tears the
+    last trial's line as well. No trial that was kept is made twice: each stands in the file once."""
+    step = 1 if request.config.getoption("--kills") >= 30 else 4
+    study = ("study", *jobs["generate"].arguments[1:5], "--arms", "scalr", "--seeds", "1", "--baseline-trials", "4")
+    trials, whole_trials, out = tmp_path / "trials.jsonl", tmp_path / "whole.jsonl", tmp_path / "out"
+
+    def run(out, trials, **how):
+        job = Job("study", (*study, "--translator", "cooccurrence", "--trials-file", str(trials)))
+        return runner.run(job, out, **how)
+
+    whole = run(tmp_path / "whole", whole_trials)
+    assert whole.status == 0, whole.said
+    n_kept, n_torn = 0, 0
+    for n_kills, moment in enumerate(itertools.count(1, step)):
+        ended = run(out, trials, die_at=moment)
+        kept = trials.read_bytes() if trials.exists() else b""
+        assert kept.count(b"\n") >= n_kept
+        n_kept = kept.count(b"\n")
+        if out.exists():
+            break
+        assert ended.status == -signal.SIGKILL, ended.said
+        if kept and n_kills % 2 == 0:
+            trials.write_bytes(kept[:-15])
+            n_kept, n_torn = n_kept - 1, n_torn + 1
+    assert n_torn
+    assert is_whole(out)
+    assert contents(out) == contents(tmp_path / "whole")
+    keys, expected = (
+        [json.loads(line)["key"] for line in file.read_text().splitlines()] for file in (trials, whole_trials)
+    )
+    assert sorted(keys) == sorted(expected)
+    assert len(set(keys)) == len(keys) > n_torn
+    what = f"{n_kills}, {n_torn} lines torn; all {len(keys)} trials made once, the study equal"
+    record_property(FIGURE, ("kills of a study with --trials-file", what))

@@ -84,6 +84,21 @@ def _line(says: str, *arguments: str) -> Case:
     return Case(lambda desk: list(arguments), says)
 
 
+def _on_spark(says: str, *more: str) -> Case:
+    """Return a case that is refused before Java is looked for."""
+    return with_options(says, "--engine", "spark", *more)
+
+
+def _trials(says: str, lay: Callable[[Desk], str]) -> Case:
+    return Case(
+        lambda desk: ["study", *desk.generate()[1:], "--seeds", "1", "--quiet", "--trials-file", lay(desk)], says
+    )
+
+
+def _trial(**changes: Any) -> str:
+    return json.dumps({"key": "a", "loss": 0.5, "ndcg": 0.1, "epochs": 3, "seconds": 0.1, **changes}) + "\n"
+
+
 OPTIONS = {
     "an unknown command": _line("frobnicate", "frobnicate"),
     "an unknown option": with_options("--drawz", "--drawz", "1"),
@@ -170,6 +185,28 @@ OPTIONS = {
     "privacy of no noise": with_options("privacy", "--privacy", "epsilon=nan"),
     "privacy of nothing": with_options("privacy", "--privacy", ""),
     "an unknown engine": with_options("magic", "--engine", "magic"),
+    "a day without Spark": with_options("--day is given", "--day", "2020-01-01"),
+    "a dry run without Spark": with_options("--dry-run is given", "--dry-run"),
+    "a Spark setting without Spark": with_options("--spark-conf is given", "--spark-conf", "a=b"),
+    "a Spark master without Spark": with_options("--spark-master is given", "--spark-master", "yarn"),
+    "a Spark setting without a value": _on_spark("'spark.a' has no value", "--spark-conf", "spark.a"),
+    "a Spark setting without a name": _on_spark("'=b' has no name", "--spark-conf", "=b"),
+    "a Spark setting of escapes": _on_spark("has no value", "--spark-conf", "\x1b[31m\n"),
+    "a Spark setting of nothing": _on_spark("has no name", "--spark-conf", ""),
+    "a Spark master of nothing": _on_spark("--spark-master is ''", "--spark-master", ""),
+    "a Spark master with blanks": _on_spark("--spark-master is", "--spark-master", "local[2] --conf x=y"),
+    "a Spark master with a line break": _on_spark("--spark-master is", "--spark-master", "local\n[2]"),
+    "a day that is no date": _on_spark("the day is 'tomorrow'", "--day", "tomorrow"),
+    "the 30th of February": _on_spark("the day is '2020-02-30'", "--day", "2020-02-30"),
+    "a day of nothing": _on_spark("the day is ''", "--day", ""),
+    "a day with escapes": _on_spark("the day is", "--day", "\x1b[2J"),
+    "Spark and integer codes": _on_spark("layout is 'compact'", "--layout", "compact"),
+    "Spark and a check for leaks": _on_spark("checked for leaks", "--check-leaks"),
+    "Spark and going on": _on_spark("--resume is given", "--resume"),
+    "Spark and a manifest": Case(
+        lambda desk: ["run", "--from-manifest", "x.json", "--engine", "spark", "--out", str(desk.out)],
+        "--from-manifest is given",
+    ),
     "running nothing": Case(lambda desk: ["run", "--out", str(desk.out)], "nothing to run"),
     "repeating a manifest that is not there": Case(
         lambda desk: ["run", "--from-manifest", str(desk.folder / "no.json"), "--out", str(desk.out)], "no manifest"
@@ -219,6 +256,14 @@ OPTIONS = {
         ],
         "source.parquet",
     ),
+    "trials kept in a pipe": _trials(
+        "no plain file", lambda desk: (os.mkfifo(desk.folder / "t.jsonl"), str(desk.folder / "t.jsonl"))[1]
+    ),
+    "trials kept in a device": _trials("no plain file", lambda desk: "/dev/zero"),
+    "trials of no loss": _trials("line 1 of", lambda desk: desk.file("t.jsonl", _trial(loss=float("nan")))),
+    "trials of an infinite rank": _trials("line 1 of", lambda desk: desk.file("t.jsonl", _trial(ndcg=float("inf")))),
+    "trials of infinite length": _trials("line 1 of", lambda desk: desk.file("t.jsonl", _trial(epochs=float("inf")))),
+    "trials 100,000 deep": _trials("line 1 of", lambda desk: desk.file("t.jsonl", "[" * 100_000 + "\n")),
     "trials kept in a folder": Case(
         lambda desk: ["study", *desk.generate()[1:], "--seeds", "1", "--trials-file", str(desk.folder)],
         "cannot be used",

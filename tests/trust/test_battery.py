@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.trust import bad_configs, bad_files, bad_settings, bad_values
+from tests.trust import bad_configs, bad_files, bad_runs, bad_settings, bad_values
 from tests.trust.battery import Case, Verdict, judge
 from tests.trust.figures import FIGURE
 
@@ -23,6 +23,8 @@ KINDS: dict[str, dict[str, Case]] = {
     "command lines": bad_settings.OPTIONS,
     "output folders": bad_settings.OUTPUTS,
     "folders of runs": bad_settings.RUNS,
+    "edited manifests": bad_runs.MANIFESTS,
+    "damaged events": bad_runs.EVENTS,
 }
 CASES = [(kind, name) for kind, cases in KINDS.items() for name in cases]
 

@@ -334,11 +334,11 @@ def _scan_target(folder: Path, manifest: Mapping[str, Any], target: Any) -> Scan
         time_unit=reading.get("time_unit"), as_text=reading.get("ids") == "string",
         drop_nulls=bool(reading.get("drop_nulls")), progress=None,
     )  # fmt: skip
-    if log.entry["digest"] != entry["digest"]:
+    if log.entry["digest"] != entry.get("digest"):
         raise InputError(
             f"the target log {table.name} is not the one that '{folder}' was made from: {log.entry['rows']:,} rows, "
             f"digest {log.entry['digest'][:12]}",
-            expected=f"{entry['rows']:,} rows, digest {entry['digest'][:12]}",
+            expected=f"{entry.get('rows', 0):,} rows, digest {entry.get('digest', 'unknown')[:12]}",
             fix="name that log with --target, or generate anew from this one",
         )
     return log

@@ -159,10 +159,18 @@ def _leaks_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> dic
 
     files = _part_files(folder, "--leaks")
     refuse_unfit("report", "compact" if (folder / "dictionaries").exists() else "target")
-    settings = manifest["settings"]
-    given = (Columns(**(settings.get(name) or {})) for name in ("columns", "target_columns"))
-    columns = find_columns(open_table(settings["target"], "target"), *given)
-    found, _ = check_written("report", settings["target"], columns, dict.fromkeys(files, ""), terminal)
+    settings = manifest.get("settings") or {}
+    target, roles = settings.get("target"), [role for role, _ in Columns().roles()]
+    if not isinstance(target, str):
+        raise InputError(
+            f"the manifest of '{folder}' names no target log",
+            expected="a folder of scalr generate or run, made from files",
+            fix="leave --leaks out, or name another folder",
+        )
+    names = (settings.get(one) or {} for one in ("columns", "target_columns"))
+    given = [Columns(**{role: one.get(role) for role in roles}) for one in names]
+    columns = find_columns(open_table(target, "target"), *given)
+    found, _ = check_written("report", target, columns, dict.fromkeys(files, ""), terminal)
     return {"leaks": found}
 
 
@@ -185,7 +193,7 @@ def _audit_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> Aud
     from scalr.released import read_released
 
     _part_files(folder, "--audit")
-    settings = RunSettings.parse(manifest["settings"], f"'{folder / 'manifest.json'}'")
+    settings = RunSettings.parse(manifest.get("settings") or {}, f"'{folder / 'manifest.json'}'")
     pair = read_settings(settings, board=terminal)
     terminal.stage("auditing")
     dictionaries = folder / "dictionaries"

@@ -60,8 +60,13 @@ class SparkOptions:
             return
         if resume:
             self.check_local("--resume")
-        require_spark()
         spark_settings(self.conf)
+        if self.master is not None and (not self.master or any(letter.isspace() for letter in self.master)):
+            raise ConfigError(
+                f"--spark-master is '{self.master}'",
+                expected="a master without blanks, such as local[4], yarn or spark://host:7077",
+                fix="correct it, or leave --spark-master out",
+            )
         check_layout(layout)
         if leaks:
             raise ConfigError(
@@ -71,6 +76,7 @@ class SparkOptions:
             )
         if self.day is not None:
             parse_day(self.day)
+        require_spark()
 
     def check_local(self, option: str) -> None:
         """Refuse an option that only the local engine has.
