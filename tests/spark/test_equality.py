@@ -60,6 +60,28 @@ def test_a_skewed_world_whose_hot_item_is_split(session: Any, name: str) -> None
     assert layout.parts == 25 + sum(one.splits for one in layout.hot)
 
 
+FEW: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "temperature": {"sample": {"temperature": 0.6, "min_support": 2}},
+    "capped, window, back-off": {"translate": {"history_cap": 4, "window_days": 15, "backoff": 7}},
+    "topk with back-off": {"translate": {"backoff": 40}, "sample": {"strategy": "topk", "draws_per_event": 6}},
+    "popularity": {"translate": {"translator": "popularity"}},
+    "random": {"translate": {"translator": "random"}},
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_least_number_of_users_behind_a_pair(session: Any, name: str) -> None:
+    source, target = skewed_tables(users=400, source_items=30, target_items=40, events=(4_000, 900))
+    given = {"seed": 6, **PLAIN, **FEW[name]}
+    few = Steps.parse(given)
+    given["translate"] = {**given.get("translate", {}), "privacy": {"k": 10}}
+    rows = [len(local_events(source, target, steps)[0]) for steps in (few, Steps.parse(given))]
+    assert 0 < rows[1] < rows[0]
+    layout = assert_same_events(session, source, target, given, partitions=6)
+    assert layout.hot
+
+
 def test_histories_are_bounded_without_a_cap(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     unbounded = local_events(*small_tables(seed=2), Steps.parse(PLAIN))[0]
     for module in ("scalr.translators.cooccurrence", "scalr.spark.fitting"):

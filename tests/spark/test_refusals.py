@@ -42,10 +42,12 @@ def test_wrong_sources(session: Any, case: str) -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
-@pytest.mark.parametrize("privacy", [{"k": 2}, {"epsilon": 1.0}])
-def test_privacy_is_refused(privacy: Any) -> None:
-    with pytest.raises(ConfigError, match="privacy does not run on Spark"):
-        check_translator(Steps.parse({"translate": {"privacy": privacy}}).translate)
+def test_noise_is_refused_and_a_least_number_of_users_is_not() -> None:
+    for privacy in ({"epsilon": 1.0}, {"epsilon": 2.0, "k": 2}):
+        with pytest.raises(ConfigError, match="noisy counts are made by the local engine only") as caught:
+            check_translator(Steps.parse({"translate": {"privacy": privacy}}).translate)
+        assert len(str(caught.value).splitlines()) == 3
+    check_translator(Steps.parse({"translate": {"privacy": {"k": 2}}}).translate)
 
 
 @pytest.mark.slow

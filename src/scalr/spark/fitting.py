@@ -34,13 +34,13 @@ def check_translator(settings: TranslateSettings) -> None:
     """Refuse a translator that does not run on Spark.
 
     Raises:
-        ConfigError: If there is no such translator, or it does not run on Spark; likewise its privacy.
+        ConfigError: If there is no such translator, or it does not run on Spark; likewise differential privacy.
     """
-    if settings.privacy.is_on:
+    if settings.privacy.epsilon is not None:
         raise ConfigError(
-            "privacy does not run on Spark: who is behind a pair is counted by the local engine only",
-            expected="no --privacy beside --engine spark",
-            fix="leave --engine spark out",
+            f"privacy.epsilon is {settings.privacy.epsilon:g}, and noisy counts are made by the local engine only",
+            expected="no epsilon beside --engine spark",
+            fix="protect by --privacy k=N, or leave --engine spark out",
         )
     name = settings.translator
     if name in ON_SPARK:
@@ -97,15 +97,16 @@ def fit_on_spark(
             backoff = _backoff(histories, 1.0, laid, form, side, None, None, n_target, ship)
     if settings.translator == "random":
         receipt = watch.receipt("fit", len(pair.target), int(np.count_nonzero(popularity)), translator="random")
-        return Fitted(RandomTranslation(pair, histories, popularity, None, receipt))
+        return Fitted(RandomTranslation(pair, histories, popularity, None, receipt, settings.privacy.k))
     if settings.translator == "popularity":
         assert backoff is not None
         receipt = watch.receipt("fit", len(pair.target), len(histories.item), translator="popularity")
-        return Fitted(PopularityTranslation(pair, backoff, None, receipt))
+        return Fitted(PopularityTranslation(pair, backoff, None, receipt, settings.privacy.k))
     rows = counted.events + len(pair.target.positives())
     details = {} if backoff is None else {"categories": backoff.n_categories}
     receipt = watch.receipt("fit", rows, counted.paths, translator="cooccurrence", **details)
-    whole = CooccurrenceTranslation(pair, histories, None, window_of(settings), backoff, None, receipt)
+    window, least = window_of(settings), settings.privacy.k
+    whole = CooccurrenceTranslation(pair, histories, None, window, backoff, None, receipt, least)
     return Fitted(whole, cutoff, categories if backoff is not None else None)
 
 

@@ -121,11 +121,3 @@ def _histories(target: TargetHistories, place: Codes) -> tuple[TargetHistories, 
     recent_start, recent = chosen_rows(target.recent_start, place)
     item, time = target.recent_item[recent], target.recent_time[recent]
     return TargetHistories(start, target.item[rows], recent_start, item, time), rows
-
-
-def testifying_users(fitted: Fitted) -> npt.NDArray[np.bool_]:
-    """Say for each target user, shape (n_users,), whether the paths of source items may lead through it."""
-    whole = fitted.translation
-    if not isinstance(whole, CooccurrenceTranslation):
-        return np.zeros(0, np.bool_)
-    return np.diff(whole.target.start) > 0
