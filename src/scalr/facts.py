@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +48,21 @@ class EventFacts:
 
 
 def resting_on_few(facts: EventFacts, privacy: PrivacySettings) -> dict[str, Any]:
-    """Return what a manifest says of the people behind events: what was promised, and who is behind them.
+    """Return what a manifest says of the people behind events; see `people_behind`."""
+    return people_behind(len(facts), facts.few, privacy)
+
+
+def people_behind(n: int, few_behind: Sequence[int], privacy: PrivacySettings) -> dict[str, Any]:
+    """Return what was promised of the people behind `n` events, and who is behind them.
 
     `share_below` is the share of the events with fewer other users behind them, by that number; null without events.
+
+    Args:
+        n: Events, negative rows not counted.
+        few_behind: Events with fewer other users behind them than each of `FEW_USERS`.
+        privacy: What was promised.
     """
-    n = len(facts)
-    shares = {str(least): few / n if n else None for least, few in zip(FEW_USERS, facts.few, strict=True)}
+    shares = {str(least): few / n if n else None for least, few in zip(FEW_USERS, few_behind, strict=True)}
     promised = {} if privacy.epsilon is None else {"epsilon": privacy.epsilon, "delta": privacy.delta}
     return {"k": privacy.k, **promised, "share_below": shares}
 

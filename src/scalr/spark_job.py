@@ -12,6 +12,7 @@ from scalr import output
 from scalr.config import RunSettings, Steps
 from scalr.engines.files import find_files
 from scalr.errors import ConfigError, InputError, OutputError
+from scalr.facts import FEW_USERS, people_behind
 from scalr.job import columns_of, job_facts, judges_impressions
 from scalr.pipeline import timed_study
 from scalr.progress import Board, SilentBoard
@@ -123,11 +124,13 @@ class Written:
     Attributes:
         rows: Rows, negative ones among them.
         item_coverage: Share of the target items (with a positive event) that the rows reach, in [0, 1].
+        few: Rows with fewer other users behind them than each of `FEW_USERS`; negative ones have nobody to count.
         receipts: One per stage.
     """
 
     rows: int
     item_coverage: float
+    few: tuple[int, ...]
     receipts: tuple[Receipt, ...]
 
 
@@ -201,10 +204,12 @@ def _made(
         made.release()
     pair = replace(made.pair, inputs=logs.inputs)
     named = {**settings, "engine": "spark", "spark": facts_of(session), **({} if day is None else {"day": str(day)})}
+    n_events = written.rows - made.negatives_of(written.rows)
     facts = job_facts("generate", steps, pair, named) | {
-        "synthetic_events": written.rows - made.negatives_of(written.rows),
+        "synthetic_events": n_events,
         "item_coverage": round(written.item_coverage, 6),
         "generation_id": made.generation_id,
+        "privacy": people_behind(n_events, written.few, steps.translate.privacy),
     }
     if negatives := made.negatives_of(written.rows):
         facts["synthetic_negatives"] = negatives
@@ -299,6 +304,7 @@ def _written(session: Any, made: SparkGeneration, folder: Path, day: dt.date | N
         )
     with no_pandas_warning():
         files = session.read.schema(made.frame.schema).parquet(_named(out))
-        counted = files.agg(f.count("*"), f.count_distinct(made.pair.target.columns.item)).first()
+        few = [f.count_if(f.col("support") < least) for least in FEW_USERS]
+        counted = files.agg(f.count("*"), f.count_distinct(made.pair.target.columns.item), *few).first()
     coverage = int(counted[1]) / max(len(catalogue_of(made.pair.target)), 1)
-    return Written(int(counted[0]), coverage, made.stage_receipts(watch))
+    return Written(int(counted[0]), coverage, tuple(map(int, counted[2:])), made.stage_receipts(watch))

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -77,6 +78,10 @@ def test_a_folder_by_date_becomes_a_folder_of_events(session: Any, folder: Path,
     assert stages["emit"]["rows_out"] == stages["cap"]["rows_out"] == len(wanted)
     reached = len(set(wanted["item"].to_pylist())) / len(set(world[1]["item"].to_pylist()))
     assert manifest["item_coverage"] == pytest.approx(reached, abs=1e-6)
+    support = wanted["support"].to_numpy()
+    shares = {str(n): np.count_nonzero(support < n) / len(support) for n in (3, 5)}
+    assert manifest["privacy"] == {"k": 1, "share_below": shares}
+    assert 0 < shares["3"] < shares["5"]
 
 
 @pytest.mark.parametrize(

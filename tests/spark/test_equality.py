@@ -13,6 +13,7 @@ from tests.test_store import rich_tables
 from tests.worlds import small_tables
 
 from scalr.config import Steps
+from scalr.spark.factors import BY_FACTORS
 from scalr.spark.fitting import ON_SPARK
 from scalr.spark.generation import generate_on_spark
 
@@ -58,6 +59,40 @@ def test_a_skewed_world_whose_hot_item_is_split(session: Any, name: str) -> None
     assert largest.item == "s120"
     assert largest.splits > 3
     assert layout.parts == 25 + sum(one.splits for one in layout.hot)
+
+
+FEW: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "temperature": {"sample": {"temperature": 0.6, "min_support": 2}},
+    "capped, window, back-off": {"translate": {"history_cap": 4, "window_days": 15, "backoff": 7}},
+    "topk with back-off": {"translate": {"backoff": 40}, "sample": {"strategy": "topk", "draws_per_event": 6}},
+    "conditioned, capped": {"translate": {"translator": "conditioned", "rank": 8, "history_cap": 4}},
+    "factor, capped": {"translate": {"translator": "factor", "rank": 8, "history_cap": 4, "window_days": 3}},
+    "popularity": {"translate": {"translator": "popularity"}},
+    "random": {"translate": {"translator": "random"}},
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_least_number_of_users_behind_a_pair(session: Any, name: str) -> None:
+    source, target = skewed_tables(users=400, source_items=30, target_items=40, events=(4_000, 900))
+    given = {"seed": 6, **PLAIN, **FEW[name]}
+    few = Steps.parse(given)
+    given["translate"] = {**given.get("translate", {}), "privacy": {"k": 10}}
+    rows = [len(local_events(source, target, steps)[0]) for steps in (few, Steps.parse(given))]
+    assert 0 < rows[1] < rows[0]
+    layout = assert_same_events(session, source, target, given, partitions=6)
+    assert layout.hot
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 7])
+@pytest.mark.parametrize("translator", BY_FACTORS)
+def test_factors_of_all_users(session: Any, translator: str, partitions: int) -> None:
+    source, target = skewed_tables(users=600, events=(6_000, 1_500))
+    source = source.append_column("label", pa.array(np.random.default_rng(5).integers(0, 2, len(source))))
+    settings = {"seed": 9, "translate": {"translator": translator, "rank": 20}}
+    layout = assert_same_events(session, source, target, settings, partitions=partitions)
+    assert bool(layout.hot) == (partitions > 1)
 
 
 def test_histories_are_bounded_without_a_cap(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,10 +42,12 @@ def test_wrong_sources(session: Any, case: str) -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
-@pytest.mark.parametrize("privacy", [{"k": 2}, {"epsilon": 1.0}])
-def test_privacy_is_refused(privacy: Any) -> None:
-    with pytest.raises(ConfigError, match="privacy does not run on Spark"):
-        check_translator(Steps.parse({"translate": {"privacy": privacy}}).translate)
+def test_noise_is_refused_and_a_least_number_of_users_is_not() -> None:
+    for privacy in ({"epsilon": 1.0}, {"epsilon": 2.0, "k": 2}):
+        with pytest.raises(ConfigError, match="noisy counts are made by the local engine only") as caught:
+            check_translator(Steps.parse({"translate": {"privacy": privacy}}).translate)
+        assert len(str(caught.value).splitlines()) == 3
+    check_translator(Steps.parse({"translate": {"privacy": {"k": 2}}}).translate)
 
 
 @pytest.mark.slow
@@ -87,13 +89,24 @@ def test_settings_that_would_differ(session: Any) -> None:
         )
     with pytest.raises(SchemaError, match="no time column"):
         generate_on_spark(frame.drop("time"), target)
-    with pytest.raises(ConfigError, match="conditioned"):
-        scalr.generate(frame, target, steps=Steps.parse({"translate": {"translator": "conditioned"}}))
+    with pytest.raises(ConfigError, match="'auto'"):
+        scalr.generate(frame, target, steps=Steps.parse({"translate": {"translator": "auto"}}))
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("factor", "factors"), ("auto", "validation"), ("nonsense", "no translator")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("translator", "bound"), [("conditioned", "MOST_PAIRS"), ("factor", "MOST_BYTES")])
+def test_more_factors_than_one_machine_fits(
+    session: Any, translator: str, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"scalr.spark.factors.{bound}", 100)
+    source, target = small_tables()
+    steps = Steps.parse({"translate": {"translator": translator}})
+    with pytest.raises(ConfigError, match="at most 100") as caught:
+        generate_on_spark(as_spark(session, source), target, steps=steps)
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(("name", "words"), [("auto", "validation"), ("nonsense", "no translator")])
 def test_translators_that_do_not_run(name: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         check_translator(Steps.parse({"translate": {"translator": name}}).translate)

@@ -166,7 +166,7 @@ PrivacyOption = Annotated[
         "--privacy",
         metavar="k=N",
         help="Use a pair (source item, target item) only with at least N distinct other users behind it. "
-        "epsilon=E,delta=D (extra 'privacy'): differentially private counts, for generate alone.",
+        "epsilon=E,delta=D (extra 'privacy'): differentially private counts, for generate alone, --engine local.",
         rich_help_panel=STEPS,
     ),
 ]

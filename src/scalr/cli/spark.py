@@ -94,6 +94,7 @@ class SparkOptions:
     def generate(self, logs: LogOptions, steps: Steps, out: Path, terminal: Terminal) -> None:
         """Generate synthetic events with Spark, and say what was made."""
         from scalr.cli.summaries import reach, stages_table
+        from scalr.report.wording import privacy_sentence
         from scalr.spark.days import parse_day
         from scalr.spark.session import own_session, spark_settings
         from scalr.spark_job import Inputs, write_generation_on_spark
@@ -116,6 +117,7 @@ class SparkOptions:
         terminal.show(
             stages_table(manifest["stages"]),
             f"\n{reach(manifest)}. Written to {out}",
+            *filter(None, [privacy_sentence(manifest["privacy"])]),
             "Whether they help a model is another question: [bold]scalr study[/bold] answers it, on a sample.",
         )
 

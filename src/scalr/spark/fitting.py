@@ -12,6 +12,7 @@ from scalr.domain import Codes
 from scalr.errors import ConfigError, unknown_name
 from scalr.receipt import Stopwatch
 from scalr.spark.counting import SourceCount, category_counts, source_cutoff
+from scalr.spark.factors import BY_FACTORS, fit_factors
 from scalr.spark.part import TargetSide
 from scalr.spark.restrict import CategoryTable, Fitted, KeyedCutoff
 from scalr.spark.ship import Shipped
@@ -20,11 +21,13 @@ from scalr.store import StoredPair
 from scalr.stream import RealPairs
 from scalr.translators import translator_names
 from scalr.translators.backoff import Backoff, laws_of
+from scalr.translators.conditioned import ConditionedTranslation
 from scalr.translators.cooccurrence import CooccurrenceTranslation, TargetHistories, target_histories, window_of
+from scalr.translators.factor import FactorTranslation, witness_settings
 from scalr.translators.history import HISTORY_BOUND
 from scalr.translators.marginal import PopularityTranslation, RandomTranslation
 
-ON_SPARK = ("cooccurrence", "popularity", "random")
+ON_SPARK = ("cooccurrence", *BY_FACTORS, "popularity", "random")
 """Translators that run on Spark."""
 
 Ship = Callable[[Any], Shipped[Any]]
@@ -34,35 +37,38 @@ def check_translator(settings: TranslateSettings) -> None:
     """Refuse a translator that does not run on Spark.
 
     Raises:
-        ConfigError: If there is no such translator, or it does not run on Spark; likewise its privacy.
+        ConfigError: If there is no such translator, or it does not run on Spark; likewise differential privacy.
     """
-    if settings.privacy.is_on:
+    if settings.privacy.epsilon is not None:
         raise ConfigError(
-            "privacy does not run on Spark: who is behind a pair is counted by the local engine only",
-            expected="no --privacy beside --engine spark",
-            fix="leave --engine spark out",
+            f"privacy.epsilon is {settings.privacy.epsilon:g}, and noisy counts are made by the local engine only",
+            expected="no epsilon beside --engine spark",
+            fix="protect by --privacy k=N, or leave --engine spark out",
         )
     name = settings.translator
     if name in ON_SPARK:
         return
     if name not in (*translator_names(), "auto"):
         raise unknown_name("translator", name, ON_SPARK)
-    reason = (
-        "needs a validation period to choose on"
-        if name == "auto"
-        else "fits factors of all source users, on one machine"
-    )
     raise ConfigError(
-        f"translator '{name}' does not run on Spark: it {reason}",
+        f"translator '{name}' needs a validation period to choose on, which this step does not have",
         expected=f"one of {', '.join(ON_SPARK)}",
-        fix="choose another with --translator, or leave --engine spark out",
+        fix="choose one with --translator, or let `scalr run --engine spark` choose",
     )
+
+
+def paths_of(settings: TranslateSettings) -> TranslateSettings | None:
+    """Return the settings of the paths that a translator draws along or counts; None where it looks at no paths."""
+    if settings.translator == "factor":
+        return witness_settings(settings)
+    return settings if settings.translator in ("cooccurrence", "conditioned") else None
 
 
 def histories_of(pair: StoredPair, settings: TranslateSettings) -> TargetHistories:
     """Return the target histories that `settings` ask for."""
     cap = None if settings.translator == "random" else settings.history_cap
-    timed = settings.translator == "cooccurrence" and settings.window_days is not None
+    paths = paths_of(settings)
+    timed = paths is not None and paths.window_days is not None
     return target_histories(pair.target.positives(), cap, timed=timed)
 
 
@@ -82,31 +88,48 @@ def fit_on_spark(
         categories: Categories of source items, where thin items are to back off to them.
         counted: The source in numbers.
         ship: Hands a value to Spark.
+
+    Raises:
+        ConfigError: If factors are asked for, of more than the driver fits; see `fit_factors`.
     """
     n_users, n_target = len(pair.target.users), len(pair.target.items)
+    paths, factors = paths_of(settings), None
     with Stopwatch() as watch:
         popularity = np.bincount(histories.item, minlength=n_target).astype(np.int32)
         cutoff: KeyedCutoff | None = None
         backoff: Backoff | None = None
         cap = settings.history_cap or HISTORY_BOUND
-        if settings.translator == "cooccurrence" and (settings.history_cap or _any_longer(laid, cap)):
+        if settings.translator in BY_FACTORS:
+            given = (counted.interactions, pair.target.users, histories, n_target, settings)
+            factors = fit_factors(laid, form, side, *given)
+        if paths is not None and (settings.history_cap or _any_longer(laid, cap)):
             cutoff = source_cutoff(laid, form, side, cap, n_users)
-        if settings.translator == "cooccurrence" and settings.backoff > 0:
-            backoff = _backoff(histories, settings.backoff, laid, form, side, categories, cutoff, n_target, ship)
+        if paths is not None and paths.backoff > 0:
+            backoff = _backoff(histories, paths.backoff, laid, form, side, categories, cutoff, n_target, ship)
         if settings.translator == "popularity":
             backoff = _backoff(histories, 1.0, laid, form, side, None, None, n_target, ship)
+        lists = factors.lists(settings.shortlist) if factors and settings.translator == "factor" else None
     if settings.translator == "random":
         receipt = watch.receipt("fit", len(pair.target), int(np.count_nonzero(popularity)), translator="random")
-        return Fitted(RandomTranslation(pair, histories, popularity, None, receipt))
+        return Fitted(RandomTranslation(pair, histories, popularity, None, receipt, settings.privacy.k))
     if settings.translator == "popularity":
         assert backoff is not None
         receipt = watch.receipt("fit", len(pair.target), len(histories.item), translator="popularity")
-        return Fitted(PopularityTranslation(pair, backoff, None, receipt))
+        return Fitted(PopularityTranslation(pair, backoff, None, receipt, settings.privacy.k))
     rows = counted.events + len(pair.target.positives())
     details = {} if backoff is None else {"categories": backoff.n_categories}
-    receipt = watch.receipt("fit", rows, counted.paths, translator="cooccurrence", **details)
-    whole = CooccurrenceTranslation(pair, histories, None, window_of(settings), backoff, None, receipt)
-    return Fitted(whole, cutoff, categories if backoff is not None else None)
+    n_found = counted.paths if lists is None else int(np.count_nonzero(lists.score))
+    receipt = watch.receipt("fit", rows, n_found, translator=settings.translator, **details)
+    whole: Any = None
+    if paths is not None:
+        window, least = window_of(paths), settings.privacy.k
+        whole = CooccurrenceTranslation(pair, histories, None, window, backoff, None, receipt, least)
+    if lists is not None:
+        whole = FactorTranslation(pair, lists, None, receipt, whole)
+    elif factors is not None:
+        whole = ConditionedTranslation(whole, factors.of_source_users(), settings.candidates, receipt)
+    source_keys = None if factors is None else factors.source_keys
+    return Fitted(whole, cutoff, categories if backoff is not None else None, source_keys)
 
 
 def _any_longer(laid: Any, cap: int) -> bool:

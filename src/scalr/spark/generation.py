@@ -23,12 +23,11 @@ from scalr.schema import Columns
 from scalr.spark.counting import SourceCount, count_source
 from scalr.spark.days import of_day
 from scalr.spark.drawing import Work
-from scalr.spark.fitting import check_translator, fit_on_spark, histories_of
+from scalr.spark.fitting import check_translator, fit_on_spark, histories_of, paths_of
 from scalr.spark.logs import SparkLogs, look
 from scalr.spark.part import TargetSide
 from scalr.spark.parts import Layout, cut, lay_out
 from scalr.spark.passes import Given, Passes
-from scalr.spark.restrict import Fitted
 from scalr.spark.session import checked, no_pandas_warning, require_spark
 from scalr.spark.ship import Shipped, ship
 from scalr.spark.types import spark_schema
@@ -130,7 +129,9 @@ def generate_from_logs(
 ) -> SparkGeneration:  # fmt: skip
     """Do what `generate_on_spark` does for logs that were looked at."""
     emit.check_columns(logs.pair)
-    check_window(settings.translate, timed="time" in logs.form.roles and logs.pair.target.time is not None)
+    paths = paths_of(settings.translate)
+    if paths is not None:
+        check_window(paths, timed="time" in logs.form.roles and logs.pair.target.time is not None)
     chosen = None if day is None else of_day(day, logs.form.time_unit)
     held: list[Any] = []
 
@@ -148,10 +149,10 @@ def generate_from_logs(
     with Stopwatch() as watch:
         board.stage("laying the source out by item")
         testifies = np.diff(histories.start) > 0
-        needs_paths = settings.translate.translator == "cooccurrence"
-        layout = cut(logs.events, logs.rows, int(testifies.sum()) if needs_paths else 0, partitions=partitions)
-        users = shipped((target.users, testifies if needs_paths else np.zeros(0, np.bool_)))
-        laid = lay_out(logs.events, form, layout, users, windowed=settings.translate.window_days is not None).persist()
+        layout = cut(logs.events, logs.rows, 0 if paths is None else int(testifies.sum()), partitions=partitions)
+        users = shipped((target.users, np.zeros(0, np.bool_) if paths is None else testifies))
+        windowed = paths is not None and paths.window_days is not None
+        laid = lay_out(logs.events, form, layout, users, windowed=windowed).persist()
         held.append(laid)
         given = shipped(side)
         counted = count_source(laid, form, given, shipped(histories.start))
@@ -177,7 +178,7 @@ def generate_from_logs(
     work = Work(
         form=form,
         side=side.with_weights(counted.whole_weights),
-        fitted=_slim_fit(fitted, replace(pair, target=slim)),
+        fitted=fitted.over(replace(pair, target=slim)),
         settings=settings.sample,
         min_support=settings.refine.min_support,
         seed=settings.seed,
@@ -201,11 +202,6 @@ def _without_events(log: EventLog) -> EventLog:
         log, user=nothing, item=nothing, time=none_of(log.time), label=none_of(log.label), value=none_of(log.value),
         weight=none_of(log.weight),
     )  # fmt: skip
-
-
-def _slim_fit(fitted: Fitted, pair: StoredPair) -> Fitted:
-    translation: Any = fitted.translation
-    return replace(fitted, translation=replace(translation, pair=pair))
 
 
 def _checked_law(law: NegativeLaw | None) -> NegativeLaw | None:

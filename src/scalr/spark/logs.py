@@ -14,6 +14,7 @@ from scalr.config import Steps
 from scalr.domain import Vocabulary
 from scalr.reading import by_domain
 from scalr.schema import Columns
+from scalr.spark.fitting import paths_of
 from scalr.spark.source import LookedAt, SourceForm, in_one_form, look_at
 from scalr.spark.target import ReadTarget, read_target
 from scalr.store import StoredLog, StoredPair
@@ -65,7 +66,8 @@ def look(
         look_at(frame, name, general, special.get(name) or Columns(), time_unit=time_unit, drop_nulls=drop_nulls)
         for name, frame in sources.items()
     ]
-    categories = settings.translate.translator == "cooccurrence" and settings.translate.backoff > 0
+    paths = paths_of(settings.translate)
+    categories = paths is not None and paths.backoff > 0
     read = read_target(
         target, items, looked, general, target_columns or Columns(), time_unit=time_unit, as_text=ids == "string",
         drop_nulls=drop_nulls, item_columns=settings.negatives.kind != "none", categories=categories,

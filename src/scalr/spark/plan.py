@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from scalr.config import Steps
 from scalr.memory import format_bytes
+from scalr.spark.factors import BY_FACTORS, MOST_BYTES, MOST_PAIRS, bytes_per_user
 from scalr.spark.fitting import check_translator, histories_of
 from scalr.spark.logs import SparkLogs
 from scalr.spark.parts import cut
@@ -84,6 +85,10 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
     texts = [f"8 * ceil(octet_length({role}) / 8)" for role, is_text in _texts(form) if is_text]
     widths = [f.expr(f"CAST(sum({width}) AS BIGINT)") for width in texts]
     text_bytes = sum(logs.events.agg(*widths).first()) if widths else 0
+    by_factors, n_users, each = settings.translate.translator in BY_FACTORS, 0, 0
+    if by_factors:
+        n_users = int(logs.events.agg(f.approx_count_distinct("user")).first()[0])
+        each = bytes_per_user(settings.translate, len(target.items))
     layout = cut(logs.events, logs.rows, len(users), partitions=partitions)
     lent = sum(min(one.events, len(users)) * (one.splits - 1) for one in layout.hot)
     columns = 3 + len(form.roles)
@@ -98,27 +103,28 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
         paths=int(sizes[1] or 0),
         parts=layout.parts,
         split_items=len(layout.hot),
-        passes=2 + (refining.align is not None and refining.duplicates == "keep"),
+        passes=2 + by_factors + (refining.align is not None and refining.duplicates == "keep"),
         shuffle_bytes=fixed + int(text_bytes),
         rows=logs.rows * settings.sample.draws_per_event,
         machine_bytes=int(
             histories.start.nbytes + histories.item.nbytes + histories.recent_item.nbytes + histories.recent_time.nbytes
             + 4 * len(target) + 2 * target.users.ids.nbytes + 2 * target.users.keys.nbytes
-            + target.items.ids.nbytes + target.items.keys.nbytes
+            + target.items.ids.nbytes + target.items.keys.nbytes + n_users * each
         ),
         task_bytes=_EVENT_BYTES * layout.part_events + 4 * min(int(sizes[1] or 0), len(histories.item))
-        + 8 * len(target.items),
+        + 8 * len(target.items) + min(layout.part_events, n_users) * each,
         warnings=(),
     )  # fmt: skip
     hot = max(layout.hot, key=lambda one: one.events, default=None)
-    return _warned(found, None if hot is None else (hot.item, hot.events), by_rows=by_rows)
+    too_many = by_factors and (logs.rows > MOST_PAIRS or n_users * each > MOST_BYTES)
+    return _warned(found, None if hot is None else (hot.item, hot.events), by_rows=by_rows, too_many=too_many)
 
 
 def _texts(form: Any) -> tuple[tuple[str, bool], ...]:
     return ("user", form.text_users), ("item", form.text_items)
 
 
-def _warned(found: Plan, hot: tuple[Any, int] | None, *, by_rows: bool) -> Plan:
+def _warned(found: Plan, hot: tuple[Any, int] | None, *, by_rows: bool, too_many: bool) -> Plan:
     warnings = []
     if hot is not None and hot[1] > _HOT_SHARE * found.source_events:
         share = 100 * hot[1] / found.source_events
@@ -129,6 +135,11 @@ def _warned(found: Plan, hot: tuple[Any, int] | None, *, by_rows: bool) -> Plan:
     if by_rows:
         warnings.append(
             f"Duplicates and caps compare rows with each other: up to {found.rows:,} rows are shuffled as well."
+        )
+    if too_many:
+        warnings.append(
+            f"Factors are fitted from at most {MOST_PAIRS:,} distinct pairs of user and source item, and may take "
+            f"{format_bytes(MOST_BYTES)} of each machine: a source with more is refused."
         )
     if found.machine_bytes > 4 << 30:
         size = format_bytes(found.machine_bytes)

@@ -12,8 +12,12 @@ import pyarrow.compute as pc
 
 from scalr.domain import Codes, Keys, Vocabulary
 from scalr.spark.part import PartPair, chosen_rows
+from scalr.store import StoredPair
+from scalr.translators.affinity import UserAffinity
 from scalr.translators.backoff import Backoff
+from scalr.translators.conditioned import ConditionedTranslation
 from scalr.translators.cooccurrence import CooccurrenceTranslation, TargetHistories
+from scalr.translators.factor import FactorTranslation, Shortlists
 from scalr.translators.history import Cutoff
 from scalr.translators.marginal import PopularityTranslation, RandomTranslation
 from scalr.translators.protocol import Translation
@@ -77,20 +81,36 @@ class Fitted:
         translation: It, by the codes of target users; its pair and cutoff are not used.
         cutoff: The cutoff of source histories; None where all items testify.
         categories: Categories of source items; None where nothing backs off to them.
+        user_keys: Shape (n,), ascending keys of the source users that factors or lists belong to; None without these.
     """
 
     translation: Translation
     cutoff: KeyedCutoff | None = None
     categories: CategoryTable | None = None
+    user_keys: Keys | None = None
+
+    def over(self, pair: StoredPair) -> Fitted:
+        """Return the same with another pair, for tasks that do not need the events of this one."""
+        whole: Any = self.translation
+        if isinstance(whole, ConditionedTranslation):
+            return replace(self, translation=replace(whole, paths=replace(whole.paths, pair=pair)))
+        if isinstance(whole, FactorTranslation):
+            witnesses = None if whole.witnesses is None else replace(whole.witnesses, pair=pair)
+            return replace(self, translation=replace(whole, pair=pair, witnesses=witnesses))
+        return replace(self, translation=replace(whole, pair=pair))
 
     def for_part(self, part: PartPair) -> Translation:
         """Return the translation by the codes of a part."""
         whole: Any = self.translation
         if isinstance(whole, CooccurrenceTranslation):
-            target, index = _histories(whole.target, part.place)
-            cutoff = None if self.cutoff is None else self.cutoff.for_part(part)
-            backoff = None if whole.backoff is None else self._backoff(whole.backoff, target.start, target.item, part)
-            return replace(whole, pair=part.pair, target=target, cutoff=cutoff, backoff=backoff)
+            return self._paths(whole, part)
+        if isinstance(whole, ConditionedTranslation):
+            affinity = _affinity(whole.affinity, self._rows(part))
+            return replace(whole, paths=self._paths(whole.paths, part), affinity=affinity)
+        if isinstance(whole, FactorTranslation):
+            witnesses = None if whole.witnesses is None else self._paths(whole.witnesses, part)
+            lists = _lists(whole.lists, self._rows(part))
+            return replace(whole, pair=part.pair, lists=lists, witnesses=witnesses, _sums={})
         if isinstance(whole, PopularityTranslation):
             start, index = chosen_rows(whole.everyone.target_start, part.place)
             everyone = self._backoff(whole.everyone, start, whole.everyone.target_item[index], part)
@@ -98,6 +118,19 @@ class Fitted:
         assert isinstance(whole, RandomTranslation)
         target, _ = _histories(whole.target, part.place)
         return replace(whole, pair=part.pair, target=target)
+
+    def _paths(self, whole: CooccurrenceTranslation, part: PartPair) -> CooccurrenceTranslation:
+        target, _ = _histories(whole.target, part.place)
+        cutoff = None if self.cutoff is None else self.cutoff.for_part(part)
+        backoff = None if whole.backoff is None else self._backoff(whole.backoff, target.start, target.item, part)
+        return replace(whole, pair=part.pair, target=target, cutoff=cutoff, backoff=backoff)
+
+    def _rows(self, part: PartPair) -> Int64:
+        """Return the row of factors or lists of each user of a part, shape (n,); -1 for users without any."""
+        assert self.user_keys is not None
+        mine = part.pair.source.users.keys
+        at = np.minimum(np.searchsorted(self.user_keys, mine), len(self.user_keys) - 1)
+        return np.where(self.user_keys[at] == mine, at, -1)
 
     def _backoff(self, backoff: Backoff, start: Int64, item: Codes, part: PartPair) -> Backoff:
         words, laws = part.pair.source.items, backoff.laws
@@ -114,6 +147,19 @@ class Fitted:
         return replace(backoff, laws=laws, target_start=start, target_item=item)
 
 
+def _affinity(whole: UserAffinity, rows: Int64) -> UserAffinity:
+    factors, share = whole.user_factors[np.maximum(rows, 0)], whole.own_share[np.maximum(rows, 0)]
+    factors[rows < 0], share[rows < 0] = 0.0, 0.0
+    return UserAffinity(factors, whole.item_factors, share, whole.rank)
+
+
+def _lists(whole: Shortlists, rows: Int64) -> Shortlists:
+    chosen = rows[rows >= 0]
+    of_user = np.full(len(rows), -1, np.int32)
+    of_user[rows >= 0] = np.arange(len(chosen), dtype=np.int32)
+    return Shortlists(of_user, whole.item[chosen], whole.score[chosen], whole.total[chosen], whole.item_users)
+
+
 def _histories(target: TargetHistories, place: Codes) -> tuple[TargetHistories, Int64]:
     start, rows = chosen_rows(target.start, place)
     if len(target.recent_start) == 1:  # no window
@@ -121,11 +167,3 @@ def _histories(target: TargetHistories, place: Codes) -> tuple[TargetHistories, 
     recent_start, recent = chosen_rows(target.recent_start, place)
     item, time = target.recent_item[recent], target.recent_time[recent]
     return TargetHistories(start, target.item[rows], recent_start, item, time), rows
-
-
-def testifying_users(fitted: Fitted) -> npt.NDArray[np.bool_]:
-    """Say for each target user, shape (n_users,), whether the paths of source items may lead through it."""
-    whole = fitted.translation
-    if not isinstance(whole, CooccurrenceTranslation):
-        return np.zeros(0, np.bool_)
-    return np.diff(whole.target.start) > 0

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr import rng
-from scalr.domain import Codes
+from scalr.domain import Codes, Keys
 from scalr.kernels import lowrank
 from scalr.kernels.machine import LANES
 from scalr.store import StoredLog, StoredPair, item_ranges
@@ -57,11 +57,29 @@ def fit_affinity(stored: StoredPair, target_start: Int64, target_item: Codes, ra
         rank: Dimensions of the subspace.
         ridge: Penalty, above 0, beside squared norms of rows that are 1 at most.
     """
-    n_users, n_target = len(stored.target.users), len(stored.target.items)
-    matrix = _matrix_of(stored.source, n_users)
-    width = -(-rank // LANES) * LANES
+    matrix = _matrix_of(stored.source, len(stored.target.users))
+    keys, n_target = stored.source.items.keys, len(stored.target.items)
+    return affinity_of(matrix, keys, target_start, target_item, n_target, rank, ridge)
+
+
+def affinity_of(
+    matrix: SourceMatrix, item_keys: Keys, target_start: Int64, target_item: Codes, n_target: int, rank: int,
+    ridge: float,
+) -> UserAffinity:  # fmt: skip
+    """Fit scores of target items on the source as a matrix; see `fit_affinity`.
+
+    Args:
+        matrix: Source items by user.
+        item_keys: Shape (n_items,), keys of its items.
+        target_start: Shape (n_users + 1,), where each user's target items start.
+        target_item: Distinct target items by user.
+        n_target: Number of target items.
+        rank: Dimensions of the subspace.
+        ridge: Penalty, above 0.
+    """
+    n_users, width = len(matrix.user_weight), -(-rank // LANES) * LANES
     of_user = np.zeros((n_users, width), np.float32)
-    of_user[:, :rank] = _user_factors(matrix, stored.source.items.keys, rank)
+    of_user[:, :rank] = _user_factors(matrix, item_keys, rank)
     history = np.diff(target_start)
     overlap = np.flatnonzero((history > 0) & (matrix.user_weight > 0)).astype(np.int32)
     lower = lowrank.cholesky(lowrank.gram(of_user, overlap) + ridge * np.eye(width))
@@ -81,16 +99,35 @@ def fit_affinity(stored: StoredPair, target_start: Int64, target_item: Codes, ra
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Matrix:
-    """Distinct (user, item) of the source by item; entry (u, j) is user_weight[u] · item_weight[j]."""
+class SourceMatrix:
+    """Distinct (user, item) of the source by item; entry (u, j) is user_weight[u] · item_weight[j].
+
+    Attributes:
+        item_start: Shape (n_items + 1,), where each item's users start.
+        user: Shape (n,), users by item, ascending.
+        item_weight: Shape (n_items,), above 0.
+        user_weight: Shape (n_users,); 0 for users without items.
+    """
 
     item_start: Int64
     user: Codes
     item_weight: Singles
     user_weight: Singles
 
+    @classmethod
+    def of(cls, item_start: Int64, user: Codes, n_users: int) -> SourceMatrix:
+        """Weigh distinct (user, item), laid out by item: columns by their degree, then rows to length 1."""
+        taken = np.diff(item_start)
+        item_weight = (1 / np.sqrt(np.maximum(taken, 1))).astype(np.float32)
+        squared = np.zeros((n_users, 1), np.float32)
+        one = np.ones((len(taken), 1), np.float32)
+        lowrank.sum_over_items(item_start, user, item_weight**2, one, (0, 1), squared)
+        norm = np.sqrt(squared[:, 0])
+        user_weight = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
+        return cls(item_start, user, item_weight, user_weight)
 
-def _matrix_of(source: StoredLog, n_users: int) -> _Matrix:
+
+def _matrix_of(source: StoredLog, n_users: int) -> SourceMatrix:
     users: list[Codes] = []
     taken = np.zeros(len(source.items), np.int64)
     for part in source.parts():
@@ -100,16 +137,10 @@ def _matrix_of(source: StoredLog, n_users: int) -> _Matrix:
         taken += np.bincount(log.item[new], minlength=len(taken))
     start = np.concatenate([[0], np.cumsum(taken)])
     user = np.concatenate(users) if users else np.empty(0, np.int32)
-    item_weight = (1 / np.sqrt(np.maximum(taken, 1))).astype(np.float32)
-    squared = np.zeros((n_users, 1), np.float32)
-    one = np.ones((len(taken), 1), np.float32)
-    lowrank.sum_over_items(start, user, item_weight**2, one, (0, 1), squared)
-    norm = np.sqrt(squared[:, 0])
-    user_weight = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
-    return _Matrix(start, user, item_weight, user_weight)
+    return SourceMatrix.of(start, user, n_users)
 
 
-def _user_factors(matrix: _Matrix, item_keys: npt.NDArray[np.uint64], rank: int) -> Singles:
+def _user_factors(matrix: SourceMatrix, item_keys: Keys, rank: int) -> Singles:
     """Return the matrix times an orthonormal basis of about its leading right singular vectors, shape (n_users, rank).
 
     Ridge regression on it does not depend on which basis of the subspace it is.
@@ -133,7 +164,7 @@ def _user_factors(matrix: _Matrix, item_keys: npt.NDArray[np.uint64], rank: int)
     return project()
 
 
-def _gather(matrix: _Matrix, of_user: Singles, basis: Singles, items: tuple[int, int]) -> None:
+def _gather(matrix: SourceMatrix, of_user: Singles, basis: Singles, items: tuple[int, int]) -> None:
     lowrank.sum_over_users(matrix.item_start, matrix.user, matrix.item_weight, of_user, items, basis)
 
 

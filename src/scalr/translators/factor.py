@@ -194,21 +194,34 @@ def fit_factor(pair: Pair | StoredPair, settings: TranslateSettings) -> FactorTr
     with Stopwatch() as watch:
         target = target_histories(stored.target.positives(), settings.history_cap)
         affinity = fit_affinity(stored, target.start, target.item, settings.rank, settings.ridge)
-        lists = _shortlists(affinity, stored, target.start, target.item, settings.shortlist)
-        witnesses = None
-        if settings.privacy.k > 1:
-            plain = settings.model_copy(update={"window_days": None, "backoff": 0.0})
-            witnesses = fit_cooccurrence(pair, plain)
+        has_source = stored.tally.interactions_of_user > 0
+        lists = shortlists_of(affinity, has_source, target.start, target.item, settings.shortlist)
+        plain = witness_settings(settings)
+        witnesses = None if plain is None else fit_cooccurrence(pair, plain)
     rows = len(stored.source) + len(stored.target)
     receipt = watch.receipt("fit", rows, int(np.count_nonzero(lists.score)), translator="factor")
     return FactorTranslation(pair, lists, horizon(stored), receipt, witnesses)
 
 
-def _shortlists(
-    affinity: UserAffinity, stored: StoredPair, target_start: npt.NDArray[np.int64], target_item: Codes, length: int
-) -> Shortlists:
-    n_users, n_target = len(stored.target.users), len(stored.target.items)
-    has_source = stored.tally.interactions_of_user > 0
+def witness_settings(settings: TranslateSettings) -> TranslateSettings | None:
+    """Return the settings of the paths that are counted behind pairs; None where nobody asks how many there are."""
+    return settings.model_copy(update={"window_days": None, "backoff": 0.0}) if settings.privacy.k > 1 else None
+
+
+def shortlists_of(
+    affinity: UserAffinity, has_source: npt.NDArray[np.bool_], target_start: npt.NDArray[np.int64], target_item: Codes,
+    length: int,
+) -> Shortlists:  # fmt: skip
+    """List the nearest target items of users that they do not have.
+
+    Args:
+        affinity: How near users are to target items.
+        has_source: Shape (n_users,), whether users have positive source events; others get no list.
+        target_start: Shape (n_users + 1,), where each user's target items start.
+        target_item: Distinct target items by user.
+        length: Items of a list, at most.
+    """
+    n_users, n_target = len(has_source), len(affinity.item_factors)
     users = np.flatnonzero(has_source).astype(np.int32)
     of_user = np.full(n_users, -1, np.int32)
     of_user[users] = np.arange(len(users), dtype=np.int32)

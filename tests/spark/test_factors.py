@@ -1,0 +1,165 @@
+"""Factors fitted from the keys of what users have, and draws of parts by them, without Spark: the local engine's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.testing import assert_array_equal
+from tests.spark.worlds import skewed_tables
+
+from scalr.config import Steps, TranslateSettings
+from scalr.domain import EventLog, Vocabulary
+from scalr.errors import ConfigError
+from scalr.pipeline import generate_from
+from scalr.reading import read_logs
+from scalr.receipt import Receipt
+from scalr.spark import factors, fitting
+from scalr.spark.drawing import Work, chunks_of
+from scalr.spark.part import TargetSide, groups_of, read_part
+from scalr.spark.source import SourceForm
+from scalr.store import StoredPair
+from scalr.stream import Count, RealPairs
+from scalr.translators.affinity import fit_affinity
+from scalr.translators.cooccurrence import target_histories
+from scalr.translators.factor import fit_factor
+
+
+@dataclass
+class Held:
+    """A value as tasks get it."""
+
+    value: Any
+
+    def open(self) -> Any:
+        return self.value
+
+
+def labelled_tables() -> tuple[pa.Table, pa.Table]:
+    source, target = skewed_tables(users=300, events=(3_000, 900))
+    return source.append_column("label", pa.array(np.random.default_rng(3).integers(0, 2, len(source)))), target
+
+
+def target_of(stored: StoredPair) -> EventLog:
+    """Return the target log as Spark's driver reads it: its users are its own alone."""
+    log, words = stored.target, stored.target.users
+    mine = np.unique(log.user)
+    users = Vocabulary(words.ids.take(pa.array(mine)), words.keys[mine], words.domain[mine], words.domains)
+    return replace(log, users=users, user=np.searchsorted(mine, log.user).astype(np.int32))
+
+
+def parts_of(source: pa.Table, n_parts: int) -> list[pa.RecordBatch]:
+    """Return the rows of a source in parts of whole items, as tasks get them."""
+    number = {item: place % n_parts for place, item in enumerate(sorted(set(source["item"].to_pylist())))}
+    columns = {
+        "part": pa.array([number[item] for item in source["item"].to_pylist()], pa.int32()),
+        "own": pa.array([True] * len(source)),
+        "domain": pa.array([0] * len(source), pa.int16()),
+        "user": source["user"],
+        "item": source["item"],
+        "time": pa.array(source["time"].to_numpy() * 1_000_000),
+        "label": source["label"].cast(pa.int8()),
+    }
+    return pa.table(columns).sort_by("part").to_batches(max_chunksize=700)
+
+
+def fitted_on(
+    batches: list[pa.RecordBatch], stored: StoredPair, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> tuple[SourceForm, TargetSide, Callable[[], Any]]:
+    """Return what parts are read by, and what fits on them."""
+
+    def in_arrow(given: list[pa.RecordBatch], work: Any, _: Any) -> Any:
+        return SimpleNamespace(toArrow=lambda: pa.Table.from_batches(work(given)))
+
+    monkeypatch.setattr(factors, "in_arrow", in_arrow)
+    monkeypatch.setattr(fitting, "_any_longer", lambda *_: False)
+    target, unit = target_of(stored), stored.source.time_unit
+    form = SourceForm("source", ("source",), ("user", "item", "time", "label"), True, True, target.columns, unit, None)
+    start = np.concatenate([[0], np.cumsum(np.bincount(target.user, minlength=len(target.users)))])
+    side = TargetSide(target, RealPairs(start, target.item), None)
+    nothing: Any = None
+    pair = StoredPair(nothing, target, nothing)
+    counted: Any = SimpleNamespace(interactions=0, events=0, paths=0)
+    given: Any = (batches, form, Held(side), None, counted, Held)
+    return (
+        form,
+        side,
+        lambda: fitting.fit_on_spark(pair, fitting.histories_of(pair, steps.translate), steps.translate, *given),
+    )
+
+
+COLUMNS = ("user", "source_item", "item", "time", "draw", "confidence", "support")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "conditioned": {"translator": "conditioned"},
+    "conditioned, few": {"translator": "conditioned", "privacy": {"k": 4}, "window_days": 9},
+    "factor": {"translator": "factor", "shortlist": 7},
+    "factor, few": {"translator": "factor", "privacy": {"k": 4}, "window_days": 9},
+}
+
+
+@pytest.mark.parametrize("n_parts", [1, 3, 7])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_parts_draw_what_the_whole_log_draws(name: str, n_parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = labelled_tables()
+    steps = Steps.parse({"seed": 2, "translate": {"rank": 12, **SETTINGS[name]}, "refine": {"align": None}})
+    stored = read_logs(source, target)
+    wanted = generate_from(stored, steps, Receipt("read", 0, 0)).table().select(COLUMNS)
+    batches = parts_of(source, n_parts)
+    form, side, fit = fitted_on(batches, stored, steps, monkeypatch)
+    fitted, nothing = fit(), SimpleNamespace()
+    work: Any = Work(form, side, fitted.over(fitted.translation.pair), steps.sample, 1, 2, nothing, nothing, None)
+    found = []
+    for number, rows in groups_of(batches, "part"):
+        part = read_part(number, rows, form, side)
+        for chunk in chunks_of(part, work, (), Count()):
+            drawn = chunk.rows()
+            columns = {
+                "user": part.pair.target.users.ids.take(pa.array(drawn.user)),
+                "source_item": part.pair.source.items.ids.take(pa.array(drawn.source_item)),
+                "item": part.pair.target.items.ids.take(pa.array(drawn.item)),
+                "time": pa.array(drawn.time // 1_000_000),
+                **{one: pa.array(getattr(drawn, one).copy()) for one in ("draw", "confidence", "support")},
+            }
+            found.append(pa.table(columns).cast(wanted.schema))
+    order = [(name, "ascending") for name in COLUMNS]
+    assert len(wanted) > 1_000
+    assert pa.concat_tables(found).sort_by(order).equals(wanted.sort_by(order))
+
+
+def test_factors_and_lists_are_equal_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = labelled_tables()
+    stored, steps = read_logs(source, target), Steps.parse({"translate": {"translator": "factor", "rank": 12}})
+    batches, settings = parts_of(source, 4), steps.translate
+    form, side, _ = fitted_on(batches, stored, steps, monkeypatch)
+    mine = target_histories(side.target.positives(), None)
+    given: Any = (batches, form, Held(side), 0, side.target.users, mine, len(stored.target.items), settings)
+    found = factors.fit_factors(*given)
+
+    histories = target_histories(stored.target.positives(), None)
+    wanted = fit_affinity(stored, histories.start, histories.item, settings.rank, settings.ridge)
+    rows = np.flatnonzero(stored.tally.interactions_of_user > 0)
+    assert 0 < len(rows) < len(found.keys)
+    affinity = found.of_source_users()
+    assert_array_equal(found.source_keys, stored.source.users.keys[rows])
+    assert_array_equal(affinity.user_factors, wanted.user_factors[rows])
+    assert_array_equal(affinity.own_share, wanted.own_share[rows])
+    assert_array_equal(affinity.item_factors, wanted.item_factors)
+    assert affinity.own_share.any()
+    lists, local = found.lists(settings.shortlist), fit_factor(stored, settings).lists
+    for name in ("item", "score", "total", "item_users"):
+        assert_array_equal(getattr(lists, name), getattr(local, name))
+
+
+@pytest.mark.parametrize(("translator", "each"), [("conditioned", 12 + 4 * 64), ("factor", 16 + 8 * 30)])
+def test_what_a_machine_holds_of_a_user(translator: str, each: int) -> None:
+    settings = TranslateSettings(translator=translator, rank=50, shortlist=40)
+    assert factors.bytes_per_user(settings, n_target=30) == each
+    factors.check_pairs(settings, factors.MOST_PAIRS)
+    with pytest.raises(ConfigError, match=f"'{translator}' would fit factors from 16,777,217") as caught:
+        factors.check_pairs(settings, factors.MOST_PAIRS + 1)
+    assert len(str(caught.value).splitlines()) == 3
