@@ -319,8 +319,8 @@ class _Held:
         time = None
         if self.pair.source.time is not None and among.any():
             time = np.concatenate([part.time for part in self.parts if part.time is not None])[self.event[among]]
-        weight = self.rows.weight[among]
-        weight = np.where(np.abs(weight) <= np.finfo(np.float32).max, weight, 0.0).astype(np.float32)
+        held = self.rows.weight[among]
+        weight = np.where(np.abs(held) <= np.finfo(np.float32).max, held, 0.0).astype(np.float32)
         masses = buckets.masses(self.rows.item[among], time, weight)
         limits = {one["by"]: one["total_variation_after"] for one in stated or ()}
         far = []
