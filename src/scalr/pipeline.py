@@ -311,7 +311,7 @@ def run(
         folder = made.folder
         trials_file = trials_file or (None if resume is None else made.trials_file)
         done, receipts = timed_study(stored.load(), settings, threads, board, trials_file, made.pieces)
-        settings = _with_choice(settings, done)
+        settings = with_choice(settings, done)
         written = write_events(stored, settings, made, settings.layout, room, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)
@@ -356,7 +356,7 @@ def event_facts(written: generation.Written, stored: StoredPair) -> dict[str, An
     } | ({"synthetic_negatives": written.negatives} if written.negatives else {})
 
 
-def _with_choice(settings: RunSettings, done: Study) -> RunSettings:
+def with_choice(settings: RunSettings, done: Study) -> RunSettings:
     """Return the settings with those that the study chose."""
     return settings.model_copy(update={name: getattr(done.steps, name) for name in type(done.steps).model_fields})
 

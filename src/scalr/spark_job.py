@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from scalr import output
+from scalr.auto import AUTO
 from scalr.config import RunSettings, Steps
 from scalr.engines.files import find_files
 from scalr.errors import ConfigError, InputError, OutputError
 from scalr.facts import FEW_USERS, people_behind
 from scalr.job import columns_of, job_facts, judges_impressions
-from scalr.pipeline import timed_study
+from scalr.pipeline import timed_study, with_choice
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
 from scalr.report import contents_of, write_report
 from scalr.schema import Columns
 from scalr.spark.days import DAY_COLUMN, write_day
-from scalr.spark.fitting import check_translator
+from scalr.spark.fitting import ON_SPARK, check_translator
 from scalr.spark.generation import SparkGeneration, generate_from_logs
 from scalr.spark.logs import SparkLogs, look
 from scalr.spark.sampling import STUDY_EVENTS, study_pair
@@ -222,7 +223,8 @@ def run_on_spark(
 ) -> dict[str, Any]:  # fmt: skip
     """Generate synthetic events in Spark, and study on this machine what they are worth, on a sample of users.
 
-    Writes `synthetic/`, `evaluation.json` (the study), `report.html` and `manifest.json` into a new folder.
+    Writes `synthetic/`, `evaluation.json` (the study), `report.html` and `manifest.json` into a new folder. With the
+    translator `auto` the study chooses the settings by which the whole source is then translated.
 
     Args:
         session: The session.
@@ -241,7 +243,8 @@ def run_on_spark(
         InputError: If a log, a setting or the folder cannot be used.
     """
     board = board or SilentBoard()
-    check_translator(settings.translate)
+    is_free = settings.translate.translator == AUTO
+    check_translator(settings.translate.model_copy(update={"translator": ON_SPARK[0]} if is_free else {}))
     check_layout(settings.layout)
     if judges_impressions(settings):
         raise ConfigError(
@@ -260,6 +263,7 @@ def run_on_spark(
             time_unit=settings.time_unit, ids=settings.ids, drop_nulls=settings.drop_nulls,
         )  # fmt: skip
         done, receipts = timed_study(pair.load(), settings, threads, board, trials_file)
+        settings = with_choice(settings, done)
         facts, written = _made(session, inputs, settings, folder, {}, None, None, board)
         content = done.to_json()
         output.write_json(folder / "evaluation.json", content)

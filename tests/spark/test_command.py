@@ -63,6 +63,28 @@ def test_a_run_writes_these_events_and_a_study_of_a_sample(session: Any, folder:
         run_on_spark(session, RunSettings.parse({**paths, "judged_by": "impressions"}), folder / "other")
 
 
+def test_auto_writes_the_events_that_its_study_chose(session: Any, folder: Path, world: Any) -> None:
+    asked = {
+        "source": str(folder / "source"),
+        "target": str(folder / "target.parquet"),
+        "translate": {"translator": "auto", "rank": 6},
+        "study": {"seeds": 1, "arms": ["scalr"], "baseline_trials": 0, "trials": 3, "gate": False},
+        "train": {"max_epochs": 2},
+    }
+    manifest = run_on_spark(session, RunSettings.parse(asked), folder / "out", study_events=400)
+    made = {name: manifest["settings"][name] for name in ("translate", "sample", "refine")}
+    assert made["translate"]["translator"] in ("cooccurrence", "conditioned", "factor")
+    assert made["refine"]["duplicates"] == "merge"
+    assert manifest["evaluation"]["choice"]["searches"]["scalr"]["rounds"]["law"]
+    written = in_order(pa.concat_tables(map(pq.read_table, (folder / "out" / "synthetic").glob("*.parquet"))))
+    wanted, name = local_events(*world, Steps.parse(made))
+    assert written.cast(wanted.schema).to_pydict() == wanted.to_pydict()
+    assert manifest["generation_id"] == name
+    noisy = {**asked, "translate": {"translator": "auto", "privacy": {"epsilon": 1.0}}}
+    with pytest.raises(ConfigError, match="noisy counts"):
+        run_on_spark(session, RunSettings.parse(noisy), folder / "other")
+
+
 def test_a_folder_by_date_becomes_a_folder_of_events(session: Any, folder: Path, world: Any) -> None:
     steps, out = Steps.parse({"seed": 3}), folder / "an out=1"
     wanted, name = local_events(*world, steps)
@@ -150,7 +172,7 @@ def test_the_public_function_gives_a_frame_of_spark(session: Any, world: Any) ->
     made.release()
 
 
-def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any) -> None:
+def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = world
     logs = inputs_of(folder).read(session, Steps())
     found = plan(logs, Steps.parse({"refine": {"max_per_user": 3}}), partitions=40)
@@ -167,6 +189,13 @@ def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any) -> None
     share = 100 * source["item"].to_pylist().count("s120") / len(source)
     assert any(f"'s120' has {share:.0f} %" in words for words in found.warnings)
     assert any("Duplicates and caps" in words for words in found.warnings)
+    monkeypatch.setattr("scalr.spark.plan.MOST_PAIRS", len(source) - 1)
+    by_factors = plan(logs, Steps.parse({"translate": {"translator": "conditioned", "rank": 16}}), partitions=40)
+    assert by_factors.passes == found.passes + 1
+    held = by_factors.machine_bytes - found.machine_bytes
+    assert held == pytest.approx(len(set(users)) * (12 + 4 * 16), rel=0.15)
+    assert not any("Factors" in words for words in found.warnings)
+    assert any(f"at most {len(source) - 1:,} distinct pairs" in words for words in by_factors.warnings)
     made = generate_on_spark(as_spark(session, source), target, partitions=40)
     assert made.layout.parts == found.parts
     assert len(events_of(made)) <= found.rows

