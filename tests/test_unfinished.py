@@ -3,13 +3,17 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from tests.worlds import small_tables
 
 import scalr
+from scalr.cli import main
 from scalr.errors import InputError, OutputError
 from scalr.unfinished import Plan, forget, partial_folder, unfinished
 
@@ -159,3 +163,81 @@ def test_what_a_process_left_after_its_output_appeared_is_forgotten(tmp_path):
     forget(out)
     forget(out)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """What was forced to the disk, what of it before each renaming, and what a file or folder is called in both."""
+    now, renamed = set(), {}
+    fsync, replace = os.fsync, os.replace
+
+    def key(status):
+        return status.st_dev, status.st_ino, None if stat.S_ISDIR(status.st_mode) else status.st_size
+
+    def watched_fsync(opened):
+        now.add(key(os.fstat(opened)))
+        fsync(opened)
+
+    def watched_replace(old, new):
+        renamed[str(new)] = set(now)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    return now, renamed, key
+
+
+@pytest.mark.parametrize("plan", [PLAN, None], ids=["resumable", "not resumable"])
+def test_all_of_an_output_is_on_the_disk_before_it_appears(plan, tmp_path, synced):
+    now, renamed, key = synced
+    out = tmp_path / "run"
+    with unfinished(out, plan) as made:
+        (made.folder / "a" / "b").mkdir(parents=True)
+        (made.folder / "a" / "b" / "part").write_text("x" * 1000)
+        (made.folder / "manifest.json").write_text("{}")
+        assert str(out) not in renamed
+    assert {key(path.stat()) for path in (out, *out.rglob("*"))} <= renamed[str(out)]
+    assert key(tmp_path.stat()) in now - renamed[str(out)]
+
+
+def test_every_file_that_commands_write_is_on_the_disk_before_it_appears(tmp_path, synced):
+    _, renamed, key = synced
+    logs = []
+    for name, table in zip(("source", "target"), small_tables(), strict=True):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+        logs += [f"--{name}", str(tmp_path / f"{name}.parquet")]
+    assert main(["generate", *logs, "--out", str(tmp_path / "run"), "--quiet"]) == 0
+    assert main(["export", str(tmp_path / "run"), "--to", "pandas", "--out", str(tmp_path / "export")]) == 0
+    for out in (tmp_path / "run", tmp_path / "export"):
+        files = [path for path in out.rglob("*") if path.is_file()]
+        assert {key(path.stat()) for path in (out, *files)} <= renamed[str(out)]
+        assert len(files) > 1
+
+
+def finishes(out):
+    with unfinished(out, PLAN) as made:
+        made.pieces.put("one", {"x": np.arange(3)})
+        (made.folder / "file").write_text("x")
+
+
+def test_output_that_the_disk_does_not_take_does_not_appear(tmp_path, monkeypatch):
+    def fails(opened):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OutputError, match="cannot be written: input/output error"):
+        finishes(tmp_path / "run")
+    assert os.listdir(tmp_path) == [".run.partial"]
+
+
+def test_a_folder_that_cannot_be_forced_to_the_disk_is_no_failure(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def only_files(opened):
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    finishes(tmp_path / "run")
+    assert os.listdir(tmp_path) == ["run"]

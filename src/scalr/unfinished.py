@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import fcntl
 import json
 import os
@@ -126,6 +127,7 @@ def unfinished(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterat
         made = Unfinished(partial / _OUTPUT, pieces, partial / _TRIALS, partial / _ROOM, state, partial / _STATE)
         try:
             yield made
+            _to_disk(made.folder)
             os.replace(made.folder, path)  # an empty folder at `path` is replaced, a filled one is refused
         except BaseException as error:
             is_outside = isinstance(error, OSError | MemoryError | KeyboardInterrupt)
@@ -135,6 +137,7 @@ def unfinished(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterat
             if not is_kept:
                 _remove(partial)
             raise
+        _sync(path.parent)
         _remove(partial)
 
 
@@ -276,6 +279,29 @@ def _kept(error: BaseException, partial: Path) -> BaseException:
         expected="room on the disk, and folders that stay writable",
         fix=f"mend that, then {how}",
     )
+
+
+def _to_disk(folder: Path) -> None:
+    """Force all files and folders of an output to the disk, so that a power failure after its renaming takes nothing.
+
+    Folders come after what is in them.
+    """
+    for below, _, files in os.walk(folder, topdown=False):
+        for name in (*files, ""):
+            _sync(Path(below, name))
+
+
+def _sync(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk; folders only where they may be read and the system can."""
+    try:
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.EACCES)):
+            raise
 
 
 def _has_pieces(partial: Path) -> bool:
