@@ -23,7 +23,6 @@ from scalr.spark.fitting import check_translator
 from scalr.spark.generation import SparkGeneration, generate_from_logs
 from scalr.spark.logs import SparkLogs, look
 from scalr.spark.sampling import STUDY_EVENTS, study_pair
-from scalr.spark.session import no_pandas_warning
 from scalr.synthetic import catalogue_of
 
 
@@ -196,7 +195,7 @@ def _made(
     )
     try:
         board.stage("drawing and writing synthetic events")
-        written = _written(session, made, folder, day)
+        written = _written(made, folder, day)
     finally:
         made.release()
     pair = replace(made.pair, inputs=logs.inputs)
@@ -267,38 +266,16 @@ def run_on_spark(
     return {**manifest, "evaluation": content}
 
 
-def _named(folder: Path) -> str:
-    """Return a folder as Hadoop names it: a URI whose characters are taken as they are, not as escapes."""
-    return f"file://{folder.absolute()}"
-
-
 def facts_of(session: Any) -> dict[str, Any]:
     """Return what the manifest says of a session."""
     context = session.sparkContext
     return {"version": context.version, "master": context.master, "parallelism": context.defaultParallelism}
 
 
-def _written(session: Any, made: SparkGeneration, folder: Path, day: dt.date | None) -> Written:
-    """Write the events with Spark's own writer, which commits each task once."""
-    from pyspark.sql import functions as f
-
+def _written(made: SparkGeneration, folder: Path, day: dt.date | None) -> Written:
+    """Let tasks write the events; each counts once, however often it was tried."""
     out = folder / "synthetic"
     with Stopwatch() as watch:
-        if day is None:
-            made.frame.write.option("compression", "zstd").parquet(_named(out))
-        else:
-            write_day(made.frame, _named(out), day)
-            out = out / f"{DAY_COLUMN}={day}"
-    for file in [*out.glob(".*.crc"), *out.glob("_SUCCESS")]:
-        file.unlink()
-    if not any(out.glob("part-*.parquet")):
-        raise OutputError(
-            f"Spark wrote the events, but '{out}' holds no files",
-            expected="a folder that the driver and all workers share",
-            fix="choose an --out on a shared disk, or write the frame of scalr.generate where you want it",
-        )
-    with no_pandas_warning():
-        files = session.read.schema(made.frame.schema).parquet(_named(out))
-        counted = files.agg(f.count("*"), f.count_distinct(made.pair.target.columns.item)).first()
-    coverage = int(counted[1]) / max(len(catalogue_of(made.pair.target)), 1)
-    return Written(int(counted[0]), coverage, made.stage_receipts(watch))
+        filed = made.write(out) if day is None else write_day(made.write, out, day, made.frame.columns)
+    coverage = filed.items / max(len(catalogue_of(made.pair.target)), 1)
+    return Written(filed.rows, coverage, made.stage_receipts(watch))

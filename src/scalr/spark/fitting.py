@@ -11,11 +11,10 @@ from scalr.config import TranslateSettings
 from scalr.domain import Codes
 from scalr.errors import ConfigError, unknown_name
 from scalr.receipt import Stopwatch
-from scalr.spark.counting import SourceCount, category_counts, source_cutoff
+from scalr.spark.counting import SourceCount, any_longer, category_counts, source_cutoff
 from scalr.spark.part import TargetSide
 from scalr.spark.restrict import CategoryTable, Fitted, KeyedCutoff
 from scalr.spark.ship import Shipped
-from scalr.spark.source import SourceForm
 from scalr.store import StoredPair
 from scalr.stream import RealPairs
 from scalr.translators import translator_names
@@ -67,7 +66,7 @@ def histories_of(pair: StoredPair, settings: TranslateSettings) -> TargetHistori
 
 
 def fit_on_spark(
-    pair: StoredPair, histories: TargetHistories, settings: TranslateSettings, laid: Any, form: SourceForm,
+    pair: StoredPair, histories: TargetHistories, settings: TranslateSettings, packed: Any,
     side: Shipped[TargetSide], categories: CategoryTable | None, counted: SourceCount, ship: Ship,
 ) -> Fitted:  # fmt: skip
     """Fit a translation.
@@ -76,8 +75,7 @@ def fit_on_spark(
         pair: The target log with a source without events.
         histories: Those of `histories_of`.
         settings: What to fit.
-        laid: The events by part.
-        form: What their columns mean.
+        packed: The parts.
         side: What parts need of the target log.
         categories: Categories of source items, where thin items are to back off to them.
         counted: The source in numbers.
@@ -89,12 +87,12 @@ def fit_on_spark(
         cutoff: KeyedCutoff | None = None
         backoff: Backoff | None = None
         cap = settings.history_cap or HISTORY_BOUND
-        if settings.translator == "cooccurrence" and (settings.history_cap or _any_longer(laid, cap)):
-            cutoff = source_cutoff(laid, form, side, cap, n_users)
+        if settings.translator == "cooccurrence" and (settings.history_cap or any_longer(packed, side, counted, cap)):
+            cutoff = source_cutoff(packed, side, cap, n_users)
         if settings.translator == "cooccurrence" and settings.backoff > 0:
-            backoff = _backoff(histories, settings.backoff, laid, form, side, categories, cutoff, n_target, ship)
+            backoff = _backoff(histories, settings.backoff, packed, side, categories, cutoff, n_target, ship)
         if settings.translator == "popularity":
-            backoff = _backoff(histories, 1.0, laid, form, side, None, None, n_target, ship)
+            backoff = _backoff(histories, 1.0, packed, side, None, None, n_target, ship)
     if settings.translator == "random":
         receipt = watch.receipt("fit", len(pair.target), int(np.count_nonzero(popularity)), translator="random")
         return Fitted(RandomTranslation(pair, histories, popularity, None, receipt))
@@ -109,20 +107,15 @@ def fit_on_spark(
     return Fitted(whole, cutoff, categories if backoff is not None else None)
 
 
-def _any_longer(laid: Any, cap: int) -> bool:
-    """Say whether a user has more than so many source events; only then can one have more items."""
-    return not laid.where("own").groupBy("user").count().where(f"count > {cap}").isEmpty()
-
-
 def _backoff(
-    histories: TargetHistories, pseudo_paths: float, laid: Any, form: SourceForm, side: Shipped[TargetSide],
+    histories: TargetHistories, pseudo_paths: float, packed: Any, side: Shipped[TargetSide],
     categories: CategoryTable | None, cutoff: KeyedCutoff | None, n_target: int, ship: Ship,
 ) -> Backoff:  # fmt: skip
     rows: list[tuple[Codes, Codes]] = []
     members: list[Codes] = []
     if categories is not None:
         rows, members = category_counts(
-            laid, form, side, ship(categories), categories.n_categories, None if cutoff is None else ship(cutoff),
+            packed, side, ship(categories), categories.n_categories, None if cutoff is None else ship(cutoff),
             ship(RealPairs(histories.start, histories.item)), n_target,
         )  # fmt: skip
     laws = laws_of(np.zeros(0, np.int32), rows, None if cutoff is None else members, histories.item, n_target)

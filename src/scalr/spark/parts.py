@@ -97,7 +97,7 @@ def lay_out(
     frame: Any, form: SourceForm, layout: Layout, target_users: Shipped[tuple[Vocabulary, npt.NDArray[np.bool_]]],
     *, windowed: bool,
 ) -> Any:  # fmt: skip
-    """Return the events by part: columns `part` and `own`, then those of the form; a partition is a part.
+    """Return the events by part: columns as `read_part` reads them, and `part`; a partition is a part.
 
     Args:
         frame: Events in one form.
@@ -110,8 +110,9 @@ def lay_out(
 
     columns = ["domain", *form.roles]
     of_item = f"CAST(pmod(xxhash64(domain, item), {layout.plain}) AS INT) AS part"
-    if not layout.hot:
-        return by_number(frame.selectExpr(of_item, "true AS own", *columns), "part", layout.parts)
+    if not layout.hot:  # what is the same in all rows is not shuffled
+        needed = columns if len(form.domains) > 1 else form.roles
+        return by_number(frame.selectExpr(of_item, *needed), "part", layout.parts)
     kind = "string" if form.text_items else "bigint"
     hot = f.broadcast(
         frame.sparkSession.createDataFrame(
