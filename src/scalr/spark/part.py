@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from scalr.domain import Codes, EventLog, ItemTable, TimeUnit, Vocabulary
 from scalr.intake import KINDS, MemoryIntake, Read, source_log
+from scalr.spark.ship import packed, unpacked
 from scalr.spark.source import SourceForm
 from scalr.store import StoredPair
 from scalr.stream import RealPairs
@@ -126,12 +126,12 @@ def read_part(number: int, rows: pa.Table, form: SourceForm, side: TargetSide) -
 
 def pack(part: PartPair) -> bytes:
     """Return a part without what it has of the target log; `unpack` gives it back."""
-    return pickle.dumps((part.number, part.pair.source, part.place, part.events), protocol=5)
+    return packed((part.number, part.pair.source, part.place, part.events))
 
 
-def unpack(packed: bytes, side: TargetSide) -> PartPair:
+def unpack(given: bytes, side: TargetSide) -> PartPair:
     """Return a part that `pack` packed, with the target side given."""
-    number, source, place, events = pickle.loads(packed)
+    number, source, place, events = unpacked(given)
     target = replace(side.target, users=source.users)
     return PartPair(number, StoredPair(source, target, _no_tally(side.whole_weights), items=side.items), place, events)
 
@@ -139,9 +139,9 @@ def unpack(packed: bytes, side: TargetSide) -> PartPair:
 def parts_of(batches: Iterable[pa.RecordBatch], side: TargetSide) -> Iterator[PartPair]:
     """Give the parts of a partition of packed parts, which lie there in pieces of bytes."""
     for _, rows in groups_of(batches, "part"):
-        packed = b"".join(memoryview(one.as_buffer()) for one in rows["packed"])
+        whole = b"".join(memoryview(one.as_buffer()) for one in rows["packed"])
         del rows
-        yield unpack(packed, side)
+        yield unpack(whole, side)
 
 
 def _texts(form: SourceForm) -> tuple[tuple[str, bool], ...]:

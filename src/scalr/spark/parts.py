@@ -2,9 +2,9 @@
 
 A part is some source items with all of their events. An item with more events than a part should hold is cut into
 ranges of users; each of its parts also gets the item's *witnesses*: events of the other users who have target items,
-since paths lead through them, one per user (with a window one per time). Of a part of the size of `PART_EVENTS`, a task
-holds about 60 bytes per event, the paths of its largest item (4 bytes each, at most the target log's interactions) and
-8 bytes per target item.
+since paths lead through them, one per user (with a window one per time). A task holds
+`EVENT_BYTES` per row of its part, the paths of its largest item (4 bytes each, at most the target log's interactions)
+and 8 bytes per target item.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from scalr.vocabulary import IdColumn
 PART_EVENTS = 1 << 20  # events of a part, about, where the log is large
 LEAST_EVENTS = 1 << 16  # events of a part, about, at least: below that, starting a task costs more than its work
 TASKS_PER_CORE = 3  # parts per core at least, where they would be larger than `LEAST_EVENTS` then
+EVENT_BYTES = 72  # that reading takes per row of a part: ids of 13 to 15 letters and times, measured to a million rows
+WORKER_BYTES = 384 << 20  # of a Python worker with its libraries, and its buffers of rows: measured likewise
 
 _WITNESS = {"label": "CAST(1 AS TINYINT)", "value": "double('NaN')", "weight": "CAST(1 AS FLOAT)"}
 
@@ -66,6 +68,14 @@ class Layout:
     plain: int
     part_events: int
     hot: tuple[HotItem, ...]
+
+    def most_rows(self, n_testifying: int) -> int:
+        """Return the rows of a part, about, at most; see `cut` for the argument.
+
+        Without split items chance may add to it, since items come into parts by a hash; with them, users with very many
+        events of one item.
+        """
+        return 2 * max(self.part_events, n_testifying) if self.hot else self.part_events
 
 
 def cut(frame: Any, n_events: int, n_testifying: int, *, partitions: int | None) -> Layout:

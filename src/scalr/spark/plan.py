@@ -12,11 +12,10 @@ from scalr.config import Steps
 from scalr.memory import format_bytes
 from scalr.spark.fitting import check_translator, histories_of
 from scalr.spark.logs import SparkLogs
-from scalr.spark.parts import cut
+from scalr.spark.parts import EVENT_BYTES, WORKER_BYTES, cut
 from scalr.spark.session import no_pandas_warning
 
 _ROW_BYTES = 8  # of Spark's rows, beside 8 per column and texts in steps of 8
-_EVENT_BYTES = 60  # that a task holds per event of its part; see `scalr.spark.parts`
 _HOT_SHARE = 0.05  # of all events in one item: worth a word
 _FEW_KNOWN = 0.05  # share of source events by users whom the target knows
 
@@ -36,7 +35,7 @@ class Plan:
         shuffle_bytes: What the one shuffle of the source moves at most, before compression.
         rows: Synthetic rows, at most; those of real pairs, and what refining drops, are fewer.
         machine_bytes: What each machine holds of the target, once.
-        task_bytes: What each task holds beside it, about.
+        task_bytes: What the Python worker of a task holds beside it, at most, about.
         warnings: Plain sentences.
     """
 
@@ -86,10 +85,12 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
     text_bytes = sum(logs.events.agg(*widths).first()) if widths else 0
     layout = cut(logs.events, logs.rows, len(users), partitions=partitions)
     lent = sum(min(one.events, len(users)) * (one.splits - 1) for one in layout.hot)
-    columns = 3 + len(form.roles)
+    columns = len(form.roles) + (3 if layout.hot else 1 + (len(form.domains) > 1))
+    columns = len(form.roles) + (3 if layout.hot else 1 + (len(form.domains) > 1))
     fixed = (logs.rows + lent) * (_ROW_BYTES + 8 * columns)
     refining = settings.refine
     events = int(sizes[0])
+    held = WORKER_BYTES + EVENT_BYTES * layout.most_rows(len(users))
     by_rows = refining.duplicates != "keep" or refining.max_per_user is not None or refining.max_per_item is not None
     found = Plan(
         source_events=logs.rows,
@@ -106,8 +107,7 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
             + 4 * len(target) + 2 * target.users.ids.nbytes + 2 * target.users.keys.nbytes
             + target.items.ids.nbytes + target.items.keys.nbytes
         ),
-        task_bytes=_EVENT_BYTES * layout.part_events + 4 * min(int(sizes[1] or 0), len(histories.item))
-        + 8 * len(target.items),
+        task_bytes=held + 4 * min(int(sizes[1] or 0), len(histories.item)) + 8 * len(target.items),
         warnings=(),
     )  # fmt: skip
     hot = max(layout.hot, key=lambda one: one.events, default=None)
