@@ -22,7 +22,7 @@ pytestmark = pytest.mark.trust
 
 PACKAGE = Path(scalr.__file__).parent
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-BETWEEN_PROCESSES = ("spark/ship.py",)  # from the driver to its own tasks, as Spark itself sends them; never in a file
+BETWEEN_PROCESSES = ("spark/ship.py",)  # to tasks, as Spark itself sends values; in nothing that outlives a session
 OWNED = "document.documentElement.setAttribute('data-owned','1')"
 SCRIPTS = (
     f"<script>{OWNED}</script>",
