@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.trust.battery import SECONDS, Desk, at_most, mapped, unprintable
+from tests.trust.battery import SECONDS, Desk, at_most, digests, is_refusal, mapped, unprintable
 
 import scalr
 from scalr.adapters import export
@@ -140,6 +140,31 @@ def test_no_file_that_ids_or_titles_name_is_opened(tmp_path, scalr):
         assert code == 0, err
         for number, library in enumerate(("pandas", "recbole", "rectools")):
             export(desk.out, library, tmp_path / f"export{number}")
+
+
+def test_an_output_that_is_a_link_to_a_folder_is_written_in_that_folder_and_nowhere_else(tmp_path, scalr):
+    """The link stays; what lies beside it, or beside its folder, is left alone; full folders and logs are refused."""
+    desk = Desk(tmp_path)
+    line = desk.generate()
+    aim = tmp_path / "elsewhere" / "empty"
+    aim.mkdir(parents=True)
+    desk.file("elsewhere/mine.txt", "mine")
+    desk.out.symlink_to(aim)
+    before = digests(tmp_path)
+    assert scalr([*line, "--quiet"])[0] == 0
+    after = digests(tmp_path)
+    assert desk.out.is_symlink()
+    assert (aim / "manifest.json").is_file()
+    assert {path: digest for path, digest in after.items() if aim.relative_to(tmp_path) not in path.parents} == before
+    full = digests(tmp_path)
+    code, _, err = scalr(line)
+    is_refusal(code, err, "is not empty")
+    (tmp_path / "logs" / "empty").mkdir(parents=True)
+    (tmp_path / "logs" / "source.parquet").write_bytes((tmp_path / "source.parquet").read_bytes())
+    (tmp_path / "to").symlink_to(tmp_path / "logs" / "empty")
+    code, _, err = scalr([*desk.generate(str(tmp_path / "logs"))[:-1], str(tmp_path / "to")])
+    is_refusal(code, err, "is inside the input")
+    assert full.items() <= digests(tmp_path).items()
 
 
 @pytest.mark.parametrize("library", ["pandas", "implicit", "lightfm", "recbole", "libsvm"])
