@@ -47,7 +47,7 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG: nothing runs on when nobody listens
 late = False
 start = time.perf_counter()
-process = subprocess.Popen(sys.argv[3:], start_new_session=True)
+process = subprocess.Popen(sys.argv[3:], process_group=0)
 
 def stop(*_):
     global late

@@ -27,8 +27,10 @@ from scalr.simulate import simulate
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Some = Int64 | slice
 
 N_SOURCE, N_TARGET, TARGET_OFFSET = 60, 40, 1_000_000
+ALL = slice(None)
 MOST_COUNT = 64  # counts above are taken as this one where the law of release is estimated
 SMOOTHING = 0.05  # of expected counts, so that what no shadow world has seen is unlikely, not impossible
 
@@ -51,11 +53,10 @@ class World:
     candidates: Int64
     released: Int64
 
-    def counts(self) -> Int64:
-        """Return how many users in the logs have each pair, shape (source items, target items)."""
-        inside = self.has[self.is_in].astype(np.int64)
-        found: Int64 = inside.T @ self.owns[self.is_in].astype(np.int64)
-        return found
+    def counts(self, source: Some = ALL, target: Some = ALL) -> Int64:
+        """Return how many users in the logs have each pair of some items, shape (source items, target items)."""
+        inside = self.has[self.is_in][:, source].astype(np.float64)  # products of floats are quick, and exact here
+        return (inside.T @ self.owns[self.is_in][:, target].astype(np.float64)).astype(np.int64)
 
     def item_counts(self) -> Int64:
         """Return how many users in the logs, with any source item, have each target item, shape (target items,)."""
@@ -66,7 +67,7 @@ class World:
         """Return the support that rows of everybody but one user show of each pair; -1 where no row does."""
         user, source, target, support = self.released.T
         mine = user != without
-        shown = np.full((N_SOURCE, N_TARGET), -1, np.int64)
+        shown = np.full((self.has.shape[1], self.owns.shape[1]), -1, np.int64)
         shown[source[mine], target[mine]] = support[mine]
         return shown
 
@@ -85,11 +86,28 @@ def released_world(seed: int, steps: Steps, users: int, candidates: int) -> Worl
     chosen = random.choice(able, candidates, replace=False)
     is_in = np.ones(users, np.bool_)
     is_in[chosen] = random.random(candidates) < 0.5
-    logs = (one.filter(pa.array(is_in[one["user"].to_numpy()])) for one in (world.source, world.target))
-    table = generate(*logs, steps=steps.model_copy(update={"seed": seed}), threads=1).table()
+    return release((world.source, world.target), has, owns, is_in, chosen, steps.model_copy(update={"seed": seed}))
+
+
+def release(
+    logs: tuple[pa.Table, pa.Table], has: Mask, owns: Mask, is_in: Mask, candidates: Int64, steps: Steps
+) -> World:
+    """Make synthetic events of the logs of those who are in.
+
+    Args:
+        logs: Columns user, item and time; users are places in `is_in`, source items in `has`, and target items in
+            `owns`, with `TARGET_OFFSET` added.
+        has: Shape (users, source items).
+        owns: Shape (users, target items).
+        is_in: Shape (users,).
+        candidates: Users whose membership was decided by a coin.
+        steps: Settings.
+    """
+    inside = (one.filter(pa.array(is_in[one["user"].to_numpy()])) for one in logs)
+    table = generate(*inside, steps=steps, threads=1).table()
     columns = [table[name].to_numpy() for name in ("user", "source_item", "item", "support")]
     columns[2] = columns[2] - TARGET_OFFSET
-    return World(has, owns, is_in, chosen, np.stack([column.astype(np.int64) for column in columns], axis=1))
+    return World(has, owns, is_in, candidates, np.stack([column.astype(np.int64) for column in columns], axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +170,11 @@ def tells(world: World, user: int, *, by_item: bool) -> float:
 
     What an attacker decides who knows all events of everybody else.
     """
-    others = world.counts() - np.outer(world.has[user], world.owns[user]) * world.is_in[user]
+    source, target = np.flatnonzero(world.has[user]), np.flatnonzero(world.owns[user])
+    others = world.counts(source, target) - int(world.is_in[user])
     if by_item:
-        others = np.tile(world.item_counts() - world.owns[user] * world.is_in[user], (N_SOURCE, 1))
-    pairs = np.ix_(world.has[user], world.owns[user])
-    support, known = world.support(user)[pairs].ravel(), others[pairs].ravel()
+        others = np.tile(world.item_counts()[target] - int(world.is_in[user]), (len(source), 1))
+    support, known = world.support(user)[np.ix_(source, target)].ravel(), others.ravel()
     shown = support >= 0
     if not shown.any():
         return 0.0
@@ -222,15 +240,30 @@ def attacked(steps: Steps, *, worlds: int, users: int, candidates: int, by_item:
         [released_world(seed, steps, users, candidates) for seed in range(first, first + worlds)]
         for first in (0, worlds)
     )
+    return judged_by(shadows, judged, by_item=by_item)
+
+
+def judged_by(
+    shadows: list[World], judged: list[World], *, by_item: bool, tuned: list[World] | None = None
+) -> dict[str, Any]:
+    """Let both attackers learn of some worlds and judge others; see `attacked`.
+
+    Args:
+        shadows: Worlds that tell the law.
+        judged: Worlds to judge on.
+        by_item: Whether support counts the users of the item alone.
+        tuned: Worlds that tell the threshold; the shadow worlds if None.
+    """
+    tuned = tuned or shadows
     law, truth = Law.of(shadows, by_item=by_item), [world.is_in[world.candidates] for world in judged]
     found: dict[str, Any] = {}
     for name, score in (("law", law.score), ("everyone", partial(tells, by_item=by_item))):
-        before, after = ([_scores(world, score) for world in some] for some in (shadows, judged))
-        threshold = best_threshold(before, [world.is_in[world.candidates] for world in shadows])
+        before, after = ([_scores(world, score) for world in some] for some in (tuned, judged))
+        threshold = best_threshold(before, [world.is_in[world.candidates] for world in tuned])
         found[name] = advantage(after, truth, threshold).to_json()
     support = np.concatenate([world.released[:, 3] for world in judged])
     below = {str(least): round(float((support < least).mean()), 4) for least in (3, 5)} if len(support) else {}
-    return {**found, "rows": round(len(support) / worlds), "share_below": below}
+    return {**found, "rows": round(len(support) / len(judged)), "share_below": below}
 
 
 def _scores(world: World, score: Callable[[World, int], float]) -> Floats:

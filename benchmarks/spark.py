@@ -1,7 +1,8 @@
 """Measure scalr on Spark against the way that one would write in Spark, on the same logs: `python -m benchmarks.spark`.
 
 Each is a process of its own with a master of `local[2]`; processor time is that of all its processes, shuffle bytes are
-from Spark's event log. The local engine stands beside them.
+from Spark's event log. The memory of Spark's Python workers is looked up while they run (on Linux). The local engine
+stands beside them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,6 +25,56 @@ from benchmarks.measuring import HOUR, CommandError, DidNotFinishError, measure
 
 WAYS = ("local", "spark", "natural")
 """The local engine, scalr on Spark, and Spark by its own functions (`benchmarks.baselines.spark`)."""
+
+LOOK_SECONDS = 0.1  # between two looks at the workers
+
+
+class WorkerMemory:
+    """Looks at the Python workers of Spark below this process while they run: the largest peak that one had."""
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> WorkerMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(LOOK_SECONDS):
+            self.peak_bytes = max([self.peak_bytes, *(_peak_of(process) for process in _workers())])
+
+
+def _workers() -> list[Path]:
+    """Return the folders in `/proc` of the Python workers among this process's descendants."""
+    parents, named = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[folder.name] = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            named[folder.name] = (folder / "cmdline").read_bytes()
+        except OSError:  # it has ended
+            continue
+    found = []
+    for number, command in named.items():
+        above = number
+        while above in parents and above != str(os.getpid()):
+            above = parents[above]
+        if b"pyspark.daemon" in command and above == str(os.getpid()):
+            found.append(Path("/proc") / number)
+    return found
+
+
+def _peak_of(process: Path) -> int:
+    try:
+        lines = (process / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def command_of(way: str, source: Path, target: Path, out: Path, draws: int) -> list[str]:
@@ -68,11 +120,13 @@ def measured(way: str, source: Path, target: Path, draws: int, limit_seconds: fl
         os.environ["SPARK_CONF_DIR"] = str(conf)
         out = Path(folder) / "out"
         try:
-            run = measure(command_of(way, source, target, out, draws), limit_seconds)
+            with WorkerMemory() as workers:
+                run = measure(command_of(way, source, target, out, draws), limit_seconds)
         except (CommandError, DidNotFinishError) as error:
             return {"failed": str(error).strip().splitlines()[-1]}
         files = list(out.rglob("*.parquet"))
-        return {**asdict(run), **shuffled(told), "output_bytes": sum(file.stat().st_size for file in files)}
+        sizes = {"worker_peak_bytes": workers.peak_bytes, "output_bytes": sum(file.stat().st_size for file in files)}
+        return {**asdict(run), **shuffled(told), **sizes}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

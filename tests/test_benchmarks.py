@@ -21,6 +21,7 @@ from benchmarks import (
     measuring,
     networks,
     run,
+    spark,
     tables,
     targets,
     yardstick,
@@ -67,6 +68,28 @@ def test_ids_are_numbers_of_eight_digits_and_none_is_lost(files: tuple[Path, Pat
     assert table["user_id"].to_pylist() == [f"user_{number:08d}" for number in users]
     assert table["item_id"].to_pylist() == [f"source_{number:08d}" for number in items]
     assert sorted(set(items)) == list(range(TINY.source_items))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_the_memory_of_sparks_workers_is_that_of_the_largest_below_this_process() -> None:
+    hold = "import sys; data = b'x' * (int(sys.argv[1]) * 2**20); print('held', flush=True); input()"
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}, *sys.argv[1:]])"
+
+    def holding(*arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    with spark.WorkerMemory() as workers:
+        held = [holding(hold, "400"), holding(start, "150", "pyspark.daemon"), holding(hold, "50", "pyspark.daemon")]
+        until = time.monotonic() + 60
+        while workers.peak_bytes < 150 * 2**20 and time.monotonic() < until:
+            time.sleep(0.05)
+        for process in held:
+            process.communicate("\n")
+    assert 150 * 2**20 <= workers.peak_bytes < 300 * 2**20
 
 
 def test_measured_figures_are_those_of_the_process() -> None:

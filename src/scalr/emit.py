@@ -120,7 +120,6 @@ class TableBuilder:
             raise ConfigError(f"layout is '{layout}'", expected="'target' or 'compact'", fix="choose one of these")
         if layout == "target":
             check_columns(pair)
-        self._given = (pair, generation, layout, coded, labelled)
         self._pair, self._generation, self._layout, self._as_codes = pair, generation, layout, coded
         self._place: dict[int, Codes] = {}
         self._room = _Room(reuse=coded)
@@ -134,8 +133,7 @@ class TableBuilder:
 
     def fork(self) -> TableBuilder:
         """Return the same for another thread."""
-        pair, generation, layout, coded, labelled = self._given
-        return TableBuilder(pair, generation, layout, coded=coded, labelled=labelled)
+        return self.over(self._pair)
 
     @property
     def pair(self) -> StoredPair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -117,15 +118,22 @@ def read_logs(
     progress = (board or SilentBoard()).stage("reading logs", total, "rows")
     in_memory = room.holds(_BYTES_PER_EVENT * sum(_rows_of(table) for table in tables.values()))
 
-    def read(place: int, table: Tabular, name: str, role: str, special: Columns | None) -> ScannedLog:
-        found = find_columns(table, general, special or Columns(), is_target=role == "target")
-        return scan(
-            table, name, role, found, _intake(table, place, room, in_memory=in_memory or role == "target"),
-            time_unit=time_unit, as_text=as_text, drop_nulls=drop_nulls, progress=progress,
-        )  # fmt: skip
+    with ExitStack() as opened:
 
-    logs = [read(place, table, name, "source", named.get(name)) for place, (name, table) in enumerate(tables.items())]
-    goal = read(len(logs), goal_table, "target", "target", target_columns)
+        def read(place: int, table: Tabular, name: str, role: str, special: Columns | None) -> ScannedLog:
+            found = find_columns(table, general, special or Columns(), is_target=role == "target")
+            intake = _intake(table, place, room, in_memory=in_memory or role == "target")
+            if isinstance(intake, FileIntake):
+                opened.callback(intake.close)
+            return scan(
+                table, name, role, found, intake,
+                time_unit=time_unit, as_text=as_text, drop_nulls=drop_nulls, progress=progress,
+            )  # fmt: skip
+
+        logs = [
+            read(place, table, name, "source", named.get(name)) for place, (name, table) in enumerate(tables.items())
+        ]
+        goal = read(len(logs), goal_table, "target", "target", target_columns)
     _check_named(general, [*logs, goal])
     _check_together([*logs, goal])
     _check_files([*logs, goal])

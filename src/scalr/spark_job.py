@@ -13,7 +13,7 @@ from scalr.auto import AUTO
 from scalr.config import RunSettings, Steps
 from scalr.engines.files import find_files
 from scalr.errors import ConfigError, InputError, OutputError
-from scalr.facts import FEW_USERS, people_behind
+from scalr.facts import people_behind
 from scalr.job import columns_of, job_facts, judges_impressions
 from scalr.pipeline import timed_study, with_choice
 from scalr.progress import Board, SilentBoard
@@ -25,7 +25,6 @@ from scalr.spark.fitting import ON_SPARK, check_translator
 from scalr.spark.generation import SparkGeneration, generate_from_logs
 from scalr.spark.logs import SparkLogs, look
 from scalr.spark.sampling import STUDY_EVENTS, study_pair
-from scalr.spark.session import no_pandas_warning
 from scalr.synthetic import catalogue_of
 
 
@@ -200,7 +199,7 @@ def _made(
     )
     try:
         board.stage("drawing and writing synthetic events")
-        written = _written(session, made, folder, day)
+        written = _written(made, folder, day)
     finally:
         made.release()
     pair = replace(made.pair, inputs=logs.inputs)
@@ -276,39 +275,16 @@ def run_on_spark(
     return {**manifest, "evaluation": content}
 
 
-def _named(folder: Path) -> str:
-    """Return a folder as Hadoop names it: a URI whose characters are taken as they are, not as escapes."""
-    return f"file://{folder.absolute()}"
-
-
 def facts_of(session: Any) -> dict[str, Any]:
     """Return what the manifest says of a session."""
     context = session.sparkContext
     return {"version": context.version, "master": context.master, "parallelism": context.defaultParallelism}
 
 
-def _written(session: Any, made: SparkGeneration, folder: Path, day: dt.date | None) -> Written:
-    """Write the events with Spark's own writer, which commits each task once."""
-    from pyspark.sql import functions as f
-
+def _written(made: SparkGeneration, folder: Path, day: dt.date | None) -> Written:
+    """Let tasks write the events; each counts once, however often it was tried."""
     out = folder / "synthetic"
     with Stopwatch() as watch:
-        if day is None:
-            made.frame.write.option("compression", "zstd").parquet(_named(out))
-        else:
-            write_day(made.frame, _named(out), day)
-            out = out / f"{DAY_COLUMN}={day}"
-    for file in [*out.glob(".*.crc"), *out.glob("_SUCCESS")]:
-        file.unlink()
-    if not any(out.glob("part-*.parquet")):
-        raise OutputError(
-            f"Spark wrote the events, but '{out}' holds no files",
-            expected="a folder that the driver and all workers share",
-            fix="choose an --out on a shared disk, or write the frame of scalr.generate where you want it",
-        )
-    with no_pandas_warning():
-        files = session.read.schema(made.frame.schema).parquet(_named(out))
-        few = [f.count_if(f.col("support") < least) for least in FEW_USERS]
-        counted = files.agg(f.count("*"), f.count_distinct(made.pair.target.columns.item), *few).first()
-    coverage = int(counted[1]) / max(len(catalogue_of(made.pair.target)), 1)
-    return Written(int(counted[0]), coverage, tuple(map(int, counted[2:])), made.stage_receipts(watch))
+        filed = made.write(out) if day is None else write_day(made.write, out, day, made.frame.columns)
+    coverage = filed.items / max(len(catalogue_of(made.pair.target)), 1)
+    return Written(filed.rows, coverage, filed.few, made.stage_receipts(watch))

@@ -79,6 +79,13 @@ def test_pair_table_has_a_column_per_domain():
     assert sections.pair_table({}) is None
 
 
+def test_overlap_of_several_sources_is_a_share_of_the_target_only():
+    """Who is active in any source is no share of one source's users: it can be more than all of them."""
+    domains = ({"name": "a", "users": 10}, {"name": "b", "users": 20}, {"name": "c", "users": 50})
+    table = sections.pair_table({"domains": domains, "overlap_users": 25})
+    assert table["overlap"] == "25 users are active in a source and the target: 50.0 % of the users of c."
+
+
 def test_examples_show_titles_or_ids():
     (row,) = sections.example_rows(
         [

@@ -12,6 +12,13 @@ import pytest
 
 from scalr.spark.session import find_java, no_pandas_warning
 
+# What a JVM of a few minutes is better without: its second compiler, threads that collect garbage, and Java that is
+# written and compiled for every plan. The job of `test_cluster` has Spark as it comes.
+QUICK = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 WHY_NOT = "" if find_spec("pyspark") else "the extra 'spark' is not installed"
 WHY_NOT = WHY_NOT or ("" if find_java() else "Spark needs Java")
 
@@ -26,6 +33,7 @@ def session() -> Iterator[Any]:
 
         made = (
             SparkSession.builder.master("local[2]")
+            .config(map=QUICK)
             .config("spark.ui.enabled", "false")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.sql.session.timeZone", "UTC")

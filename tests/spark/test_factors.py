@@ -21,7 +21,7 @@ from scalr.reading import read_logs
 from scalr.receipt import Receipt
 from scalr.spark import factors, fitting
 from scalr.spark.drawing import Work, chunks_of
-from scalr.spark.part import TargetSide, groups_of, read_part
+from scalr.spark.part import TargetSide, groups_of, pack, parts_of, read_part
 from scalr.spark.source import SourceForm
 from scalr.store import StoredPair
 from scalr.stream import Count, RealPairs
@@ -53,8 +53,8 @@ def target_of(stored: StoredPair) -> EventLog:
     return replace(log, users=users, user=np.searchsorted(mine, log.user).astype(np.int32))
 
 
-def parts_of(source: pa.Table, n_parts: int) -> list[pa.RecordBatch]:
-    """Return the rows of a source in parts of whole items, as tasks get them."""
+def rows_of(source: pa.Table, n_parts: int) -> list[pa.RecordBatch]:
+    """Return the rows of a source in parts of whole items, as tasks read them."""
     number = {item: place % n_parts for place, item in enumerate(sorted(set(source["item"].to_pylist())))}
     columns = {
         "part": pa.array([number[item] for item in source["item"].to_pylist()], pa.int32()),
@@ -70,25 +70,30 @@ def parts_of(source: pa.Table, n_parts: int) -> list[pa.RecordBatch]:
 
 def fitted_on(
     batches: list[pa.RecordBatch], stored: StoredPair, steps: Steps, monkeypatch: pytest.MonkeyPatch
-) -> tuple[SourceForm, TargetSide, Callable[[], Any]]:
-    """Return what parts are read by, and what fits on them."""
+) -> tuple[SourceForm, TargetSide, list[pa.RecordBatch], Callable[[], Any]]:
+    """Return what parts are read by, the parts as later tasks get them, and what fits on them."""
 
     def in_arrow(given: list[pa.RecordBatch], work: Any, _: Any) -> Any:
         return SimpleNamespace(toArrow=lambda: pa.Table.from_batches(work(given)))
 
     monkeypatch.setattr(factors, "in_arrow", in_arrow)
-    monkeypatch.setattr(fitting, "_any_longer", lambda *_: False)
     target, unit = target_of(stored), stored.source.time_unit
     form = SourceForm("source", ("source",), ("user", "item", "time", "label"), True, True, target.columns, unit, None)
     start = np.concatenate([[0], np.cumsum(np.bincount(target.user, minlength=len(target.users)))])
     side = TargetSide(target, RealPairs(start, target.item), None)
     nothing: Any = None
     pair = StoredPair(nothing, target, nothing)
-    counted: Any = SimpleNamespace(interactions=0, events=0, paths=0)
-    given: Any = (batches, form, Held(side), None, counted, Held)
+    packed = []
+    for number, rows in groups_of(batches, "part"):
+        whole = pack(read_part(number, rows, form, side))
+        for piece in (whole[:1000], whole[1000:]):
+            packed.append(pa.record_batch({"part": pa.array([number], pa.int32()), "packed": pa.array([piece])}))
+    counted: Any = SimpleNamespace(interactions=0, events=0, paths=0, longest=0)
+    given: Any = (packed, Held(side), None, counted, Held)
     return (
         form,
         side,
+        packed,
         lambda: fitting.fit_on_spark(pair, fitting.histories_of(pair, steps.translate), steps.translate, *given),
     )
 
@@ -109,13 +114,11 @@ def test_parts_draw_what_the_whole_log_draws(name: str, n_parts: int, monkeypatc
     steps = Steps.parse({"seed": 2, "translate": {"rank": 12, **SETTINGS[name]}, "refine": {"align": None}})
     stored = read_logs(source, target)
     wanted = generate_from(stored, steps, Receipt("read", 0, 0)).table().select(COLUMNS)
-    batches = parts_of(source, n_parts)
-    form, side, fit = fitted_on(batches, stored, steps, monkeypatch)
-    fitted, nothing = fit(), SimpleNamespace()
-    work: Any = Work(form, side, fitted.over(fitted.translation.pair), steps.sample, 1, 2, nothing, nothing, None)
+    form, side, packed, fit = fitted_on(rows_of(source, n_parts), stored, steps, monkeypatch)
+    fitted, nothing = fit(), (SimpleNamespace(),) * 3
+    work: Any = Work(form, side, fitted.over(fitted.translation.pair), steps.sample, 1, 2, *nothing, None)
     found = []
-    for number, rows in groups_of(batches, "part"):
-        part = read_part(number, rows, form, side)
+    for part in parts_of(packed, side):
         for chunk in chunks_of(part, work, (), Count()):
             drawn = chunk.rows()
             columns = {
@@ -134,10 +137,10 @@ def test_parts_draw_what_the_whole_log_draws(name: str, n_parts: int, monkeypatc
 def test_factors_and_lists_are_equal_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = labelled_tables()
     stored, steps = read_logs(source, target), Steps.parse({"translate": {"translator": "factor", "rank": 12}})
-    batches, settings = parts_of(source, 4), steps.translate
-    form, side, _ = fitted_on(batches, stored, steps, monkeypatch)
+    settings = steps.translate
+    _, side, packed, _ = fitted_on(rows_of(source, 4), stored, steps, monkeypatch)
     mine = target_histories(side.target.positives(), None)
-    given: Any = (batches, form, Held(side), 0, side.target.users, mine, len(stored.target.items), settings)
+    given: Any = (packed, Held(side), 0, side.target.users, mine, len(stored.target.items), settings)
     found = factors.fit_factors(*given)
 
     histories = target_histories(stored.target.positives(), None)

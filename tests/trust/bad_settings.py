@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ def _items(table: pa.Table | bytes | str, says: str | None = None, *more: str, n
         return desk.generate(None, None, "--items", given, *more)
 
     return Case(make, says)
+
+
+def _special(desk: Desk, name: str, make: Callable[[str], object]) -> list[str]:
+    """Return a line whose item table is no file and no folder."""
+    path = str(desk.folder / name)
+    make(path)
+    return desk.generate(None, None, "--items", path)
 
 
 def _titled(*titles: Any, **columns: Any) -> pa.Table:
@@ -71,6 +79,12 @@ ITEMS = {
     "JSON of other shapes": _items('{"item_id": 100, "title": {"a": [1]}}\n{"item_id": 101}\n', name="items.jsonl"),
     "a file that is not there": Case(
         lambda desk: desk.generate(None, None, "--items", str(desk.folder / "no.csv")), "no file"
+    ),
+    "a pipe": Case(lambda desk: _special(desk, "items.parquet", os.mkfifo), "there is no file"),
+    "a pipe called CSV": Case(lambda desk: _special(desk, "items.csv", os.mkfifo), "there is no file"),
+    "a socket": Case(
+        lambda desk: _special(desk, "items.parquet", lambda path: os.mknod(path, stat.S_IFSOCK | 0o600)),
+        "there is no file",
     ),
     "the target log itself": Case(
         lambda desk: [*desk.generate(), "--items", str(desk.folder / "target.parquet")], "several rows that differ"
@@ -300,6 +314,7 @@ OUTPUTS = {
     "the folder of the logs": _out(lambda desk: str(desk.folder), "is not empty"),
     "inside a log": Case(_inside_a_log, "inside"),
     "inside a log, for a study": Case(lambda desk: _inside_a_log(desk, "study"), "inside"),
+    "a link to a folder that is not empty": _out(lambda desk: _link(desk, "to", _full(desk)), "is not empty"),
     "a link to nowhere": _out(lambda desk: _link(desk, "away", "nowhere"), "'"),
     "a link to itself": _out(lambda desk: _link(desk, "self", "self"), "self"),
     "below a link to itself": _out(lambda desk: _link(desk, "self", "self") + "/run", "self"),

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.trust import bad_configs, bad_files, bad_runs, bad_settings, bad_values
+from tests.trust import bad_configs, bad_files, bad_parquet, bad_runs, bad_settings, bad_values
 from tests.trust.battery import Case, Verdict, judge
 from tests.trust.figures import FIGURE
 
@@ -12,6 +12,7 @@ pytestmark = pytest.mark.trust
 
 KINDS: dict[str, dict[str, Case]] = {
     "Parquet files": bad_files.PARQUET,
+    "claims and bombs in Parquet": bad_parquet.CLAIMS,
     "text files": bad_files.TEXT,
     "names and places": bad_files.PLACES,
     "ids": bad_values.IDS,

@@ -1,6 +1,7 @@
 """What is written is safe: nothing in it runs, names no file that is opened, and needs a network."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -10,19 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from tests.trust.battery import SECONDS, Desk, at_most, mapped, unprintable
+from tests.trust.battery import SECONDS, Desk, at_most, digests, is_refusal, mapped, unprintable
 
 import scalr
 from scalr.adapters import export
 from scalr.cli.console import shown
 from scalr.errors import ScalrError, printable
+from scalr.report import drawing
 
 pytestmark = pytest.mark.trust
 
 PACKAGE = Path(scalr.__file__).parent
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-BETWEEN_PROCESSES = ("spark/ship.py",)  # from the driver to its own tasks, as Spark itself sends them; never in a file
+BETWEEN_PROCESSES = ("spark/ship.py",)  # to tasks, as Spark itself sends values; in nothing that outlives a session
 OWNED = "document.documentElement.setAttribute('data-owned','1')"
 SCRIPTS = (
     f"<script>{OWNED}</script>",
@@ -34,6 +37,8 @@ SCRIPTS = (
     "\x1b]0;owned\x07\x1b[2J",
     "=cmd|' /C calc'!A0",
 )
+TAIL = f"</script><!--><script>\u2028\u202e{OWNED}</script>]]>"
+CHARTS_AVAILABLE = drawing.charts_available
 BROWSER = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
 
 
@@ -66,19 +71,28 @@ def test_the_source_reads_no_code():
             assert owner != "yaml" or name != "load" or "_PlainLoader" in text, (file, text)
 
 
-@pytest.fixture
-def hostile(tmp_path, scalr):
-    """A run whose ids, titles and names are scripts, escapes and formulas."""
+@pytest.fixture(params=["tables", pytest.param("charts", marks=pytest.mark.slow)])
+def hostile(request, tmp_path, scalr, monkeypatch):
+    """A run whose ids, titles and names are scripts, escapes and formulas; its report without and with charts."""
+    if request.param == "charts":
+        pytest.importorskip("vl_convert", reason="charts need the extra 'report'")
+        monkeypatch.setattr("scalr.report.drawing.charts_available", CHARTS_AVAILABLE)
     desk = Desk(tmp_path)
-    desk.source = mapped("item_id", lambda x: SCRIPTS[x % len(SCRIPTS)] + str(x))(desk.source)
-    desk.target = mapped("item_id", lambda x: SCRIPTS[x % len(SCRIPTS)] + str(x))(desk.target)
+    desk.source, desk.target = (  # four times as many users: examples need witnesses
+        pa.concat_tables([mapped("user_id", lambda x, more=more: x + more)(log) for more in (0, 12, 24, 36)])
+        for log in (desk.source, desk.target)
+    )
+    desk.source = mapped("item_id", lambda x: SCRIPTS[x % len(SCRIPTS)] + TAIL + str(x))(desk.source)
+    desk.target = mapped("item_id", lambda x: SCRIPTS[x % len(SCRIPTS)] + TAIL + str(x))(desk.target)
     desk.source, desk.target = (
         mapped("user_id", lambda x: f"=1+{x}\x1b[31m")(log) for log in (desk.source, desk.target)
     )
     target, source = (sorted(set(log["item_id"].to_pylist())) for log in (desk.target, desk.source))
     ids = list(dict.fromkeys([*target, *source]))
-    items = pa.table({"item_id": ids, "title": [SCRIPTS[x % len(SCRIPTS)] for x in range(len(ids))]})
-    line = desk.generate(f"{SCRIPTS[6]}<b>=" + desk.table("s.parquet", desk.source), None)
+    items = pa.table({"item_id": ids, "title": [SCRIPTS[x % len(SCRIPTS)] + TAIL for x in range(len(ids))]})
+    logs = desk.table("s.parquet", desk.source), desk.table("r.parquet", desk.source.slice(0, 60))
+    names = f"{SCRIPTS[6]}<b>", "<!--<script>\u2028\u202e"
+    line = [*desk.generate(f"{names[0]}={logs[0]}", None), "--source", f"{names[1]}={logs[1]}"]
     code, out, err = scalr([*line, "--items", desk.table("items.parquet", items)])
     assert code == 0, err
     assert not unprintable(out + err)
@@ -98,7 +112,7 @@ class Loads(HTMLParser):
 LOADING = ("src", "href", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href", "srcdoc")
 
 
-def test_the_report_holds_names_as_text_and_loads_nothing(hostile):
+def test_the_report_holds_names_as_text_and_loads_nothing(hostile, request):
     page = (hostile.out / "report.html").read_text(encoding="utf-8")
     parser = Loads()
     parser.feed(page)
@@ -106,6 +120,11 @@ def test_the_report_holds_names_as_text_and_loads_nothing(hostile):
     assert [value for name, value in parser.found if not (value or "").startswith("#")] == []
     assert not re.search(r"@import|url\((?!#)", page)
     assert "&lt;script&gt;" in page
+    assert page.count('<svg role="img"') >= 2 * ("charts" in request.node.name)
+    for raw in ("</script", "<!--", "\u2028", "\u202e", "]]>"):
+        assert raw not in page
+    for shown_as in ("&lt;/script&gt;&lt;!--", "&lt;!--&lt;script&gt;", "\\u202e"):
+        assert shown_as in page
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no headless browser is installed")
@@ -142,6 +161,31 @@ def test_no_file_that_ids_or_titles_name_is_opened(tmp_path, scalr):
             export(desk.out, library, tmp_path / f"export{number}")
 
 
+def test_an_output_that_is_a_link_to_a_folder_is_written_in_that_folder_and_nowhere_else(tmp_path, scalr):
+    """The link stays; what lies beside it, or beside its folder, is left alone; full folders and logs are refused."""
+    desk = Desk(tmp_path)
+    line = desk.generate()
+    aim = tmp_path / "elsewhere" / "empty"
+    aim.mkdir(parents=True)
+    desk.file("elsewhere/mine.txt", "mine")
+    desk.out.symlink_to(aim)
+    before = digests(tmp_path)
+    assert scalr([*line, "--quiet"])[0] == 0
+    after = digests(tmp_path)
+    assert desk.out.is_symlink()
+    assert (aim / "manifest.json").is_file()
+    assert {path: digest for path, digest in after.items() if aim.relative_to(tmp_path) not in path.parents} == before
+    full = digests(tmp_path)
+    code, _, err = scalr(line)
+    is_refusal(code, err, "is not empty")
+    (tmp_path / "logs" / "empty").mkdir(parents=True)
+    (tmp_path / "logs" / "source.parquet").write_bytes((tmp_path / "source.parquet").read_bytes())
+    (tmp_path / "to").symlink_to(tmp_path / "logs" / "empty")
+    code, _, err = scalr([*desk.generate(str(tmp_path / "logs"))[:-1], str(tmp_path / "to")])
+    is_refusal(code, err, "is inside the input")
+    assert full.items() <= digests(tmp_path).items()
+
+
 @pytest.mark.parametrize("library", ["pandas", "implicit", "lightfm", "recbole", "libsvm"])
 def test_exports_hold_ids_as_they_are_and_no_pickle(tmp_path, scalr, library):
     if library in ("implicit", "lightfm"):
@@ -158,9 +202,23 @@ def test_exports_hold_ids_as_they_are_and_no_pickle(tmp_path, scalr, library):
             with np.load(file, allow_pickle=False) as arrays:
                 assert [arrays[name].dtype.hasobject for name in arrays] == [False] * len(arrays.files)
     assert any("begin like a formula" in note for note in facts["notes"]) == (library == "recbole")
+    if library == "libsvm":  # ids are in Parquet only: what is text holds numbers, places and a colon
+        text = "".join((tmp_path / "made" / name).read_text() for name in ("train.libsvm", "train.libsvm.weight"))
+        assert re.fullmatch(r"[0-9.:e\- \n]+", text)
+        assert {pq.read_table(tmp_path / "made" / "users.parquet")["id"][0].as_py()[:3]} == {"=1+"}
     if library == "recbole":
         lines = (tmp_path / "made" / "made.inter").read_text(encoding="utf-8").splitlines()[1:]
         assert {line.split("\t")[0] for line in lines} <= set(desk.target["user_id"].to_pylist())
+
+
+def test_json_holds_names_as_they_are_in_characters_of_ascii(tmp_path, scalr):
+    """No names of ours are changed for a spreadsheet: JSON is none. Nothing in it steers a terminal."""
+    desk, name = Desk(tmp_path), "+1-1\x1b[31m\u202e\u2028"
+    code, out, _ = scalr([*desk.generate(f"{name}=" + desk.table("s.parquet", desk.source)), "--json", "--quiet"])
+    assert code == 0
+    assert out.isascii()
+    assert not unprintable(out)
+    assert [one["name"] for one in json.loads(out)["inputs"] if one["role"] == "source"] == [name]
 
 
 def test_what_is_shown_steers_no_terminal():

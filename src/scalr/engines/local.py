@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scalr.engines import database
-from scalr.engines.files import EXPECTED_FILES, check_alike, check_names, csv_header, damaged, find_files
+from scalr.engines.files import EXPECTED_FILES, check_alike, check_names, csv_header, damaged, find_files, is_text
 from scalr.errors import InputError, SchemaError
 
+_LONGEST_VALUE = 1 << 24  # bytes of a text, as DuckDB has it for JSON; work and memory grow with it
 BATCH_ROWS = 1 << 16  # rows read at a time: small enough for a cache, large enough to forget the cost of a call
 _READ_BUFFER = 1 << 20  # bytes of each column chunk read at a time
 _CSV = "delim={delim}, quote='\"', escape='\"', header=true"
@@ -124,13 +126,25 @@ def _nothing(table: Tabular, names: Sequence[str]) -> pa.Table:
 
 
 def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Read a file in one thread. Row groups are opened one by one: a reader of all of them keeps what it has read."""
+    """Read a file in one thread. Row groups are opened one by one: a reader of all of them keeps what it has read.
+
+    The reader takes a footer's number of rows on trust: rows that a footer claims and no page holds would go unnoticed.
+    """
     try:
         with pq.ParquetFile(file, buffer_size=_READ_BUFFER) as opened:
             for group in range(opened.num_row_groups):
                 batches = opened.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(names), use_threads=False)
+                claimed, held = opened.metadata.row_group(group).num_rows, 0
                 for batch in batches:
+                    held += len(batch)
                     yield pa.Table.from_batches([batch]).select(list(names))
+                if held != claimed:
+                    raise pa.ArrowInvalid(f"row group {group} has {held:,} rows, but its footer says {claimed:,}")
+            claimed = sum(opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups))
+            if claimed != opened.metadata.num_rows:
+                raise pa.ArrowInvalid(
+                    f"the row groups have {claimed:,} rows, but the footer says {opened.metadata.num_rows:,}"
+                )
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -138,7 +152,7 @@ def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
 
 
 def _sound(rows: pa.Table, name: str) -> pa.Table:
-    """Refuse text that is not UTF-8, and other values that break what Arrow promises: readers pass both on."""
+    """Refuse text that is not UTF-8 or too long, and values that break what Arrow promises: readers pass all on."""
     for column in rows.column_names:
         try:
             rows[column].validate(full=True)
@@ -149,7 +163,22 @@ def _sound(rows: pa.Table, name: str) -> pa.Table:
                 expected="text in UTF-8",
                 fix="write the column again as UTF-8, or as bytes if it is no text",
             ) from error
+        if (longest := _longest(rows[column])) > _LONGEST_VALUE:
+            raise SchemaError(
+                f"column '{column}' of {name} has a value of {longest:,} bytes",
+                expected=f"values of at most {_LONGEST_VALUE:,} bytes",
+                fix="check the file, or leave the row out",
+            )
     return rows
+
+
+def _longest(column: pa.ChunkedArray) -> int:
+    """Return the bytes of the longest text of a column; 0 where none can be longer than is allowed."""
+    if column.nbytes <= _LONGEST_VALUE:
+        return 0
+    parts = [one.dictionary if pa.types.is_dictionary(one.type) else one for one in column.chunks]
+    texts = [part.cast(pa.large_string()) for part in parts if is_text(part.type)]
+    return max((pc.max(pc.binary_length(one)).as_py() or 0 for one in texts), default=0)
 
 
 def _read_text(table: Tabular, names: Sequence[str], as_text: Collection[str]) -> Iterator[pa.Table]:

@@ -17,6 +17,8 @@ from scalr.report.comparisons import Change, read_changes
 from scalr.report.verdict import verdict
 from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, privacy_sentence, segment_name
 
+_TURNING = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # break a line, or set its direction
+
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
@@ -96,8 +98,10 @@ def templates() -> jinja2.Environment:
 
 
 def _unbroken(value: Any) -> Any:
-    """Keep a number and its percent sign on one line."""
-    return value.replace(" %", "\u00a0%") if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Keep a number and its percent sign on one line; show what turns or breaks a line as its escape."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _TURNING.sub(lambda found: ascii(found[0])[1:-1], value).replace(" %", "\u00a0%")
 
 
 def _prose(sentence: str) -> Markup:

@@ -303,13 +303,14 @@ def pair_table(pair: Json | None) -> dict[str, Any] | None:
     rows = [(PAIR_ROWS.get(key, _words(key)), [_fact(key, domain.get(key)) for domain in domains]) for key in known]
     shares = [
         f"{percent(overlap / users, digits=1)} of the users of {_text(domain.get('name')) or 'a domain'}"
-        for domain in domains
+        for domain in (domains if len(domains) < 3 else domains[-1:])  # several sources: who is active in any of them
         if overlap is not None and (users := number(domain.get("users")))
     ]
     sentence = (
         ""
         if overlap is None
-        else f"{count(overlap)} users are active in both domains" + (f": {'; '.join(shares)}." if shares else ".")
+        else f"{count(overlap)} users are active in {'both domains' if len(domains) < 3 else 'a source and the target'}"
+        + (f": {'; '.join(shares)}." if shares else ".")
     )
     return {"names": [_text(domain.get("name")) for domain in domains], "rows": rows, "overlap": sentence}
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from scalr.domain import Codes
 from scalr.kernels import laws
-from scalr.spark.part import TargetSide, groups_of, read_part
+from scalr.spark.part import TargetSide, groups_of, pack, parts_of, read_part
 from scalr.spark.parts import by_number, in_arrow
 from scalr.spark.restrict import CategoryTable, KeyedCutoff
 from scalr.spark.ship import Shipped
@@ -23,6 +23,8 @@ from scalr.tally import tally_of
 
 Int64 = npt.NDArray[np.int64]
 _MASK = (1 << 64) - 1
+PACKED = "part int, told string, packed binary"
+PIECE_BYTES = 1 << 22  # of a packed part in a row, about what Spark caches at a time
 INTERACTIONS = "user int, item bigint, time bigint, bucket int"
 BUCKET_USERS = 1 << 14  # whose interactions are ranked together, at most `cap` + 1 per part
 _MEMBERS = "row int, user int"
@@ -43,6 +45,7 @@ class SourceCount:
         digest: See `SourceTally.digest`.
         paths: Paths from source to target items, before any cap or window.
         largest_part: Rows of the largest part, witnesses included.
+        longest: Distinct items that one target user has at most, about; never fewer.
     """
 
     events: int
@@ -53,10 +56,13 @@ class SourceCount:
     digest: int
     paths: int
     largest_part: int
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Tally:
+class _Read:
+    """Reads parts and packs them: rows of pieces, the first with what the part counts."""
+
     form: SourceForm
     side: Shipped[TargetSide]
     history_start: Shipped[Int64]
@@ -79,14 +85,29 @@ class _Tally:
                 "digest": tally.digest,
                 "paths": int((tally.interactions_of_user * history).sum()),
                 "rows": len(rows),
+                "longest": int(tally.interactions_of_user[known].max(initial=0)),
             }
-            yield pa.RecordBatch.from_pydict({"told": [json.dumps(counted)]})
+            whole = memoryview(pack(part))
+            pieces = [whole[first : first + PIECE_BYTES] for first in range(0, len(whole), PIECE_BYTES)]
+            for place, piece in enumerate(pieces):
+                yield pa.RecordBatch.from_arrays(
+                    [
+                        pa.array([number], pa.int32()),
+                        pa.array([None if place else json.dumps(counted)], pa.string()),
+                        pa.array([piece], pa.binary()),
+                    ],
+                    names=["part", "told", "packed"],
+                )
 
 
-def count_source(laid: Any, form: SourceForm, side: Shipped[TargetSide], history_start: Shipped[Int64]) -> SourceCount:
+def packed_parts(laid: Any, form: SourceForm, side: Shipped[TargetSide], history_start: Shipped[Int64]) -> Any:
+    """Return the parts, read and packed, for `count_source` and `parts_of`; worth to be persisted."""
+    return in_arrow(laid, _Read(form, side, history_start), PACKED)
+
+
+def count_source(packed: Any) -> SourceCount:
     """Count what the source holds, in one pass."""
-    work = _Tally(form, side, history_start)
-    told = [json.loads(row["told"]) for row in in_arrow(laid, work, "told string").collect()]
+    told = [json.loads(row["told"]) for row in packed.select("told").where("told IS NOT NULL").collect()]
 
     def total(name: str) -> int:
         return sum(one[name] for one in told)
@@ -100,21 +121,43 @@ def count_source(laid: Any, form: SourceForm, side: Shipped[TargetSide], history
         digest=total("digest") & _MASK,
         paths=total("paths"),
         largest_part=max((one["rows"] for one in told), default=0),
+        longest=total("longest"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lengths:
+    """Gives the distinct items of each target user."""
+
+    side: Shipped[TargetSide]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part in parts_of(batches, self.side.open()):
+            log = part.own().positives()
+            items = np.bincount(log.user[log.starts_interaction()], minlength=len(part.place))
+            chosen = np.flatnonzero((items > 0) & (part.place >= 0))
+            arrays = [pa.array(part.place[chosen]), pa.array(items[chosen].astype(np.int32))]
+            yield pa.RecordBatch.from_arrays(arrays, names=["user", "items"])
+
+
+def any_longer(packed: Any, side: Shipped[TargetSide], counted: SourceCount, cap: int) -> bool:
+    """Say whether a target user has more than so many source items."""
+    if counted.longest <= cap:
+        return False
+    lengths = in_arrow(packed, _Lengths(side), "user int, items int")
+    return not lengths.groupBy("user").sum("items").where(f"`sum(items)` > {cap}").isEmpty()
 
 
 @dataclass(frozen=True, slots=True)
 class _Latest:
     """Gives the latest interactions of target users: at most `cap` per user and part, enough to find the cutoff."""
 
-    form: SourceForm
     side: Shipped[TargetSide]
     cap: int
     buckets: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number, rows in groups_of(batches, "part"):
-            part = read_part(number, rows, self.form, self.side.open())
+        for part in parts_of(batches, self.side.open()):
             log = part.own().positives()
             first = np.flatnonzero(log.starts_interaction())
             last = np.append(first[1:], len(log)) - 1
@@ -149,10 +192,10 @@ class _Cutoffs:
             )
 
 
-def source_cutoff(laid: Any, form: SourceForm, side: Shipped[TargetSide], cap: int, n_users: int) -> KeyedCutoff:
+def source_cutoff(packed: Any, side: Shipped[TargetSide], cap: int, n_users: int) -> KeyedCutoff:
     """Find the cutoff of every target user's source history; see `Cutoff`."""
     n_buckets = n_users // BUCKET_USERS + 1
-    latest = by_number(in_arrow(laid, _Latest(form, side, cap, n_buckets), INTERACTIONS), "bucket", n_buckets)
+    latest = by_number(in_arrow(packed, _Latest(side, cap, n_buckets), INTERACTIONS), "bucket", n_buckets)
     rows = in_arrow(latest, _Cutoffs(cap), INTERACTIONS).toArrow()
     time = np.full(n_users, np.iinfo(np.int64).min)
     item = np.zeros(n_users, np.uint64)
@@ -166,14 +209,12 @@ def source_cutoff(laid: Any, form: SourceForm, side: Shipped[TargetSide], cap: i
 class _Members:
     """Gives the target users who have a testifying source item of each category."""
 
-    form: SourceForm
     side: Shipped[TargetSide]
     categories: Shipped[CategoryTable]
     cutoff: Shipped[KeyedCutoff] | None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number, rows in groups_of(batches, "part"):
-            part = read_part(number, rows, self.form, self.side.open())
+        for part in parts_of(batches, self.side.open()):
             log = part.own().positives()
             table = self.categories.open()
             row, user = table.rows_of(part.pair.source.items)[log.item], part.place[log.user]
@@ -210,7 +251,7 @@ class _CountTargets:
 
 
 def category_counts(
-    laid: Any, form: SourceForm, side: Shipped[TargetSide], categories: Shipped[CategoryTable], n_categories: int,
+    packed: Any, side: Shipped[TargetSide], categories: Shipped[CategoryTable], n_categories: int,
     cutoff: Shipped[KeyedCutoff] | None, histories: Shipped[RealPairs], n_target: int,
 ) -> tuple[list[tuple[Codes, Codes]], list[Codes]]:  # fmt: skip
     """Count how many users of each category have each target item.
@@ -223,7 +264,7 @@ def category_counts(
     members = [nothing] * n_categories
     if not n_categories:
         return rows, members
-    distinct = in_arrow(laid, _Members(form, side, categories, cutoff), _MEMBERS).distinct()
+    distinct = in_arrow(packed, _Members(side, categories, cutoff), _MEMBERS).distinct()
     counted = in_arrow(
         by_number(distinct, "row", n_categories), _CountTargets(histories, n_target, cutoff is not None), _COUNTS
     )

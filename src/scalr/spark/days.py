@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from scalr.domain import TimeUnit
 from scalr.errors import ConfigError, SchemaError
+from scalr.spark.files import Filed
 from scalr.stream import Chunk, Part
 from scalr.times import MICROSECONDS_PER_DAY
 
@@ -65,23 +68,33 @@ def parse_day(text: str) -> dt.date:
         ) from error
 
 
-def write_day(frame: Any, folder: str, day: dt.date) -> None:
+def write_day(write: Callable[[Path], Filed], folder: Path, day: dt.date, columns: Sequence[str]) -> Filed:
     """Write the events of a day into its own part of a folder, in place of those that were there.
 
-    Other days stay. A day that is run twice is there once; one that fails half-way is not there until it is run again.
+    Other days stay. A day that is run twice is there once; one that fails half-way is as it was before, or not there.
 
     Args:
-        frame: Events, all of that day.
-        folder: Where days are, as Spark names it.
+        write: Writes the events of that day into a new folder.
+        folder: Where days are.
         day: The day.
+        columns: Columns of the events.
 
     Raises:
         SchemaError: If the events have a column `day` of their own, which readers of the folder would lose.
     """
-    if DAY_COLUMN in {name.lower() for name in frame.columns}:
+    if DAY_COLUMN in {name.lower() for name in columns}:
         raise SchemaError(
             f"the target log has a column '{DAY_COLUMN}', which folders of days are partitioned by",
             expected="another name",
             fix="rename it in the target log",
         )
-    frame.write.mode("overwrite").option("compression", "zstd").parquet(f"{folder}/{DAY_COLUMN}={day}")
+    name = f"{DAY_COLUMN}={day}"
+    new, old = folder / f".new-{name}", folder / f".old-{name}"
+    for left in folder.glob(f".*{name}*"):  # by a run that was cut off
+        shutil.rmtree(left, ignore_errors=True)
+    filed = write(new)
+    if (folder / name).exists():
+        (folder / name).rename(old)
+    new.rename(folder / name)
+    shutil.rmtree(old, ignore_errors=True)
+    return filed

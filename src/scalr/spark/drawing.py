@@ -17,13 +17,13 @@ from scalr.config import SampleSettings
 from scalr.emit import TableBuilder
 from scalr.narrowing import AlignStep, masses_of
 from scalr.negatives import NegativeLaw, with_negatives
-from scalr.spark.part import PartPair, TargetSide, chosen_rows, groups_of, places_among, read_part, real_pairs_of
+from scalr.spark.part import PartPair, TargetSide, chosen_rows, parts_of, places_among, real_pairs_of
 from scalr.spark.restrict import Fitted
 from scalr.spark.rows import BATCH_ROWS, MostConfident, ReadRows, read_rows, rows_schema, to_table
 from scalr.spark.ship import Shipped
 from scalr.spark.source import SourceForm
 from scalr.store import StoredLog, StoredPair
-from scalr.stream import Chunk, Count, Part, Step, Stream, keys_of
+from scalr.stream import BUFFER_ROWS, Chunk, Count, Part, Step, Stream, keys_of
 from scalr.synthetic import Rows, taken
 
 
@@ -39,6 +39,7 @@ class Work:
         min_support: Least support that refining keeps.
         seed: Any integer.
         builder: Builds tables of the target log's columns.
+        filer: The same, with texts as dictionaries: for files that tasks write.
         schema: Types that Spark shall see.
         law: What negative rows are drawn from; None where there are none.
     """
@@ -50,6 +51,7 @@ class Work:
     min_support: int
     seed: int
     builder: TableBuilder
+    filer: TableBuilder
     schema: pa.Schema
     law: NegativeLaw | None
 
@@ -117,9 +119,7 @@ class _Pass:
     told: Any = None
 
     def parts(self, batches: Iterable[pa.RecordBatch]) -> Iterator[PartPair]:
-        work = self.work.open()
-        for number, rows in groups_of(batches, "part"):
-            yield read_part(number, rows, work.form, work.side)
+        return parts_of(batches, self.work.open().side)
 
     def tell(self, number: int, count: Count, masses: list[Masses]) -> None:
         if self.told is not None:
@@ -132,16 +132,22 @@ class DrawTables(_Pass):
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Work on the parts of a partition."""
+        work = self.work.open()
+        for _, table in self.tables(batches, work.builder):
+            yield from as_spark_has_it(table, work.schema)
+
+    def tables(self, batches: Iterable[pa.RecordBatch], builder: TableBuilder) -> Iterator[tuple[Rows, pa.Table]]:
+        """Give events as codes and as the tables that are built of them."""
         work, steps = self.work.open(), self.steps.open()
         for part in self.parts(batches):
-            build = work.builder.over(part.pair)
+            build = builder.over(part.pair)
             law = None if work.law is None else law_of(work.law, part.place)
             count, masses = Count(), []
             for chunk in chunks_of(part, work, steps.of_draws, count):
                 rows = chunk.rows()
                 if steps.weighed is not None:
                     masses.append(masses_of(steps.weighed, rows))
-                yield from tables_of(rows, build, law, work.schema, count)
+                yield from tables_of(rows, build, law, count)
             self.tell(part.number, count, masses)
 
 
@@ -229,14 +235,20 @@ class EmitRows:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Work on a partition."""
         work = self.work.open()
-        for _, rows, read in _aligned(batches, work.form, self.steps, self.told):
+        for _, table in self.tables(batches, work.builder):
+            yield from as_spark_has_it(table, work.schema)
+
+    def tables(self, batches: Iterable[pa.RecordBatch], builder: TableBuilder) -> Iterator[tuple[Rows, pa.Table]]:
+        """Give events as codes and as the tables that are built of them."""
+        work = self.work.open()
+        for _, rows, read in _aligned(larger(batches), work.form, self.steps, self.told):
             source = StoredLog(work.form.name, read.users, read.source_items, np.zeros(1, np.int64), None)
             time = None if rows.event_time is None else PackedTimes(0, 1, rows.event_time)
             source = replace(source, time=time, time_unit=work.form.time_unit)
             target = replace(work.side.target, users=read.users)
             pair = StoredPair(source, target, work.builder.pair.tally, items=work.side.items)
             law = None if work.law is None else law_of(work.law, places_among(read.users, work.side.target.users))
-            yield from tables_of(rows, work.builder.over(pair), law, work.schema, Count())
+            yield from tables_of(rows, builder.over(pair), law, Count())
 
 
 def _aligned(
@@ -262,16 +274,32 @@ def _aligned(
     told.add({0 if context is None else context.partitionId(): Told(count, reduce(add, cells).cell if cells else None)})
 
 
+def larger(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Give the rows of batches in batches of about `BUFFER_ROWS`."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        if held and sum(map(len, held)) + len(batch) > BUFFER_ROWS:
+            yield pa.concat_batches(held)
+            held = []
+        held.append(batch)
+    if held:
+        yield pa.concat_batches(held)
+
+
+def as_spark_has_it(table: pa.Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Give a table in the types that Spark shall see."""
+    columns = [column.cast(kind) for column, kind in zip(table.columns, schema.types, strict=True)]
+    yield from pa.Table.from_arrays(columns, schema=schema).to_batches(BATCH_ROWS)
+
+
 def tables_of(
-    rows: Rows, build: TableBuilder, law: NegativeLaw | None, schema: pa.Schema, count: Count
-) -> Iterator[pa.RecordBatch]:
-    """Give rows, with their negatives where there is a law of them, as batches of the target log's columns."""
+    rows: Rows, build: TableBuilder, law: NegativeLaw | None, count: Count
+) -> Iterator[tuple[Rows, pa.Table]]:
+    """Give rows, with their negatives where there is a law of them, and tables of the target log's columns."""
     for some in [rows] if law is None else with_negatives(rows, law):
         if len(some):
             count.add("emit", len(some))
-            table = build(some)
-            columns = [column.cast(kind) for column, kind in zip(table.columns, schema.types, strict=True)]
-            yield from pa.Table.from_arrays(columns, schema=schema).to_batches(BATCH_ROWS)
+            yield some, build(some)
 
 
 def law_of(law: NegativeLaw, place: Any) -> NegativeLaw:

@@ -14,11 +14,10 @@ from scalr.config import TranslateSettings
 from scalr.domain import Codes, Keys, Vocabulary
 from scalr.errors import ConfigError
 from scalr.kernels.machine import LANES
-from scalr.spark.part import TargetSide, groups_of, read_part
+from scalr.spark.part import TargetSide, parts_of
 from scalr.spark.parts import in_arrow
 from scalr.spark.session import no_pandas_warning
 from scalr.spark.ship import Shipped
-from scalr.spark.source import SourceForm
 from scalr.translators.affinity import SourceMatrix, UserAffinity, affinity_of
 from scalr.translators.cooccurrence import TargetHistories
 from scalr.translators.factor import Shortlists, shortlists_of
@@ -36,12 +35,10 @@ _PAIRS = "user bigint, item bigint"
 class _Pairs:
     """Gives the keys of the distinct positive (user, source item) of each part: no two parts have the same."""
 
-    form: SourceForm
     side: Shipped[TargetSide]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number, rows in groups_of(batches, "part"):
-            part = read_part(number, rows, self.form, self.side.open())
+        for part in parts_of(batches, self.side.open()):
             log = part.own().positives()
             new = log.starts_interaction()
             user, item = log.users.keys[log.user[new]], log.items.keys[log.item[new]]
@@ -104,14 +101,13 @@ def bytes_per_user(settings: TranslateSettings, n_target: int) -> int:
 
 
 def fit_factors(
-    laid: Any, form: SourceForm, side: Shipped[TargetSide], n_pairs: int, users: Vocabulary, histories: TargetHistories,
-    n_target: int, settings: TranslateSettings,
+    packed: Any, side: Shipped[TargetSide], n_pairs: int, users: Vocabulary, histories: TargetHistories, n_target: int,
+    settings: TranslateSettings,
 ) -> SourceFactors:  # fmt: skip
     """Collect the keys of distinct positive (user, source item), and fit what `conditioned` and `factor` know of users.
 
     Args:
-        laid: The events by part.
-        form: What their columns mean.
+        packed: The parts.
         side: What parts need of the target log.
         n_pairs: How many there are.
         users: Target users.
@@ -124,7 +120,7 @@ def fit_factors(
     """
     check_pairs(settings, n_pairs)
     with no_pandas_warning():
-        pairs = in_arrow(laid, _Pairs(form, side), _PAIRS).toArrow()
+        pairs = in_arrow(packed, _Pairs(side), _PAIRS).toArrow()
     user_keys, item_keys = (pairs[name].to_numpy().view(np.uint64) for name in ("user", "item"))
     del pairs
     found = np.unique(user_keys)

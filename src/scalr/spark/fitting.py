@@ -11,12 +11,11 @@ from scalr.config import TranslateSettings
 from scalr.domain import Codes
 from scalr.errors import ConfigError, unknown_name
 from scalr.receipt import Stopwatch
-from scalr.spark.counting import SourceCount, category_counts, source_cutoff
+from scalr.spark.counting import SourceCount, any_longer, category_counts, source_cutoff
 from scalr.spark.factors import BY_FACTORS, fit_factors
 from scalr.spark.part import TargetSide
 from scalr.spark.restrict import CategoryTable, Fitted, KeyedCutoff
 from scalr.spark.ship import Shipped
-from scalr.spark.source import SourceForm
 from scalr.store import StoredPair
 from scalr.stream import RealPairs
 from scalr.translators import translator_names
@@ -73,7 +72,7 @@ def histories_of(pair: StoredPair, settings: TranslateSettings) -> TargetHistori
 
 
 def fit_on_spark(
-    pair: StoredPair, histories: TargetHistories, settings: TranslateSettings, laid: Any, form: SourceForm,
+    pair: StoredPair, histories: TargetHistories, settings: TranslateSettings, packed: Any,
     side: Shipped[TargetSide], categories: CategoryTable | None, counted: SourceCount, ship: Ship,
 ) -> Fitted:  # fmt: skip
     """Fit a translation.
@@ -82,8 +81,7 @@ def fit_on_spark(
         pair: The target log with a source without events.
         histories: Those of `histories_of`.
         settings: What to fit.
-        laid: The events by part.
-        form: What their columns mean.
+        packed: The parts.
         side: What parts need of the target log.
         categories: Categories of source items, where thin items are to back off to them.
         counted: The source in numbers.
@@ -101,13 +99,13 @@ def fit_on_spark(
         cap = settings.history_cap or HISTORY_BOUND
         if settings.translator in BY_FACTORS:
             given = (counted.interactions, pair.target.users, histories, n_target, settings)
-            factors = fit_factors(laid, form, side, *given)
-        if paths is not None and (settings.history_cap or _any_longer(laid, cap)):
-            cutoff = source_cutoff(laid, form, side, cap, n_users)
+            factors = fit_factors(packed, side, *given)
+        if paths is not None and (settings.history_cap or any_longer(packed, side, counted, cap)):
+            cutoff = source_cutoff(packed, side, cap, n_users)
         if paths is not None and paths.backoff > 0:
-            backoff = _backoff(histories, paths.backoff, laid, form, side, categories, cutoff, n_target, ship)
+            backoff = _backoff(histories, paths.backoff, packed, side, categories, cutoff, n_target, ship)
         if settings.translator == "popularity":
-            backoff = _backoff(histories, 1.0, laid, form, side, None, None, n_target, ship)
+            backoff = _backoff(histories, 1.0, packed, side, None, None, n_target, ship)
         lists = factors.lists(settings.shortlist) if factors and settings.translator == "factor" else None
     if settings.translator == "random":
         receipt = watch.receipt("fit", len(pair.target), int(np.count_nonzero(popularity)), translator="random")
@@ -132,20 +130,15 @@ def fit_on_spark(
     return Fitted(whole, cutoff, categories if backoff is not None else None, source_keys)
 
 
-def _any_longer(laid: Any, cap: int) -> bool:
-    """Say whether a user has more than so many source events; only then can one have more items."""
-    return not laid.where("own").groupBy("user").count().where(f"count > {cap}").isEmpty()
-
-
 def _backoff(
-    histories: TargetHistories, pseudo_paths: float, laid: Any, form: SourceForm, side: Shipped[TargetSide],
+    histories: TargetHistories, pseudo_paths: float, packed: Any, side: Shipped[TargetSide],
     categories: CategoryTable | None, cutoff: KeyedCutoff | None, n_target: int, ship: Ship,
 ) -> Backoff:  # fmt: skip
     rows: list[tuple[Codes, Codes]] = []
     members: list[Codes] = []
     if categories is not None:
         rows, members = category_counts(
-            laid, form, side, ship(categories), categories.n_categories, None if cutoff is None else ship(cutoff),
+            packed, side, ship(categories), categories.n_categories, None if cutoff is None else ship(cutoff),
             ship(RealPairs(histories.start, histories.item)), n_target,
         )  # fmt: skip
     laws = laws_of(np.zeros(0, np.int32), rows, None if cutoff is None else members, histories.item, n_target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from scalr.negatives import NegativeLaw
 from scalr.progress import Board, SilentBoard
 from scalr.receipt import Receipt, Stopwatch
 from scalr.schema import Columns
-from scalr.spark.counting import SourceCount, count_source
+from scalr.spark.counting import SourceCount, count_source, packed_parts
 from scalr.spark.days import of_day
 from scalr.spark.drawing import Work
+from scalr.spark.files import Filed
 from scalr.spark.fitting import check_translator, fit_on_spark, histories_of, paths_of
 from scalr.spark.logs import SparkLogs, look
 from scalr.spark.part import TargetSide
@@ -61,12 +63,17 @@ class SparkGeneration:
     receipts: tuple[Receipt, ...]
     law: NegativeLaw | None
     _passes: Passes
+    _work: Work
     _held: list[Any] = field(default_factory=list)
 
     def table(self) -> pa.Table:
         """Return the events as an Arrow table on the driver; for few of them."""
         with no_pandas_warning():
             return self.frame.toArrow()
+
+    def write(self, out: Path) -> Filed:
+        """Let tasks write the events into a new folder, which they and the driver share; see `write_files`."""
+        return self._passes.write(self._work, out)
 
     def negatives_of(self, rows: int) -> int:
         """Return how many of so many rows are negative."""
@@ -152,10 +159,11 @@ def generate_from_logs(
         layout = cut(logs.events, logs.rows, 0 if paths is None else int(testifies.sum()), partitions=partitions)
         users = shipped((target.users, np.zeros(0, np.bool_) if paths is None else testifies))
         windowed = paths is not None and paths.window_days is not None
-        laid = lay_out(logs.events, form, layout, users, windowed=windowed).persist()
-        held.append(laid)
+        laid = lay_out(logs.events, form, layout, users, windowed=windowed)
         given = shipped(side)
-        counted = count_source(laid, form, given, shipped(histories.start))
+        packed = packed_parts(laid, form, given, shipped(histories.start)).persist()
+        held.append(packed)
+        counted = count_source(packed)
     if not counted.known_positives:
         raise SchemaError(
             "no user has positive events in both domains",
@@ -168,9 +176,7 @@ def generate_from_logs(
     nothing = np.zeros(0, np.int64)
     tally = SourceTally(nothing, nothing, nothing, (), counted.whole_weights, counted.digest)
     pair = replace(pair, tally=tally, warnings=logs.target.warnings)
-    fitted = fit_on_spark(
-        pair, histories, settings.translate, laid, form, given, logs.target.categories, counted, shipped
-    )
+    fitted = fit_on_spark(pair, histories, settings.translate, packed, given, logs.target.categories, counted, shipped)
     name = generation_name(pair, settings)
     law = _checked_law(negative_law(pair, settings))
     builder = emit.TableBuilder(pair, name, labelled=law is not None)
@@ -183,13 +189,14 @@ def generate_from_logs(
         min_support=settings.refine.min_support,
         seed=settings.seed,
         builder=builder.over(replace(pair, target=slim)),
+        filer=emit.TableBuilder(pair, name, coded=True, labelled=law is not None).over(replace(pair, target=slim)),
         schema=schema,
         law=law,
     )
-    passes = Passes(Given(laid, form, shipped(work), settings, pair, counted, shipped, held, board))
+    passes = Passes(Given(packed, form, shipped(work), settings, pair, counted, shipped, held, board))
     frame = passes.frame(frame_schema, chosen)
     receipts = (reading, laying, fitted.translation.receipt)
-    return SparkGeneration(frame, name, pair, counted, layout, receipts, law, passes, held)
+    return SparkGeneration(frame, name, pair, counted, layout, receipts, law, passes, work, held)
 
 
 def _without_events(log: EventLog) -> EventLog:

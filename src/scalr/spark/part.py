@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from scalr.domain import Codes, EventLog, ItemTable, TimeUnit, Vocabulary
 from scalr.intake import KINDS, MemoryIntake, Read, source_log
+from scalr.spark.ship import packed, unpacked
 from scalr.spark.source import SourceForm
 from scalr.store import StoredPair
 from scalr.stream import RealPairs
@@ -83,11 +84,12 @@ def read_part(number: int, rows: pa.Table, form: SourceForm, side: TargetSide) -
 
     Args:
         number: Number of the part.
-        rows: Columns `own`, `domain` and those of the form's roles; all events of the part's items that matter.
+        rows: Columns of the form's roles; `domain` where there are several, and `own` where items are split. All events
+            of the part's items that matter.
         form: What the columns mean.
         side: The target side.
     """
-    domain = rows["domain"].to_numpy()
+    domain = rows["domain"].to_numpy() if len(form.domains) > 1 else np.zeros(len(rows), np.int16)
     present = np.unique(domain).tolist()
     users: list[pa.Array] = []
     items: list[pa.Array] = [_ids(pa.chunked_array([], _id_type(form.text_items))).distinct for _ in form.domains]
@@ -113,13 +115,33 @@ def read_part(number: int, rows: pa.Table, form: SourceForm, side: TargetSide) -
     log = replace(source_log(reads, words, things, threads=1, **facts), time_unit=form.time_unit)
     place = places_among(words, side.target.users)
     pair = StoredPair(log, replace(side.target, users=words), _no_tally(side.whole_weights), items=side.items)
-    is_own = rows["own"].to_numpy()
     events = (0, len(log))
-    if not is_own.all():  # of one item then: what is its own is a range of users
+    is_own = rows["own"].to_numpy() if "own" in rows.column_names else None
+    if is_own is not None and not is_own.all():  # of one item then: what is its own is a range of users
         mine = user_codes[0][places[0][is_own]]
         user = log.user[: len(log)]
         events = tuple(np.searchsorted(user, [mine.min(), mine.max() + 1]).tolist()) if len(mine) else (0, 0)
     return PartPair(number, pair, place, events)
+
+
+def pack(part: PartPair) -> bytes:
+    """Return a part without what it has of the target log; `unpack` gives it back."""
+    return packed((part.number, part.pair.source, part.place, part.events))
+
+
+def unpack(given: bytes, side: TargetSide) -> PartPair:
+    """Return a part that `pack` packed, with the target side given."""
+    number, source, place, events = unpacked(given)
+    target = replace(side.target, users=source.users)
+    return PartPair(number, StoredPair(source, target, _no_tally(side.whole_weights), items=side.items), place, events)
+
+
+def parts_of(batches: Iterable[pa.RecordBatch], side: TargetSide) -> Iterator[PartPair]:
+    """Give the parts of a partition of packed parts, which lie there in pieces of bytes."""
+    for _, rows in groups_of(batches, "part"):
+        whole = b"".join(memoryview(one.as_buffer()) for one in rows["packed"])
+        del rows
+        yield unpack(whole, side)
 
 
 def _texts(form: SourceForm) -> tuple[tuple[str, bool], ...]:

@@ -2,9 +2,9 @@
 
 A part is some source items with all of their events. An item with more events than a part should hold is cut into
 ranges of users; each of its parts also gets the item's *witnesses*: events of the other users who have target items,
-since paths lead through them, one per user (with a window one per time). Of a part of the size of `PART_EVENTS`, a task
-holds about 60 bytes per event, the paths of its largest item (4 bytes each, at most the target log's interactions) and
-8 bytes per target item.
+since paths lead through them, one per user (with a window one per time). A task holds
+`EVENT_BYTES` per row of its part, the paths of its largest item (4 bytes each, at most the target log's interactions)
+and 8 bytes per target item.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from scalr.vocabulary import IdColumn
 PART_EVENTS = 1 << 20  # events of a part, about, where the log is large
 LEAST_EVENTS = 1 << 16  # events of a part, about, at least: below that, starting a task costs more than its work
 TASKS_PER_CORE = 3  # parts per core at least, where they would be larger than `LEAST_EVENTS` then
+EVENT_BYTES = 72  # that reading takes per row of a part: ids of 13 to 15 letters and times, measured to a million rows
+WORKER_BYTES = 384 << 20  # of a Python worker with its libraries, and its buffers of rows: measured likewise
 
 _WITNESS = {"label": "CAST(1 AS TINYINT)", "value": "double('NaN')", "weight": "CAST(1 AS FLOAT)"}
 
@@ -67,6 +69,14 @@ class Layout:
     part_events: int
     hot: tuple[HotItem, ...]
 
+    def most_rows(self, n_testifying: int) -> int:
+        """Return the rows of a part, about, at most; see `cut` for the argument.
+
+        Without split items chance may add to it, since items come into parts by a hash; with them, users with very many
+        events of one item.
+        """
+        return 2 * max(self.part_events, n_testifying) if self.hot else self.part_events
+
 
 def cut(frame: Any, n_events: int, n_testifying: int, *, partitions: int | None) -> Layout:
     """Decide how the source is cut; counts the events of each item in Spark and collects the largest only.
@@ -97,7 +107,7 @@ def lay_out(
     frame: Any, form: SourceForm, layout: Layout, target_users: Shipped[tuple[Vocabulary, npt.NDArray[np.bool_]]],
     *, windowed: bool,
 ) -> Any:  # fmt: skip
-    """Return the events by part: columns `part` and `own`, then those of the form; a partition is a part.
+    """Return the events by part: columns as `read_part` reads them, and `part`; a partition is a part.
 
     Args:
         frame: Events in one form.
@@ -110,8 +120,9 @@ def lay_out(
 
     columns = ["domain", *form.roles]
     of_item = f"CAST(pmod(xxhash64(domain, item), {layout.plain}) AS INT) AS part"
-    if not layout.hot:
-        return by_number(frame.selectExpr(of_item, "true AS own", *columns), "part", layout.parts)
+    if not layout.hot:  # what is the same in all rows is not shuffled
+        needed = columns if len(form.domains) > 1 else form.roles
+        return by_number(frame.selectExpr(of_item, *needed), "part", layout.parts)
     kind = "string" if form.text_items else "bigint"
     hot = f.broadcast(
         frame.sparkSession.createDataFrame(

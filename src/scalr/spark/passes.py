@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from scalr.receipt import Receipt, Stopwatch
 from scalr.spark import drawing
 from scalr.spark.counting import SourceCount
 from scalr.spark.drawing import ByPart, Steps, Work
+from scalr.spark.files import Filed, write_files
 from scalr.spark.parts import in_arrow
 from scalr.spark.rows import MostConfident, best_rows, capped_rows, rows_schema
 from scalr.spark.ship import Shipped
@@ -34,8 +36,8 @@ class Given:
     """What passes work on.
 
     Attributes:
-        laid: The events by part.
-        form: What their columns mean.
+        packed: The parts.
+        form: What columns of events mean.
         work: What drawing takes.
         settings: Of these `seed`, `sample` and `refine` are used.
         pair: The target log, its source without events.
@@ -45,7 +47,7 @@ class Given:
         board: Where stages are shown.
     """
 
-    laid: Any
+    packed: Any
     form: SourceForm
     work: Shipped[Work]
     settings: Settings
@@ -65,6 +67,7 @@ class Passes:
         self._buckets: Buckets | None = None
         self._before: npt.NDArray[np.float64] | None = None
         self._seconds: dict[str, Stopwatch] = {}
+        self._last: tuple[Any, drawing.DrawTables | drawing.EmitRows]
 
     def frame(self, schema: Any, day: Step | None) -> Any:
         """Return the frame of events; passes that must be done before it are done.
@@ -81,7 +84,7 @@ class Passes:
         rows = None
         if refining.duplicates != "keep":
             drawn = in_arrow(
-                self._given.laid,
+                self._given.packed,
                 drawing.DrawRows(self._given.work, self._given.ship(steps), self._by("draw")),
                 rows_type,
             )
@@ -104,17 +107,23 @@ class Passes:
                 if rows is None
                 else drawing.AlignRows(form, shipped, self._by("align"), caps[0])
             )
-            rows = in_arrow(self._given.laid if rows is None else rows, work, rows_type)
+            rows = in_arrow(self._given.packed if rows is None else rows, work, rows_type)
             for one in caps:
                 rows = capped_rows(rows, one, n_rows)
             steps = Steps()
         shipped = self._given.ship(steps)
         if rows is None:
-            return in_arrow(self._given.laid, drawing.DrawTables(self._given.work, shipped, self._by("draw")), schema)
-        return in_arrow(rows, drawing.EmitRows(self._given.work, shipped, self._by("emit")), schema)
+            self._last = self._given.packed, drawing.DrawTables(self._given.work, shipped, self._by("draw"))
+        else:
+            self._last = rows, drawing.EmitRows(self._given.work, shipped, self._by("emit"))
+        return in_arrow(self._last[0], self._last[1], schema)
+
+    def write(self, work: Work, out: Path) -> Filed:
+        """Let tasks write the events of `frame`; see `write_files`."""
+        return write_files(*self._last, self._given.work, work, out)
 
     def _by(self, name: str) -> Any:
-        self._told[name] = self._given.laid.sparkSession.sparkContext.accumulator({}, ByPart())
+        self._told[name] = self._given.packed.sparkSession.sparkContext.accumulator({}, ByPart())
         return self._told[name]
 
     def _aligned(self, steps: Steps, rows: Any) -> Steps:
@@ -129,7 +138,7 @@ class Passes:
         weighing = self._given.ship(replace(steps, weighed=few))
         with Stopwatch() as watch:
             if rows is None:
-                told = in_arrow(self._given.laid, drawing.DrawMasses(self._given.work, weighing), _CELLS).collect()
+                told = in_arrow(self._given.packed, drawing.DrawMasses(self._given.work, weighing), _CELLS).collect()
             else:
                 told = in_arrow(rows, drawing.WeighRows(self._given.form, weighing), _CELLS).collect()
         self._seconds["align"] = watch

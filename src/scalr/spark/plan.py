@@ -13,11 +13,10 @@ from scalr.memory import format_bytes
 from scalr.spark.factors import BY_FACTORS, MOST_BYTES, MOST_PAIRS, bytes_per_user
 from scalr.spark.fitting import check_translator, histories_of
 from scalr.spark.logs import SparkLogs
-from scalr.spark.parts import cut
+from scalr.spark.parts import EVENT_BYTES, WORKER_BYTES, cut
 from scalr.spark.session import no_pandas_warning
 
 _ROW_BYTES = 8  # of Spark's rows, beside 8 per column and texts in steps of 8
-_EVENT_BYTES = 60  # that a task holds per event of its part; see `scalr.spark.parts`
 _HOT_SHARE = 0.05  # of all events in one item: worth a word
 _FEW_KNOWN = 0.05  # share of source events by users whom the target knows
 
@@ -37,7 +36,7 @@ class Plan:
         shuffle_bytes: What the one shuffle of the source moves at most, before compression.
         rows: Synthetic rows, at most; those of real pairs, and what refining drops, are fewer.
         machine_bytes: What each machine holds of the target, once.
-        task_bytes: What each task holds beside it, about.
+        task_bytes: What the Python worker of a task holds beside it, at most, about.
         warnings: Plain sentences.
     """
 
@@ -91,10 +90,12 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
         each = bytes_per_user(settings.translate, len(target.items))
     layout = cut(logs.events, logs.rows, len(users), partitions=partitions)
     lent = sum(min(one.events, len(users)) * (one.splits - 1) for one in layout.hot)
-    columns = 3 + len(form.roles)
+    columns = len(form.roles) + (3 if layout.hot else 1 + (len(form.domains) > 1))
     fixed = (logs.rows + lent) * (_ROW_BYTES + 8 * columns)
     refining = settings.refine
     events = int(sizes[0])
+    rows = layout.most_rows(len(users))
+    held = WORKER_BYTES + EVENT_BYTES * rows
     by_rows = refining.duplicates != "keep" or refining.max_per_user is not None or refining.max_per_item is not None
     found = Plan(
         source_events=logs.rows,
@@ -111,8 +112,8 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
             + 4 * len(target) + 2 * target.users.ids.nbytes + 2 * target.users.keys.nbytes
             + target.items.ids.nbytes + target.items.keys.nbytes + n_users * each
         ),
-        task_bytes=_EVENT_BYTES * layout.part_events + 4 * min(int(sizes[1] or 0), len(histories.item))
-        + 8 * len(target.items) + min(layout.part_events, n_users) * each,
+        task_bytes=held + 4 * min(int(sizes[1] or 0), len(histories.item)) + 8 * len(target.items)
+        + min(rows, n_users) * each,
         warnings=(),
     )  # fmt: skip
     hot = max(layout.hot, key=lambda one: one.events, default=None)

@@ -1,4 +1,4 @@
-"""Hand a value to every machine once: its arrays lie in one file there, which all tasks map into memory."""
+"""Hand values to tasks. To every machine once: arrays lie in one file there, which all tasks map into memory."""
 
 from __future__ import annotations
 
@@ -68,6 +68,16 @@ class Shipped(Generic[Value]):
                 opened.write(array)
             opened.truncate(self.nbytes)
         os.replace(partial, file)
+
+
+def packed(value: Any) -> bytes:
+    """Return a value as bytes that a task hands on to a later task."""
+    return pickle.dumps(value, protocol=5)
+
+
+def unpacked(given: bytes) -> Any:
+    """Return what `packed` was given."""
+    return pickle.loads(given)
 
 
 def ship(context: Any, value: Value) -> Shipped[Value]:
