@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from scalr.kernels.hashing import GOLDEN, U64, combine, mix, unit
-from scalr.kernels.machine import dot
+from scalr.kernels.machine import dot, trade
 
 Codes = npt.NDArray[np.int32]
 Singles = npt.NDArray[np.float32]
@@ -151,11 +151,7 @@ def pass_over(
         for s in range(n_slots):
             i, g = items[s], gradient[s]
             item_bias[h, i] = keep * item_bias[h, i] - g
-            of_item = item_factors[i]
-            for d in range(dimensions):
-                was = of_item[d]
-                change[d] += g * was
-                of_item[d] = keep * was - g * of_user[d]
+            trade(item_factors[i], of_user, change, keep, g)
         keep_user = ONE - step * penalty * np.float32(n_slots)
         for d in range(dimensions):
             user_factors[u, d] = keep_user * of_user[d] - change[d]
@@ -209,11 +205,7 @@ def soft_pass(
         for s in range(n_slots):
             i, g = item[z, s], gradient[s]
             item_bias[0, i] = keep * item_bias[0, i] - g
-            of_item = item_factors[i]
-            for d in range(dimensions):
-                was = of_item[d]
-                change[d] += g * was
-                of_item[d] = keep * was - g * of_user[d]
+            trade(item_factors[i], of_user, change, keep, g)
         for d in range(dimensions):
             user_factors[u, d] = keep_user * of_user[d] - change[d]
 

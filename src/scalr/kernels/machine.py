@@ -96,3 +96,38 @@ def _dot(typing_context: Any, left: Any, right: Any) -> Any:
 
 
 dot: Any = intrinsic(_dot)
+
+
+def _trade(typing_context: Any, item: Any, user: Any, change: Any, keep: Any, gradient: Any) -> Any:
+    """Take an item's part of a gradient step: `change += gradient * item`, `item = keep * item - gradient * user`.
+
+    Contiguous float32 arrays with the same multiple of `LANES` numbers that share no memory, which a compiler could only
+    find out anew for every item.
+    """
+    wide = ir.VectorType(ir.FloatType(), LANES)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        arrays = [
+            make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args[:3], values[:3], strict=True)
+        ]
+        alike = []
+        for number in values[3:]:
+            first = builder.insert_element(ir.Constant(wide, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+            order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            alike.append(builder.shuffle_vector(first, first, order))
+        kept, slope = alike
+        length = builder.extract_value(arrays[0].shape, 0)
+        with cgutils.for_range(builder, builder.udiv(length, length.type(LANES))) as loop:
+            at = builder.mul(loop.index, length.type(LANES))
+            places = [builder.bitcast(builder.gep(array.data, [at]), wide.as_pointer()) for array in arrays]
+            was, of_user, changed = (builder.load(place, align=4) for place in places)
+            builder.store(builder.fadd(changed, builder.fmul(slope, was)), places[2], align=4)
+            now = builder.fsub(builder.fmul(kept, was), builder.fmul(slope, of_user))
+            builder.store(now, places[0], align=4)
+        return context.get_dummy_value()
+
+    return types.void(item, user, change, types.float32, types.float32), generate
+
+
+trade: Any = intrinsic(_trade)
