@@ -40,12 +40,17 @@ def shuffled_users(events: SyntheticEvents, seed: int) -> SyntheticEvents:
 
 
 def oversampled_real(target: EventLog, rows: int, seed: int) -> tuple[Codes, Codes, npt.NDArray[np.float32]]:
-    """Return users, items and weights of `rows` real events, drawn with replacement: what stays is more training."""
+    """Return users, items and weights of `rows` real events, drawn with replacement: what stays is more training.
+
+    Repeats of an event are one row that weighs as much, as repeats of synthetic events are.
+    """
     real = target.positives()
     keys = np.arange(rows, dtype=np.uint64)
     place = (rng.keyed_units(seed, rng.Purpose.CONTROL, keys) * len(real)).astype(np.int64)
-    weight = np.ones(rows, np.float32) if real.weight is None else real.weight[place]
-    return real.user[place], real.item[place], weight
+    times = np.bincount(place, minlength=len(real))
+    place = np.flatnonzero(times)
+    weight = times[place] if real.weight is None else times[place] * real.weight[place]
+    return real.user[place], real.item[place], weight.astype(np.float32)
 
 
 def _numbers(events: SyntheticEvents, seed: int, which: int) -> npt.NDArray[np.float64]:

@@ -149,11 +149,11 @@ def study(
     before the test period, train for the chosen number of passes, and judge once.
 
     Arms: `real_only`; `oversampled_real` (as many repeats of real events as there are synthetic ones, of the same
-    total weight); `random_items`, `popular_items`, `shuffled_users` (the synthetic events with item or user
-    exchanged, those that became real pairs dropped as well);
-    `top1` (each source event's most probable item, at the total weight of `scalr`); `scalr`, behind the gate;
-    conventional methods (`scalr.rivals`), with what real events alone chose, and strengths of their own that they
-    choose on the validation period of every seed.
+    total weight, repeats of one in one row); `random_items`, `popular_items`, `shuffled_users` (the synthetic events
+    with item or user exchanged, those that became real pairs dropped as well); `top1` (each source
+    event's most probable item, at the total weight of `scalr`); `scalr`, behind the gate; conventional methods
+    (`scalr.rivals`), with what real events alone chose, and strengths of their own that they choose on the validation
+    period of every seed.
 
     Args:
         pair: The whole logs.

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from numba import njit
 
 from scalr.kernels.hashing import GOLDEN, U64, combine, mix, unit
-from scalr.kernels.machine import dot
+from scalr.kernels.machine import dot, prefetch, trade
 
 Codes = npt.NDArray[np.int32]
 Singles = npt.NDArray[np.float32]
 ONE = np.float32(1.0)
+AHEAD = 8  # steps whose items are chosen before they are needed; a power of two
 INTERCEPT_STEP = np.float32(0.01)  # every row moves the intercept, so its steps are smaller than those of the others
 
 
@@ -118,20 +119,30 @@ def pass_over(
         learning_rate: Step size.
         l2: Shape (2,), penalty on factors and biases by rows of each kind.
     """
-    dimensions, n_slots = user_factors.shape[1], negatives + 1
-    key_first, key_rest = combine(negatives_key, U64(0)), combine(negatives_key, U64(1))
-    items = np.empty(n_slots, np.int64)
+    dimensions, n_slots, n = user_factors.shape[1], negatives + 1, order.shape[0]
+    keys = combine(negatives_key, U64(0)), combine(negatives_key, U64(1))
+    ring = np.empty((AHEAD, n_slots), np.int64)  # items of the steps to come
     gradient = np.empty(n_slots, np.float32)
     of_user = np.empty(dimensions, np.float32)
     change = np.empty(dimensions, np.float32)
     rate = np.float32(learning_rate)
-    for z in range(order.shape[0]):
-        row = order[z]
-        key = combine(key_first, U64(row)) if row < n_first else combine(key_rest, U64(row - n_first))
-        items[0] = item[z]
-        catalogue = catalogues[kind[z]]
-        for s in range(1, n_slots):
-            items[s] = catalogue[_below(mix(key + U64(s) * GOLDEN), catalogue.shape[0])]
+    factors = item_factors.reshape(-1)
+    for z in range(1 - AHEAD, n):
+        later = z + AHEAD - 1
+        if later < n:  # choose its items and ask for their parameters, which lie anywhere in memory
+            row, place, k = order[later], later % AHEAD, kind[later]
+            key = combine(keys[0], U64(row)) if row < n_first else combine(keys[1], U64(row - n_first))
+            catalogue = catalogues[k]
+            ring[place, 0] = item[later]
+            for s in range(1, n_slots):
+                ring[place, s] = catalogue[_below(mix(key + U64(s) * GOLDEN), catalogue.shape[0])]
+            for s in range(n_slots):
+                prefetch(factors, ring[place, s] * dimensions)
+                prefetch(item_bias[head[k]], ring[place, s])
+                prefetch(item_prior[head[k]], ring[place, s])
+        if z < 0:
+            continue
+        items = ring[z % AHEAD]
         u, h, penalty = user[z], head[kind[z]], l2[kind[z]]
         for d in range(dimensions):
             of_user[d] = user_factors[u, d]
@@ -151,11 +162,7 @@ def pass_over(
         for s in range(n_slots):
             i, g = items[s], gradient[s]
             item_bias[h, i] = keep * item_bias[h, i] - g
-            of_item = item_factors[i]
-            for d in range(dimensions):
-                was = of_item[d]
-                change[d] += g * was
-                of_item[d] = keep * was - g * of_user[d]
+            trade(item_factors[i], of_user, change, keep, g)
         keep_user = ONE - step * penalty * np.float32(n_slots)
         for d in range(dimensions):
             user_factors[u, d] = keep_user * of_user[d] - change[d]
@@ -209,11 +216,7 @@ def soft_pass(
         for s in range(n_slots):
             i, g = item[z, s], gradient[s]
             item_bias[0, i] = keep * item_bias[0, i] - g
-            of_item = item_factors[i]
-            for d in range(dimensions):
-                was = of_item[d]
-                change[d] += g * was
-                of_item[d] = keep * was - g * of_user[d]
+            trade(item_factors[i], of_user, change, keep, g)
         for d in range(dimensions):
             user_factors[u, d] = keep_user * of_user[d] - change[d]
 

@@ -1,9 +1,11 @@
-"""Instructions that numba does not offer: ask for memory ahead of its use, read eight bytes at once, find a bit."""
+"""What numba does not offer: memory ahead of its use and in whole cache lines, eight bytes at once, vectors, a bit."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -58,7 +60,16 @@ def _load_word(typing: Any, data: Any, at: Any) -> Any:
 load_word: Any = intrinsic(_load_word)
 
 
-LANES = 16  # of `dot`: arrays have a multiple of as many numbers
+LANES = 16  # of `dot` and `trade`: arrays have a multiple of as many numbers
+_LINE = 64  # bytes that the processor fetches at a time
+
+
+def line_zeros(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return zeros whose first row begins with a cache line, so that rows of `LANES` numbers never lie in two."""
+    size = shape[0] * shape[1]
+    room = np.zeros(size + _LINE // 4, np.float32)
+    first = -room.ctypes.data % _LINE // 4
+    return room[first : first + size].reshape(shape)
 
 
 def _dot(typing_context: Any, left: Any, right: Any) -> Any:
@@ -96,3 +107,38 @@ def _dot(typing_context: Any, left: Any, right: Any) -> Any:
 
 
 dot: Any = intrinsic(_dot)
+
+
+def _trade(typing_context: Any, item: Any, user: Any, change: Any, keep: Any, gradient: Any) -> Any:
+    """Take an item's part of a gradient step: `change += gradient * item`, `item = keep * item - gradient * user`.
+
+    Contiguous float32 arrays with the same multiple of `LANES` numbers. They share no memory, which a compiler could
+    only find out anew for every item.
+    """
+    wide = ir.VectorType(ir.FloatType(), LANES)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        arrays = [
+            make_array(kind)(context, builder, value)
+            for kind, value in zip(signature.args[:3], values[:3], strict=True)
+        ]
+        alike = []
+        for number in values[3:]:
+            first = builder.insert_element(ir.Constant(wide, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+            order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            alike.append(builder.shuffle_vector(first, first, order))
+        kept, slope = alike
+        length = builder.extract_value(arrays[0].shape, 0)
+        with cgutils.for_range(builder, builder.udiv(length, length.type(LANES))) as loop:
+            at = builder.mul(loop.index, length.type(LANES))
+            places = [builder.bitcast(builder.gep(array.data, [at]), wide.as_pointer()) for array in arrays]
+            was, of_user, changed = (builder.load(place, align=4) for place in places)
+            builder.store(builder.fadd(changed, builder.fmul(slope, was)), places[2], align=4)
+            now = builder.fsub(builder.fmul(kept, was), builder.fmul(slope, of_user))
+            builder.store(now, places[0], align=4)
+        return context.get_dummy_value()
+
+    return types.void(item, user, change, types.float32, types.float32), generate
+
+
+trade: Any = intrinsic(_trade)

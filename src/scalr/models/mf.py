@@ -13,7 +13,7 @@ from scalr.domain import Codes, Floats, Keys
 from scalr.errors import ConfigError
 from scalr.kernels import factorization
 from scalr.kernels.hashing import combine_keys
-from scalr.kernels.machine import LANES
+from scalr.kernels.machine import LANES, line_zeros
 from scalr.models.prior import REAL, SYNTHETIC, Singles, item_prior, other_catalogue
 from scalr.models.protocol import Examples
 
@@ -168,7 +168,7 @@ def _mixed(earlier: Factorization, now: Factorization) -> Factorization:
 
 def _first_factors(keys: Keys, dimensions: int, stream: np.uint64) -> Singles:
     """Return first factors, and zeros up to a whole number of `LANES`, which stay zeros."""
-    factors = np.zeros((len(keys), -(-dimensions // LANES) * LANES), np.float32)
+    factors = line_zeros((len(keys), -(-dimensions // LANES) * LANES))
     factors[:, :dimensions] = factorization.first_factors(keys, dimensions, stream, FIRST_SPREAD)
     return factors
 
