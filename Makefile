@@ -18,7 +18,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 TESTS = $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extras trust compat check format bench clean
+.PHONY: help demo test test-extras browser trust compat check format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: check ## set up once, then format, lint, types, fast tests and doctests
 test-extras: $(EXTRAS_STAMP) ## every test, the slow ones too, with all optional dependencies
 	@echo "== all tests, slow ones included"
 	@$(TESTS)
+
+browser: ## headless Chromium for the tests of the report; Debian, as root
+	@command -v chromium >/dev/null || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
 
 trust: $(STAMP) ## kill, repeat, soak (MINUTES=20) and feed nonsense, as docs/reliability.md promises; prints figures
 	@$(BIN)/python -m pytest -q -m trust --kills $(KILLS) --soak-minutes $(MINUTES) tests

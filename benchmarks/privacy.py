@@ -44,6 +44,13 @@ def steps_of(translator: str, k: int, seeds: int = 1, epsilon: float | None = No
     )
 
 
+def ceiling(steps: Steps) -> float:
+    """Return the largest advantage that any attack on a release with noise can have."""
+    privacy = steps.translate.privacy
+    assert privacy.epsilon is not None, "there is none without noise"
+    return math.tanh(privacy.epsilon / 2) + privacy.delta
+
+
 def worth(pair: Pair, steps: Steps) -> dict[str, Any]:
     """Return the relative change of normalized entropy against real events alone, with its interval over seeds."""
     content = study(pair, steps, threads=1).to_json()
@@ -137,7 +144,7 @@ def main() -> None:
             by_item=translator == "factor",
         )  # fmt: skip
         if epsilon is not None:  # what nobody can do better, whatever they know
-            found["everyone"] = {"value": math.tanh(epsilon / 2) + steps.translate.privacy.delta}
+            found["everyone"] = {"value": ceiling(steps)}
         points.append({"translator": translator, "k": k, "epsilon": epsilon, **found, **worth(pair, steps)})
         print(table(points[-1:]), flush=True)
     print(table(points))

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from benchmarks.membership import TARGET_OFFSET, World, judged_by, release
-from benchmarks.privacy import EPSILONS, LEVELS, TRANSLATORS, steps_of
+from benchmarks.privacy import EPSILONS, LEVELS, TRANSLATORS, ceiling, steps_of
 from benchmarks.tables import aligned
 
 from scalr.config import Steps
@@ -70,6 +70,13 @@ def worlds_of(logs: Logs, steps: Steps, worlds: int, candidates: int, items: int
     return made
 
 
+def _told(found: dict[str, float]) -> tuple[str, str]:
+    """Return an advantage and its interval as text; a bound on any attack has none."""
+    if "low" not in found:
+        return f"≤ {found['value']:.3f}", ""
+    return f"{found['value']:.3f}", f"[{found['low']:.3f}, {found['high']:.3f}]"
+
+
 def main() -> None:
     """Print the table and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -84,6 +91,9 @@ def main() -> None:
         frequent(log, options.items, offset) for log, offset in zip(read, (0, TARGET_OFFSET), strict=True)
     )
     parts = thirds((source, target))
+    users = 1 + max(int(pc.max(log["user"]).as_py()) for log in parts[0])
+    if options.worlds * options.candidates > users:
+        parser.error(f"{options.worlds} worlds of {options.candidates} candidates: a part has {users} users only")
     settings: list[tuple[str, int, float | None]] = [(name, k, None) for name in TRANSLATORS for k in LEVELS]
     settings += [("cooccurrence", 1, epsilon) for epsilon in EPSILONS if find_spec("opendp")]
     points = []
@@ -91,17 +101,17 @@ def main() -> None:
         steps, shape = steps_of(translator, k, epsilon=epsilon), (options.worlds, options.candidates, options.items)
         shadows, tuned, judged = (worlds_of(part, steps, *shape) for part in parts)
         found = judged_by(shadows, judged, by_item=translator == "factor", tuned=tuned)
+        if epsilon is not None:  # what nobody can do better, whatever they know
+            found["everyone"] = {"value": ceiling(steps)}
         points.append({"translator": translator, "k": k, "epsilon": epsilon, **found})
         print(json.dumps(points[-1]), flush=True)
     options.figures.parent.mkdir(parents=True, exist_ok=True)
-    users = len(np.unique(parts[2][0]["user"].to_numpy()))
     facts = {"users_of_a_part": users, "events": [len(one) for part in parts for one in part]}
     options.figures.write_text(json.dumps({**facts, "points": points}, indent=2) + "\n")
     rows = [("", "", "the law", "95 %", "everyone else", "95 %", "rows", "below 3", "below 5")]
     for point in points:
-        told = [(one["value"], f"[{one['low']:.3f}, {one['high']:.3f}]") for one in (point["law"], point["everyone"])]
         protection = f"k = {point['k']}" if point["epsilon"] is None else f"ε = {point['epsilon']:g}"
-        cells = [cell for value, interval in told for cell in (f"{value:.3f}", interval)]
+        cells = [cell for one in (point["law"], point["everyone"]) for cell in _told(one)]
         shares = [f"{100 * point['share_below'].get(least, 0):.1f} %" for least in ("3", "5")]
         rows.append((point["translator"], protection, *cells, f"{point['rows']:,}", *shares))
     print(f"{users:,} users in each part; events of source and target: {facts['events']}")

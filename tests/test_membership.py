@@ -1,9 +1,23 @@
 """The attacks of benchmarks.privacy: right where the answer is known, and powerless where there is nothing to know."""
 
+import math
+
 import numpy as np
+import pyarrow as pa
 import pytest
-from benchmarks.membership import N_SOURCE, N_TARGET, Law, World, advantage, attacked, best_threshold, tells
-from benchmarks.privacy import steps_of
+from benchmarks.membership import (
+    N_SOURCE,
+    N_TARGET,
+    TARGET_OFFSET,
+    Law,
+    World,
+    advantage,
+    attacked,
+    best_threshold,
+    tells,
+)
+from benchmarks.privacy import ceiling, steps_of
+from benchmarks.real_membership import frequent, thirds, worlds_of
 from tests.reliability.jobs import FIGURE
 
 from scalr.config import Steps
@@ -61,3 +75,36 @@ def test_the_attack_finds_witnesses_and_fails_where_nobody_testifies(record_prop
         f"{one['law']['value']:.2f} {name}" for one, name in ((plain, "unprotected"), (silent, "of nothing"))
     )
     record_property(FIGURE, ("advantage of a short membership attack", told))
+
+
+def test_parts_of_real_logs_share_nobody_and_worlds_no_candidate():
+    """The user's id is its only time, so that it can be told after users are numbered anew."""
+    random = np.random.default_rng(0)
+    logs = []
+    for offset, users in ((0, np.arange(100, 190)), (TARGET_OFFSET, np.arange(110, 200))):  # 80 are in both
+        user = np.repeat(users, 6)
+        ids = 500 + np.minimum(random.integers(0, 30, len(user)), random.integers(0, 30, len(user)))
+        log = frequent(pa.table({"user_id": user, "item_id": ids, "timestamp": user}), 20, offset)
+        assert set(log["item"].to_pylist()) == set(range(offset, offset + 20))
+        counts = np.unique(log["item"].to_numpy(), return_counts=True)[1]
+        left_out = np.unique(ids, return_counts=True)[1]
+        assert sorted(counts) == sorted(left_out)[-20:]
+        assert list(counts) == sorted(counts, reverse=True)
+        logs.append(log)
+    parts = thirds((logs[0], logs[1]))
+    people = [set(one["time"].to_pylist()) for part in parts for one in part]
+    assert people[0] == people[1]
+    assert len(people[0] | people[2] | people[4]) == sum(map(len, people[::2])) == 78
+    assert people[0] | people[2] | people[4] <= set(range(110, 190))
+    worlds = worlds_of(parts[0], steps_of("cooccurrence", 1), 4, 6, 20)
+    asked = np.concatenate([world.candidates for world in worlds])
+    assert len(set(asked.tolist())) == 24
+    for world in worlds:
+        assert set(np.flatnonzero(~world.is_in)) <= set(world.candidates)
+        assert set(world.released[:, 0]) <= set(np.flatnonzero(world.is_in))
+        assert world.support(-1).max() == world.counts()[world.support(-1) >= 0].max()
+    assert 0 < sum(int(world.is_in[world.candidates].sum()) for world in worlds) < 24
+
+
+def test_no_attack_beats_the_bound_of_the_noise():
+    assert ceiling(steps_of("cooccurrence", 1, epsilon=1.0)) == pytest.approx((math.e - 1) / (math.e + 1) + 1e-6)

@@ -32,9 +32,12 @@ def check_free(path: Path) -> None:
     Raises:
         OutputError: If it is a file, is not empty, or cannot be made.
     """
-    if (path.exists() and not path.is_dir()) or (path.is_symlink() and not path.exists()):
+    is_broken = path.is_symlink() and not path.exists()
+    if is_broken or (path.exists() and not path.is_dir()):
         raise OutputError(
-            f"output '{path}' is a file, not a folder", expected="a new or empty folder", fix="choose another --out"
+            f"output '{path}' is a {'link that leads nowhere' if is_broken else 'file'}, not a folder",
+            expected="a new or empty folder",
+            fix="choose another --out",
         )
     if path.exists() and any(path.iterdir()):
         raise OutputError(

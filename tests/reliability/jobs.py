@@ -84,10 +84,13 @@ class Runner:
             [sys.executable, str(RUNNER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
         )
 
-    def run(self, job: Job, out: Path, *more: str, die_at: int = 0, after: float | None = None) -> Ended:
-        """Run a job; kill it before a file operation, or after so many seconds."""
+    def run(
+        self, job: Job, out: Path, *more: str, die_at: int = 0, after: float | None = None, nothing_fits: bool = False
+    ) -> Ended:
+        """Run a job; kill it before a file operation, or after so many seconds; let it put its events into files."""
         arguments = [*job.arguments, "--out", str(out), "--quiet", *more]
-        print(json.dumps({"arguments": arguments, "die_at": die_at}), file=self._process.stdin, flush=True)
+        wanted = {"arguments": arguments, "die_at": die_at, "nothing_fits": nothing_fits}
+        print(json.dumps(wanted), file=self._process.stdin, flush=True)
         child, began = int(self._process.stdout.readline()), time.perf_counter()
         if after is not None:
             time.sleep(after)

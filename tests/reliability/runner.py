@@ -1,19 +1,23 @@
 """The command `scalr` with small parts and without charts, in processes to kill.
 
-Everything is loaded once; each job is a fork of this process. Reads a line of JSON per job: `arguments`, and `die_at`,
-the number of the file operation to be killed before (0 for none). Answers with the job's process id at once, and with
-its exit status, the number of its file operations and what it said on stderr, as a line of JSON, when it has ended.
+Everything is loaded once; each job is a fork of this process, in the locale of the environment, for numbers and times
+too. Reads a line of JSON per job: `arguments`, `die_at`, the number of the file operation to be killed before (0 for
+none), and `nothing_fits`, whether events go to files, as where they do not fit in memory. Answers with the job's
+process id at once, and with its exit status, the number of its file operations and what it said on stderr, as a line of
+JSON, when it has ended.
 """
 
 import json
+import locale
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import scalr.cli.summaries
 import scalr.repeat
 import scalr.report.drawing
-from scalr import narrowing, stream
+from scalr import memory, narrowing, stream
 from scalr.cli import main
 
 OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
@@ -38,6 +42,8 @@ def be_the_job(job: dict, answer: int) -> None:
     """Run the command in this process and end it."""
     os.dup2(answer, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if job["nothing_fits"]:
+        memory._BESIDE = 1 << 62
     count = dies_before(job["die_at"])
     code = main(job["arguments"])
     operations = count[0]
@@ -49,6 +55,8 @@ def be_the_job(job: dict, answer: int) -> None:
 if __name__ == "__main__":
     stream.PART_DRAWS, stream.BUFFER_ROWS, narrowing.HELD_ROWS = 1500, 256, 4000
     scalr.report.drawing.charts_available = lambda: False
+    with suppress(locale.Error):
+        locale.setlocale(locale.LC_ALL, "")
     for line in sys.stdin:
         reading, writing = os.pipe()
         child = os.fork()

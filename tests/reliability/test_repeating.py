@@ -1,14 +1,17 @@
 """A run is repeated from its manifest, and nothing around it decides what comes out."""
 
 import json
+import locale
 import os
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tests.reliability.jobs import FIGURE, STUDY, Job, Runner, contents
+from tests.reliability.jobs import FIGURE, GENERATE, STUDY, Job, Runner, contents
 
 pytestmark = pytest.mark.trust
 
@@ -80,11 +83,26 @@ def test_a_repetition_that_comes_out_otherwise_says_so(jobs, runner, tmp_path, c
     assert output.check_outputs(tmp_path / "second", output.read_manifest(tmp_path / "second")) == []
 
 
+def available(*names: str) -> str:
+    """Return the first locale that the system has."""
+    before = locale.setlocale(locale.LC_ALL)
+    for name in names:
+        try:
+            locale.setlocale(locale.LC_ALL, name)
+        except locale.Error:
+            continue
+        finally:
+            locale.setlocale(locale.LC_ALL, before)
+        return name
+    return "C"
+
+
+FOREIGN = available("tr_TR.UTF-8", "de_DE.UTF-8", "C.UTF-8")  # the letter i, and commas in numbers, are other ones
 SURROUNDINGS = {
     "plain": {"LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "0"},
     "other": {
-        "LC_ALL": "tr_TR.UTF-8",
-        "LANG": "de_DE.UTF-8",
+        "LC_ALL": FOREIGN,
+        "LANG": FOREIGN,
         "TZ": "Pacific/Kiritimati",
         "PYTHONHASHSEED": "4242",
         "NUMBA_NUM_THREADS": "1",
@@ -123,3 +141,44 @@ def test_locale_zone_hash_seed_folder_and_cores_change_nothing(jobs, tmp_path, r
     assert found[0] == found[1]
     assert "evaluation.json" in found[0]
     record_property(FIGURE, ("equal in other surroundings", f"{len(found[0])} files of a run"))
+
+
+@pytest.mark.slow
+def test_files_are_the_same_in_any_surroundings_and_from_logs_in_any_order(jobs, tmp_path, record_property):
+    """Both layouts, every file but the manifest, which holds digests of the logs."""
+    logs, order = Path(jobs["generate"].arguments[2]).parent, np.random.default_rng(0)
+    for name in ("source", "target"):
+        table = pq.read_table(logs / f"{name}.parquet")
+        mixed = table.take(pa.array(order.permutation(len(table))))
+        for kind, rows, group in (("as is", table, None), ("mixed", mixed, 37)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            pq.write_table(rows, tmp_path / kind / f"{name}.parquet", row_group_size=group)
+    assert pq.read_metadata(tmp_path / "mixed" / "source.parquet").num_row_groups > 10
+    cases = {  # surroundings: logs, threads, whether events go to files
+        "plain": (("as is", "1", False), ("mixed", "2", True)),
+        "other": (("as is", "2", True), ("mixed", "1", False)),
+    }
+    found, operations, now = {}, {}, tmp_path / "logs"
+    for name, variables in SURROUNDINGS.items():
+        folder = tmp_path / "in" / name
+        folder.mkdir(parents=True)
+        runner = Runner(cwd=folder, env={**os.environ, **variables})
+        for layout in ("target", "compact"):
+            for kind, threads, nothing_fits in cases[name]:
+                now.unlink(missing_ok=True)
+                now.symlink_to(tmp_path / kind)  # the report shows how the logs were given
+                given = ("-s", "../../logs/source.parquet", "-t", "../../logs/target.parquet", "--layout", layout)
+                job, out = Job("generate", ("generate", *given, *GENERATE)), folder / f"{layout}, {kind}"
+                ended = runner.run(job, out, "--threads", threads, nothing_fits=nothing_fits)
+                assert ended.status == 0, ended.said
+                files = {file: digest for file, digest in contents(out).items() if file != "manifest.json"}
+                found.setdefault(layout, []).append(files)
+                operations.setdefault(nothing_fits, []).append(ended.operations)
+        runner.close()
+    assert min(operations[True]) > max(operations[False]), "nothing went to files"
+    for layout, (first, *others) in found.items():
+        assert sum(file.startswith("synthetic/") for file in first) > 1, "one part shows no seam"
+        assert any(file.startswith("dictionaries/") for file in first) == (layout == "compact")
+        assert others == [first] * 3
+    n_files = sum(len(files[0]) for files in found.values())
+    record_property(FIGURE, ("equal in 4 surroundings and orders", f"{n_files} files of both layouts, {FOREIGN}"))

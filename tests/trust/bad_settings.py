@@ -315,7 +315,7 @@ OUTPUTS = {
     "inside a log": Case(_inside_a_log, "inside"),
     "inside a log, for a study": Case(lambda desk: _inside_a_log(desk, "study"), "inside"),
     "a link to a folder that is not empty": _out(lambda desk: _link(desk, "to", _full(desk)), "is not empty"),
-    "a link to nowhere": _out(lambda desk: _link(desk, "away", "nowhere"), "'"),
+    "a link to nowhere": _out(lambda desk: _link(desk, "away", "nowhere"), "leads nowhere"),
     "a link to itself": _out(lambda desk: _link(desk, "self", "self"), "self"),
     "below a link to itself": _out(lambda desk: _link(desk, "self", "self") + "/run", "self"),
     "a name that is too long": _out(lambda desk: str(desk.folder / ("x" * 300)), "too long"),

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.trust import bad_configs, bad_files, bad_parquet, bad_runs, bad_settings, bad_values
+from tests.trust import bad_configs, bad_files, bad_parquet, bad_runs, bad_settings, bad_special, bad_values
 from tests.trust.battery import Case, Verdict, judge
 from tests.trust.figures import FIGURE
 
@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Case]] = {
     "folders of runs": bad_settings.RUNS,
     "edited manifests": bad_runs.MANIFESTS,
     "damaged events": bad_runs.EVENTS,
+    "pipes, sockets and links": bad_special.SPECIAL,
 }
 CASES = [(kind, name) for kind, cases in KINDS.items() for name in cases]
 
