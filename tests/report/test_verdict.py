@@ -148,7 +148,10 @@ def test_without_controls_a_gain_does_not_count():
 def test_top_one_that_is_better_leads_to_sharper_draws():
     told = verdict(study(row(), *beaten(), row("top1", -0.03, (-0.035, -0.025))))
     assert told.tone == "helped"
-    assert "Sampling is worse than always taking the likeliest item, top-1 (−3.00 %)." in told.findings
+    assert (
+        "Sampling is worse than always taking the likeliest item (top-1: −3.00 % against real events only)."
+        in told.findings
+    )
     assert any("topk" in step for step in told.next_steps)
 
 

@@ -248,8 +248,12 @@ def _rival_findings(main: Change, outcome: Outcome, rivals: Sequence[Rival]) -> 
             how = {"beaten": "is better than", "level": "cannot be told apart from", "ahead": "is worse than"}[
                 rival.outcome
             ]
-            own = f" ({percent(rival.change.change, signed=True)})" if rival.change is not None else ""
-            found.append(f"Sampling {how} always taking the likeliest item, top-1{own}.")
+            against = (
+                ""
+                if rival.change is None
+                else f": {percent(rival.change.change, signed=True)} against real events only"
+            )
+            found.append(f"Sampling {how} always taking the likeliest item (top-1{against}).")
     return found
 
 
