@@ -1,0 +1,69 @@
+"""How many bytes a source event takes in the shuffle when blocks have fewer of them: `python -m benchmarks.shuffles`.
+
+A task that reads the source writes a block for every part, and each block is compressed by itself. In very large logs
+there are very many parts, so that blocks have few events. Here a log is cut into more and more parts instead. As its
+items would become few in each block, which large logs do not have, every event gets an item of its own first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.logs import SIZES, cached_logs
+from benchmarks.spark import shuffled
+
+PARTS = (8, 100, 1_000, 10_000, 50_000)
+
+
+def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
+    """Shuffle a source into so many parts and return what was written, and into how many blocks."""
+    from pyspark.sql import SparkSession
+    from pyspark.sql import functions as f
+
+    from scalr.config import Steps
+    from scalr.spark.logs import look
+    from scalr.spark.parts import Layout, lay_out
+
+    nobody: Any = None  # who is asked only about items that are split
+    with tempfile.TemporaryDirectory(prefix="scalr-shuffles-") as folder:
+        settings = {
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.dir": Path(folder).as_uri(),
+            "spark.eventLog.compress": "false",
+            "spark.driver.memory": "4g",
+            "spark.ui.enabled": "false",
+        }
+        session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+        try:
+            number = f.expr("lpad(pmod(xxhash64(user_id, item_id, timestamp), 100000000), 8, '0')")
+            events = session.read.parquet(str(source)).withColumn("item_id", f.concat(f.lit("item_"), number))
+            logs = look(events, str(target), Steps())
+            layout = Layout(parts, parts, -(-logs.rows // parts), ())
+            lay_out(logs.events, logs.form, layout, nobody, windowed=False).take(1)
+            n_writers = logs.events.rdd.getNumPartitions()
+        finally:
+            session.stop()
+        return {"parts": parts, "blocks": parts * n_writers, **shuffled(Path(folder))}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print one line of JSON per number of parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="A")
+    parser.add_argument("--parts", type=int, nargs="+", default=PARTS)
+    options = parser.parse_args(arguments)
+    source, target = cached_logs(options.size, Path("benchmark-output") / "logs")
+    for parts in options.parts:
+        found = laid_out(source, target, parts)
+        events = SIZES[options.size].source_events
+        per_event = {"events_per_block": events / found["blocks"], "bytes_per_event": found["shuffle_bytes"] / events}
+        print(json.dumps({**found, **per_event}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
