@@ -270,7 +270,7 @@ def _train_all(
         earlier, limits = chosen[arm], choice.steps.study
         if arm in RIVALS:
             shared = choice.of("real_only").train
-            rival = train_rival(arm, fold, shared, seed, trials=limits.rival_trials, chosen=earlier)
+            rival = train_rival(arm, fold, shared, seed, trials=limits.rival_trials, chosen=earlier, threads=threads)
             advance(1)
             return rival, 0
         epochs = None if earlier is None else earlier.epochs

@@ -8,12 +8,12 @@ import pytest
 from tests.learning import folds, grouped_pair
 
 from scalr.config import RIVALS, SplitSettings, TrainSettings
-from scalr.errors import ConfigError, LeakError
+from scalr.errors import ConfigError, DivergenceError, LeakError
 from scalr.evaluate import evaluate
 from scalr.rivals import get_rival, rival_names, train_rival
 from scalr.simulate import simulate
 from scalr.split import split
-from scalr.train import train
+from scalr.train import run_passes, train
 
 SETTINGS = TrainSettings(dimensions=5, max_epochs=12)
 
@@ -116,6 +116,24 @@ def test_the_best_of_the_trials_is_kept(name):
     assert best <= first
     assert trials[0].strength == get_rival(name).strengths[0]
     assert trials[1].strength in get_rival(name).strengths[:3]
+    together = train_rival(name, validation, SETTINGS, trials=3, threads=3)
+    assert (together.strength, together.validation_losses) == (trials[1].strength, trials[1].validation_losses)
+
+
+def test_a_strength_that_diverges_is_passed_over_unless_all_do(monkeypatch):
+    strengths, fold = get_rival("pooled").strengths, folds().validation
+
+    def diverging(passes, *given, **more):
+        if next(left):
+            raise DivergenceError("diverged", expected="a loss that falls", fix="lower the rate")
+        return run_passes(passes, *given, **more)
+
+    monkeypatch.setattr("scalr.rivals.run_passes", diverging)
+    left = iter([True, False])
+    assert train_rival("pooled", fold, SETTINGS, trials=2).strength == strengths[1]
+    left = iter([True, True])
+    with pytest.raises(DivergenceError):
+        train_rival("pooled", fold, SETTINGS, trials=2)
 
 
 def judged(pair, name=None, seeds=2):

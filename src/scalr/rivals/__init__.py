@@ -5,6 +5,8 @@ One protocol, one contract test; a new method is a module here, a line in `_RIVA
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from scalr.config import RIVALS, TrainSettings
 from scalr.errors import ConfigError, DivergenceError, unknown_name
 from scalr.models import settled
@@ -53,6 +55,7 @@ def train_rival(
     *,
     trials: int = 4,
     chosen: Trained | None = None,
+    threads: int = 1,
 ) -> Trained:
     """Fit a conventional method: choose its strength and passes on a validation fold, or take those chosen there.
 
@@ -64,6 +67,7 @@ def train_rival(
         trials: Strengths to try at most, in the method's own order; the first of equals wins.
         chosen: What the validation fold chose: trained anew with that strength and for so many passes, without a look
             at the judged pairs.
+        threads: Strengths at a time; the result does not depend on it.
 
     Raises:
         LeakError: If the fold's logs saw the judged period.
@@ -72,26 +76,25 @@ def train_rival(
     """
     rival, settings = get_rival(name), settled(settings or TrainSettings())
     strengths = rival.strengths[:trials] if chosen is None else (chosen.strength,)
-    best: Trained | None = None
-    for strength in strengths:
+    if not strengths:
+        raise ConfigError(f"trials is {trials}", expected="at least 1", fix="leave it out")
+    is_long = rival.reads_source and len(fold.pair.source) > len(fold.pair.target)
+
+    def one(strength: Strength) -> Trained | DivergenceError:
+        epochs = None if chosen is None else chosen.epochs
         try:
             with Stopwatch() as watch:
-                model, n_passes, losses = run_passes(
-                    rival.passes(fold, settings, seed, strength),
-                    fold,
-                    settings,
-                    seed,
-                    epochs=None if chosen is None else chosen.epochs,
-                    is_long=rival.reads_source and len(fold.pair.source) > len(fold.pair.target),
-                )
-        except DivergenceError:
-            if strength is strengths[-1] and best is None:
-                raise
-            continue
+                passes = rival.passes(fold, settings, seed, strength)
+                model, n_passes, losses = run_passes(passes, fold, settings, seed, epochs=epochs, is_long=is_long)
+        except DivergenceError as error:
+            return error
         n_rows = len(fold.pair.target) + len(fold.pair.source)
         receipt = watch.receipt(name, n_rows, n_rows, epochs=n_passes, **strength)
-        if best is None or min(losses) < min(best.validation_losses):
-            best = Trained(model, n_passes, losses, receipt, strength)
-    if best is None:
-        raise ConfigError(f"trials is {trials}", expected="at least 1", fix="leave it out")
-    return best
+        return Trained(model, n_passes, losses, receipt, strength)
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(one, strengths))
+    fitted = [trained for trained in found if isinstance(trained, Trained)]
+    if fitted:
+        return min(fitted, key=lambda trained: min(trained.validation_losses, default=0.0))
+    raise next(trained for trained in found if isinstance(trained, DivergenceError))
