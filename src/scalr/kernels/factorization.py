@@ -120,7 +120,7 @@ def pass_over(
         l2: Shape (2,), penalty on factors and biases by rows of each kind.
     """
     dimensions, n_slots, n = user_factors.shape[1], negatives + 1, order.shape[0]
-    keys = combine(negatives_key, U64(0)), combine(negatives_key, U64(1))
+    key_first, key_rest = combine(negatives_key, U64(0)), combine(negatives_key, U64(1))
     ring = np.empty((AHEAD, n_slots), np.int64)  # items of the steps to come
     gradient = np.empty(n_slots, np.float32)
     of_user = np.empty(dimensions, np.float32)
@@ -131,7 +131,7 @@ def pass_over(
         later = z + AHEAD - 1
         if later < n:  # choose its items and ask for their parameters, which lie anywhere in memory
             row, place, k = order[later], later % AHEAD, kind[later]
-            key = combine(keys[0], U64(row)) if row < n_first else combine(keys[1], U64(row - n_first))
+            key = combine(key_first, U64(row)) if row < n_first else combine(key_rest, U64(row - n_first))
             catalogue = catalogues[k]
             ring[place, 0] = item[later]
             for s in range(1, n_slots):
