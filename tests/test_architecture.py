@@ -64,6 +64,7 @@ ORDER = (
     "gate",
     "rounds",
     "auto",
+    "contest",
     "study",
     "recalibrate",
     "impressions",

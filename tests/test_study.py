@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scalr.arms import Synthesis
+from scalr.auto import EQUAL
 from scalr.config import DEFAULT_ARMS, RIVALS, Steps
 from scalr.evaluate import evaluate
 from scalr.rivals import train_rival
@@ -133,13 +134,18 @@ def test_conventional_methods_are_arms_that_choose_on_the_validation_period():
     for arm in RIVALS:
         for seed in (0, 1):
             folds = split(pair, steps.split, seed)
-            chosen = train_rival(arm, folds.validation, steps.train, seed, trials=2)
-            model = train_rival(arm, folds.test, steps.train, seed, chosen=chosen).model
+            strength = content["rivals"][arm]["chosen"][seed]
+            chosen = train_rival(arm, folds.validation, steps.train, seed, strength=strength)
+            model = train_rival(arm, folds.test, steps.train, seed, strength=strength, epochs=chosen.epochs).model
             found = evaluate(model, folds.test, steps.evaluate, seed).segments["all"]["normalized_entropy"]
             assert content["arms"][arm]["normalized_entropy"]["per_seed"][seed] == found
-            assert content["rivals"][arm]["chosen"][seed] == dict(chosen.strength)
             assert content["epochs"][arm][seed] == chosen.epochs
-        assert len(content["rivals"][arm]["tried"]) == 2
+        tried, search = content["rivals"][arm]["tried"], content["choice"]["searches"][arm]
+        assert len(tried) == 2
+        assert search["chosen"] in tried
+        assert content["rivals"][arm]["chosen"] == [search["chosen"]] * 2
+        losses = {str(trial["changes"]): np.mean(trial["loss"]) for trial in search["rounds"]["strength"]}
+        assert losses[str(search["chosen"])] <= min(losses.values()) * (1 + EQUAL)
 
 
 class CountingBoard:

@@ -10,8 +10,9 @@ Another model than the reference takes the events that the reference chose and c
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ import numpy as np
 
 from scalr import __version__
 from scalr.arms import Synthesis
-from scalr.config import Arm, Steps
+from scalr.config import RIVALS, Arm, Steps
 from scalr.domain import Pair
 from scalr.errors import DivergenceError
 from scalr.evaluate import Evaluation, evaluate
@@ -29,6 +30,7 @@ from scalr.gate import Opening, agreed, choosing, never_open, open_segments
 from scalr.kernels.hashing import combine_keys
 from scalr.models import REFERENCE, get_model, settled, share_cores
 from scalr.progress import Board
+from scalr.rivals import Strength, get_rival, train_rival
 from scalr.rounds import (
     Round,
     baseline_rounds,
@@ -40,7 +42,7 @@ from scalr.rounds import (
     with_training_of,
 )
 from scalr.split import REHEARSALS, Fold, Split, rehearsal, split
-from scalr.train import train
+from scalr.train import Trained, train
 from scalr.trials import SURVIVORS, Changes, Journal, Outcome, Trial, best_of, race
 
 AUTO = "auto"
@@ -93,8 +95,12 @@ class Choice:
         return agreed(self.rehearsed) if self.rehearsed else ()
 
     def of(self, arm: Arm) -> Steps:
-        """Return the settings of an arm."""
-        return self.own.get(arm, self.steps)
+        """Return the settings of an arm; of a conventional method what real events alone chose."""
+        return self.own["real_only"] if arm in RIVALS else self.own.get(arm, self.steps)
+
+    def strength(self, arm: Arm) -> Strength:
+        """Return a conventional method's own settings."""
+        return self.searches[arm].chosen
 
 
 class Examiner:
@@ -113,6 +119,7 @@ class Examiner:
         self.choosing = [half if len(half.user) else fold for half, fold in zip(halves, folds, strict=True)]
         self.seeds = [first_seed + place for place in range(len(folds))]
         self.threads, self._journal = threads, journal
+        self._cores = threading.Semaphore(threads)
         self._synthesis = [Synthesis(fold, seed) for fold, seed in zip(folds, self.seeds, strict=True)]
         self._logs = [_known_by(fold) for fold in folds]
         self.pair: Pair = folds[0].pair
@@ -122,6 +129,24 @@ class Examiner:
     def outcome(self, arm: Arm, steps: Steps, place: int) -> Outcome:
         """Train an arm with the seed of that number; loss and NDCG are those of the choosing users."""
         sections = ("train",) if arm == "real_only" else ("translate", "sample", "refine", "train")
+
+        def fitted() -> Trained:
+            events, extra = self._synthesis[place].arm(arm, steps)
+            return train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
+
+        return self._outcome(arm, steps, place, sections, {}, fitted)
+
+    def rival_outcome(self, arm: Arm, steps: Steps, strength: Strength, place: int) -> Outcome:
+        """Do the same with a conventional method."""
+
+        def fitted() -> Trained:
+            return train_rival(arm, self.choosing[place], steps.train, self.seeds[place], strength=strength)
+
+        return self._outcome(arm, steps, place, ("train",), {"strength": dict(strength)}, fitted)
+
+    def _outcome(
+        self, arm: Arm, steps: Steps, place: int, sections: Sequence[str], more: Changes, fitted: Callable[[], Trained]
+    ) -> Outcome:
         key = {
             "scalr": __version__,
             "arm": arm,
@@ -132,42 +157,57 @@ class Examiner:
             "settings": {
                 name: getattr(steps, name).model_dump(mode="json", exclude={"checkpoints"}) for name in sections
             },
+            **more,
         }
 
         def run() -> tuple[float, float | None, int]:
-            events, extra = self._synthesis[place].arm(arm, steps)
-            self._advance(1)
-            try:
-                trained = train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
-            except DivergenceError:
-                return math.inf, None, 0
-            ndcg = None
-            if not get_model(steps.train.model).ranks_pairwise:
-                judged = evaluate(trained.model, self.choosing[place], steps.evaluate, self.seeds[place])
-                ndcg = judged.segments["all"][f"ndcg@{steps.evaluate.top}"]
-            return min(trained.validation_losses), ndcg, trained.epochs
+            with self._cores:  # several searches may run side by side
+                self._advance(1)
+                try:
+                    trained = fitted()
+                except DivergenceError:
+                    return math.inf, None, 0
+                ndcg = None
+                if not get_model(steps.train.model).ranks_pairwise:
+                    judged = evaluate(trained.model, self.choosing[place], steps.evaluate, self.seeds[place])
+                    ndcg = judged.segments["all"][f"ndcg@{steps.evaluate.top}"]
+                return min(trained.validation_losses), ndcg, trained.epochs
 
         return self._journal.outcome(key, run)
 
-    def rehearsed(self, arms: Mapping[Arm, Steps], places: Sequence[Split]) -> dict[str, list[Evaluation]]:
-        """Train and judge arms as a study does, on earlier periods: one evaluation per seed.
+    def rehearsed(
+        self, arms: Mapping[Arm, Steps], places: Mapping[str, Sequence[Split]]
+    ) -> dict[str, dict[str, list[Evaluation]]]:
+        """Train and judge arms as a study does, on earlier periods.
 
         Each chooses its passes on the first period, by the choosing users, and is trained anew up to the second one,
         where its losses are judged, on the judging users.
 
         Args:
             arms: Their settings.
-            places: For every seed, the two periods.
+            places: By name of the rehearsal, for every seed, the two periods.
+
+        Returns:
+            By name and arm, one evaluation per seed.
         """
-        found: dict[str, list[Evaluation]] = {arm: [] for arm in arms}
-        for folds, seed in zip(places, self.seeds, strict=True):
-            half = choosing(folds.validation)
-            stages = [Synthesis(half if len(half.user) else folds.validation, seed), Synthesis(folds.test, seed)]
-            judges = choosing(folds.test, judge=True)
-            one = partial(self._as_served, stages=stages, judges=judges, seed=seed)
-            with ThreadPoolExecutor(self.threads) as pool:
-                for arm, judged in zip(arms, pool.map(one, arms, arms.values()), strict=True):
-                    found[arm].append(judged)
+
+        def jobs() -> Iterator[Callable[[], Evaluation]]:
+            for folds, seed in (
+                (one, seed) for own in places.values() for one, seed in zip(own, self.seeds, strict=True)
+            ):
+                half = choosing(folds.validation)
+                stages = [Synthesis(half if len(half.user) else folds.validation, seed), Synthesis(folds.test, seed)]
+                judges = choosing(folds.test, judge=True)
+                for arm, steps in arms.items():
+                    yield partial(self._as_served, arm, steps, stages, judges, seed)
+
+        found: dict[str, dict[str, list[Evaluation]]] = {name: {arm: [] for arm in arms} for name in places}
+        with ThreadPoolExecutor(self.threads) as pool:  # holds no job that is done, so events of few places at a time
+            judged = pool.map(lambda job: job(), jobs())
+            for own in found.values():
+                for _ in self.seeds:
+                    for arm in arms:
+                        own[arm].append(next(judged))
         return found
 
     def _as_served(self, arm: Arm, steps: Steps, stages: Sequence[Synthesis], judges: Fold, seed: int) -> Evaluation:
@@ -178,6 +218,17 @@ class Examiner:
             epochs = trained.epochs
         self._advance(1)
         return evaluate(trained.model, judges, steps.evaluate.model_copy(update={"ranked_users": 0}), seed)
+
+    def strength(self, arm: Arm, steps: Steps, most: int) -> Search:
+        """Let a conventional method choose among the first strengths of its own."""
+        ranked = race(
+            get_rival(arm).strengths[:most],
+            len(self.seeds),
+            lambda strength, place: self.rival_outcome(arm, steps, strength, place),
+            self.threads,
+        )
+        finished = [trial for trial in ranked if len(trial.outcomes) == len(self.seeds)]
+        return Search({"strength": tuple(ranked)}, best_of(finished, EQUAL).changes)
 
     def search(
         self,
@@ -263,6 +314,7 @@ def choose(pair: Pair, steps: Steps, arms: Sequence[Arm], *, journal: Journal, t
         steps = steps.changed({"evaluate.ranked_users": RANKED_PAIRWISE})
     steps = _baseline(examiner, steps, searches, "real_only")
     own: dict[Arm, Steps] = {"real_only": steps}
+    later: dict[Arm, Callable[[], Search]] = {}  # what may be searched side by side
     if is_auto:
         baseline = steps.train
         if is_reference:
@@ -272,10 +324,14 @@ def choose(pair: Pair, steps: Steps, arms: Sequence[Arm], *, journal: Journal, t
             searches["scalr"], steps = weighed, steps.changed(weighed.chosen)
         for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
             # What has only real rows begins with what real rows chose; what has synthetic ones, with what those chose.
-            begin = with_training_of(steps, baseline) if arm == "oversampled_real" else steps
+            own[arm] = with_training_of(steps, baseline) if arm == "oversampled_real" else steps
             weights: list[Round] = [("weight", partial(for_a_control, baseline=baseline))]
-            searches[arm] = examiner.search(arm, begin, weights, MOST_CONTROL_TRIALS)
-            own[arm] = begin.changed(searches[arm].chosen)
+            later[arm] = partial(examiner.search, arm, own[arm], weights, MOST_CONTROL_TRIALS)
+    for arm in (arm for arm in arms if arm in RIVALS):
+        later[arm] = partial(examiner.strength, arm, own["real_only"], steps.study.rival_trials)
+    with ThreadPoolExecutor(max(len(later), 1)) as pool:
+        searches |= zip(later, pool.map(lambda search: search(), later.values()), strict=True)
+    own |= {arm: own[arm].changed(searches[arm].chosen) for arm in TUNED_CONTROLS if arm in later}
     return Choice(steps, own, searches, _gate(examiner, pair, steps, own["real_only"], is_auto=is_auto))
 
 
@@ -324,11 +380,12 @@ def _gate(
     if not (is_auto if steps.study.gate is None else steps.study.gate):
         return {}
     arms: dict[Arm, Steps] = {"real_only": baseline, "scalr": steps, "shuffled_users": steps}
-    found: dict[str, tuple[Opening, ...]] = {}
+    places: dict[str, list[Split]] = {}
     for name in REHEARSALS:
-        places = [place for seed in examiner.seeds if (place := rehearsal(name, pair, steps.split, seed)) is not None]
-        can_judge = len(places) == len(examiner.seeds) and all(
-            len(place.validation.user) and len(choosing(place.test, judge=True).user) for place in places
-        )
-        found[name] = open_segments(examiner.rehearsed(arms, places)) if can_judge else never_open()
-    return found
+        found = [place for seed in examiner.seeds if (place := rehearsal(name, pair, steps.split, seed)) is not None]
+        if len(found) == len(examiner.seeds) and all(
+            len(place.validation.user) and len(choosing(place.test, judge=True).user) for place in found
+        ):
+            places[name] = found
+    judged = examiner.rehearsed(arms, places)
+    return {name: open_segments(judged[name]) if name in judged else never_open() for name in REHEARSALS}

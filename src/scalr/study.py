@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from scalr.arms import Synthesis
 from scalr.auto import Choice, choose
 from scalr.config import DEFAULT_ARMS, RIVALS, Arm, Steps
+from scalr.contest import ArmResult, Contest, run_all
 from scalr.domain import Pair
 from scalr.errors import ConfigError, unknown_name
-from scalr.evaluate import Evaluation, evaluate, evaluation_of
-from scalr.gate import gated
+from scalr.evaluate import Evaluation, evaluation_of
 from scalr.metrics.comparison import compare_arms
 from scalr.models import REFERENCE, get_model
-from scalr.models.popularity import count_popularity
 from scalr.pieces import Pieces
 from scalr.progress import Board, SilentBoard
-from scalr.rivals import Strength, get_rival, train_rival
-from scalr.split import Fold, Split, split
-from scalr.synthetic import SyntheticEvents, catalogue_of
-from scalr.train import Trained, train
+from scalr.rivals import get_rival
+from scalr.split import Fold
+from scalr.synthetic import SyntheticEvents
 from scalr.translation_quality import TranslationQuality, translation_quality
 from scalr.translators import translator_names
 from scalr.trials import Journal
 
 STUDY_SCHEMA = "scalr.study/1"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ArmResult:
-    """One arm trained and judged with one seed.
-
-    Attributes:
-        arm: Name of the arm.
-        seed: The seed.
-        epochs: Passes over the events, chosen on the validation fold.
-        evaluation: Metrics on the test fold.
-        synthetic_events: Synthetic events it was trained on in the test fold.
-        strength: Of a conventional method, its own settings, chosen on the validation fold; empty for all else.
-    """
-
-    arm: str
-    seed: int
-    epochs: int
-    evaluation: Evaluation
-    synthetic_events: int
-    strength: Strength
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +100,8 @@ class Study:
             "left_out": dict(fold.left_out),
             "tuning": (
                 "popularity prior, half-life, penalty and step size: chosen by real_only on the validation periods of "
-                "the first seeds, for all arms; passes, and strengths of conventional methods: chosen by each arm and "
-                "seed there, then trained anew before the test period"
+                "the first seeds, for all arms; strengths of conventional methods: chosen there by each of them; "
+                "passes: chosen by each arm and seed on its own, then trained anew before the test period"
             ),
             "settings": self.steps.model_dump(mode="json", exclude={"seed", "study"}),
         }
@@ -152,8 +127,7 @@ def study(
     total weight, repeats of one in one row); `random_items`, `popular_items`, `shuffled_users` (the synthetic events
     with item or user exchanged, those that became real pairs dropped as well); `top1` (each source
     event's most probable item, at the total weight of `scalr`); `scalr`, behind the gate; conventional methods
-    (`scalr.rivals`), with what real events alone chose, and strengths of their own that they choose on the validation
-    period of every seed.
+    (`scalr.rivals`), with what real events alone chose, and strengths of their own.
 
     Args:
         pair: The whole logs.
@@ -171,32 +145,26 @@ def study(
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
     choice = choose(pair, steps, arms, journal=journal or Journal(), threads=threads, board=board)
     advance = board.stage("training and judging", 2 * len(seeds) * len(arms), "fits")
+    contests = [Contest(pair, choice, seed, threads) for seed in seeds]
+    kept = [pieces.get(f"seed-{seed}") for seed in seeds]
+    fresh = run_all([one for one, known in zip(contests, kept, strict=True) if known is None], arms, threads, advance)
     results: list[ArmResult] = []
     popularity: list[Evaluation] = []
-    first: tuple[Fold, dict[str, SyntheticEvents]] | None = None
-    for seed in seeds:
-        kept = pieces.get(f"seed-{seed}")
-        if kept is not None:
+    for contest, known in zip(contests, kept, strict=True):
+        if known is None:
+            judged, counted = next(fresh), contest.popularity()
+            made = {"results": [asdict(one) for one in judged], "popularity": asdict(counted)}
+            pieces.put(f"seed-{contest.seed}", made)
+        else:
             advance(2 * len(arms))
-            results += [_result_of(one) for one in kept["results"]]
-            popularity.append(evaluation_of(kept["popularity"]))
-            if first is not None:
-                continue
-        folds = split(pair, steps.split, seed)
-        synthesis = Synthesis(folds.test, seed, threads=threads)
-        if kept is None:
-            judged = _of_seed(folds, synthesis, arms, choice, seed, threads, advance)
-            counted = _judge_popularity(folds.test, choice.steps, seed)
-            pieces.put(f"seed-{seed}", {"results": [asdict(one) for one in judged], "popularity": asdict(counted)})
-            results += judged
-            popularity.append(counted)
-        if first is None:
-            shown = {"scalr": synthesis.scalr(choice.of("scalr"))}
-            shown |= {"top1": synthesis.top1(choice.of("top1"))} if "top1" in arms else {}
-            first = folds.test, shown
-    assert first is not None  # seeds >= 1
-    quality = translation_quality(first[0], choice.steps.translate, seed=steps.seed, threads=threads)
-    return Study(tuple(results), choice, pair, first[0], first[1], choice.steps, tuple(popularity), quality)
+            judged, counted = [ArmResult.kept(one) for one in known["results"]], evaluation_of(known["popularity"])
+        results += judged
+        popularity.append(counted)
+        if contest is contests[0]:
+            fold, shown = contest.shown(arms)
+        contest.forget()
+    quality = translation_quality(fold, choice.steps.translate, seed=steps.seed, threads=threads)
+    return Study(tuple(results), choice, pair, fold, shown, choice.steps, tuple(popularity), quality)
 
 
 def check_names(steps: Steps) -> None:
@@ -230,82 +198,6 @@ def arms_of(steps: Steps) -> tuple[Arm, ...]:
             fix=f"leave these arms out, or use model '{REFERENCE}'",
         )
     return tuple(arm for arm in asked if arm not in rivals)
-
-
-def _of_seed(
-    folds: Split,
-    synthesis: Synthesis,
-    arms: Sequence[Arm],
-    choice: Choice,
-    seed: int,
-    threads: int,
-    advance: Callable[[int], None],
-) -> list[ArmResult]:
-    """Train every arm with a seed, twice, and judge it; `synthesis` is that of the test fold."""
-    chosen: dict[Arm, Trained | None] = dict.fromkeys(arms)
-    for one in (Synthesis(folds.validation, seed, threads=threads), synthesis):
-        one.scalr(choice.steps)  # with all threads, before the arms take one each
-        trained = _train_all(one.fold, one, choice, chosen, seed, threads, advance)
-        chosen = {arm: done for arm, (done, _) in trained.items()}
-    return _judge_all(folds.test, trained, choice, seed, threads)
-
-
-def _result_of(kept: Mapping[str, Any]) -> ArmResult:
-    """Return the result that was kept as plain values and arrays."""
-    return ArmResult(**{**kept, "evaluation": evaluation_of(kept["evaluation"])})
-
-
-def _train_all(
-    fold: Fold,
-    synthesis: Synthesis,
-    choice: Choice,
-    chosen: Mapping[Arm, Trained | None],
-    seed: int,
-    threads: int,
-    advance: Callable[[int], None],
-) -> dict[Arm, tuple[Trained, int]]:
-    """Train every arm on a fold as the one before chose, else choose; also return its synthetic events."""
-
-    def one(arm: Arm) -> tuple[Trained, int]:
-        earlier, limits = chosen[arm], choice.steps.study
-        if arm in RIVALS:
-            shared = choice.of("real_only").train
-            rival = train_rival(arm, fold, shared, seed, trials=limits.rival_trials, chosen=earlier, threads=threads)
-            advance(1)
-            return rival, 0
-        epochs = None if earlier is None else earlier.epochs
-        events, extra = synthesis.arm(arm, choice.of(arm))
-        trained = train(fold, events, choice.of(arm).train, seed, epochs=epochs, extra_real=extra)
-        advance(1)
-        return trained, 0 if events is None else len(events)
-
-    longest_first = sorted(chosen, key=lambda arm: arm not in RIVALS)  # they try several strengths
-    with ThreadPoolExecutor(threads) as pool:
-        done = dict(zip(longest_first, pool.map(one, longest_first), strict=True))
-    return {arm: done[arm] for arm in chosen}
-
-
-def _judge_all(
-    fold: Fold, trained: Mapping[Arm, tuple[Trained, int]], choice: Choice, seed: int, threads: int
-) -> list[ArmResult]:
-    """Judge every arm; `scalr` with real events alone where its gate is closed."""
-    real_only = trained["real_only"][0].model
-
-    def one(arm: Arm) -> ArmResult:
-        model, (done, n_events) = trained[arm][0].model, trained[arm]
-        if arm == "scalr" and choice.openings:
-            model = gated(model, real_only, fold, choice.openings)
-        judged = evaluate(model, fold, choice.steps.evaluate, seed)
-        return ArmResult(arm, seed, done.epochs, judged, n_events, done.strength)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, trained))
-
-
-def _judge_popularity(fold: Fold, steps: Steps, seed: int) -> Evaluation:
-    target = fold.pair.target
-    counted = count_popularity(target, catalogue_of(target), steps.evaluate.negatives)
-    return evaluate(counted, fold, steps.evaluate, seed)
 
 
 def metric_means(evaluations: Sequence[Evaluation], segment: str) -> dict[str, dict[str, Any]]:

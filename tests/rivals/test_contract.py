@@ -8,12 +8,12 @@ import pytest
 from tests.learning import folds, grouped_pair
 
 from scalr.config import RIVALS, SplitSettings, TrainSettings
-from scalr.errors import ConfigError, DivergenceError, LeakError
+from scalr.errors import ConfigError, LeakError
 from scalr.evaluate import evaluate
 from scalr.rivals import get_rival, rival_names, train_rival
 from scalr.simulate import simulate
 from scalr.split import split
-from scalr.train import run_passes, train
+from scalr.train import train
 
 SETTINGS = TrainSettings(dimensions=5, max_epochs=12)
 
@@ -87,9 +87,9 @@ def test_a_model_that_was_handed_out_does_not_change(name, fold):
 
 def test_judged_pairs_and_hidden_events_change_nothing(name, fold):
     """A fold that judges one pair, and shows nothing that is hidden, gives the same model once passes are chosen."""
-    chosen = train_rival(name, folds().validation, SETTINGS, trials=1)
+    chosen = train_rival(name, folds().validation, SETTINGS)
     other = replace(fold, user=fold.user[:1], item=fold.item[:1], seen=fold.seen.take(np.zeros(len(fold.seen), bool)))
-    one, two = (train_rival(name, each, SETTINGS, chosen=chosen) for each in (fold, other))
+    one, two = (train_rival(name, each, SETTINGS, epochs=chosen.epochs) for each in (fold, other))
     user, item = everything(fold)
     np.testing.assert_array_equal(one.model.score(user, item), two.model.score(user, item))
     assert (one.epochs, one.strength) == (chosen.epochs, chosen.strength)
@@ -99,7 +99,7 @@ def test_judged_pairs_and_hidden_events_change_nothing(name, fold):
 def test_a_log_that_reaches_into_the_judged_period_is_refused(name, fold, log):
     leaky = replace(fold, pair=replace(fold.pair, **{log: getattr(grouped_pair(), log)}))
     with pytest.raises(LeakError):
-        train_rival(name, leaky, SETTINGS, trials=1)
+        train_rival(name, leaky, SETTINGS)
 
 
 def test_a_model_passes_the_guards_of_evaluation_for_its_own_fold_only(name, fold):
@@ -109,31 +109,11 @@ def test_a_model_passes_the_guards_of_evaluation_for_its_own_fold_only(name, fol
         evaluate(model, folds().validation)
 
 
-def test_the_best_of_the_trials_is_kept(name):
-    validation = folds().validation
-    trials = [train_rival(name, validation, SETTINGS, trials=n) for n in (1, 3)]
-    first, best = (min(one.validation_losses) for one in trials)
-    assert best <= first
-    assert trials[0].strength == get_rival(name).strengths[0]
-    assert trials[1].strength in get_rival(name).strengths[:3]
-    together = train_rival(name, validation, SETTINGS, trials=3, threads=3)
-    assert (together.strength, together.validation_losses) == (trials[1].strength, trials[1].validation_losses)
-
-
-def test_a_strength_that_diverges_is_passed_over_unless_all_do(monkeypatch):
-    strengths, fold = get_rival("pooled").strengths, folds().validation
-
-    def diverging(passes, *given, **more):
-        if next(left):
-            raise DivergenceError("diverged", expected="a loss that falls", fix="lower the rate")
-        return run_passes(passes, *given, **more)
-
-    monkeypatch.setattr("scalr.rivals.run_passes", diverging)
-    left = iter([True, False])
-    assert train_rival("pooled", fold, SETTINGS, trials=2).strength == strengths[1]
-    left = iter([True, True])
-    with pytest.raises(DivergenceError):
-        train_rival("pooled", fold, SETTINGS, trials=2)
+def test_the_first_strength_stands_where_none_is_given(name):
+    first, second = get_rival(name).strengths[:2]
+    found = [train_rival(name, folds().validation, SETTINGS, strength=one) for one in (None, first, second)]
+    assert [one.strength for one in found] == [first, first, second]
+    assert found[0].validation_losses == found[1].validation_losses != found[2].validation_losses
 
 
 def judged(pair, name=None, seeds=2):
@@ -145,8 +125,12 @@ def judged(pair, name=None, seeds=2):
             epochs = train(parts.validation, None, SETTINGS, seed).epochs
             model = train(parts.test, None, SETTINGS, seed, epochs=epochs).model
         else:
-            chosen = train_rival(name, parts.validation, SETTINGS, seed, trials=3)
-            model = train_rival(name, parts.test, SETTINGS, seed, chosen=chosen).model
+            tried = [
+                train_rival(name, parts.validation, SETTINGS, seed, strength=one)
+                for one in get_rival(name).strengths[:3]
+            ]
+            best = min(tried, key=lambda one: min(one.validation_losses))
+            model = train_rival(name, parts.test, SETTINGS, seed, strength=best.strength, epochs=best.epochs).model
         cold = evaluate(model, parts.test, seed=seed).segments["cold"]
         found.append((cold["normalized_entropy"], cold["ndcg@20"]))
     return np.mean(found, axis=0)
@@ -180,8 +164,3 @@ def test_an_unknown_method_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError, match="no conventional method is called 'emcd'") as error:
         get_rival("emcd")
     assert "did you mean 'emcdr'" in error.value.fix
-
-
-def test_no_trials_are_refused(fold):
-    with pytest.raises(ConfigError, match="trials is 0"):
-        train_rival("pooled", fold, SETTINGS, trials=0)

@@ -178,7 +178,7 @@ def command(
         typer.Option(
             "--rival-trials",
             metavar="N",
-            help="Strengths that each conventional method may try, every seed.",
+            help="Strengths that each conventional method may try.",
             rich_help_panel=o.STEPS,
         ),
     ] = 6,

@@ -5,10 +5,8 @@ One protocol, one contract test; a new method is a module here, a line in `_RIVA
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from scalr.config import RIVALS, TrainSettings
-from scalr.errors import ConfigError, DivergenceError, unknown_name
+from scalr.errors import unknown_name
 from scalr.models import settled
 from scalr.receipt import Stopwatch
 from scalr.rivals.collective import Collective
@@ -53,21 +51,18 @@ def train_rival(
     settings: TrainSettings | None = None,
     seed: int = 0,
     *,
-    trials: int = 4,
-    chosen: Trained | None = None,
-    threads: int = 1,
+    strength: Strength | None = None,
+    epochs: int | None = None,
 ) -> Trained:
-    """Fit a conventional method: choose its strength and passes on a validation fold, or take those chosen there.
+    """Fit a conventional method to a fold's visible logs.
 
     Args:
         name: Name of the method.
-        fold: The validation fold, or with `chosen` the test fold.
+        fold: The validation fold to choose the number of passes, or the test fold with `epochs` given.
         settings: What all arms share; defaults if None.
         seed: See `Rival.passes`.
-        trials: Strengths to try at most, in the method's own order; the first of equals wins.
-        chosen: What the validation fold chose: trained anew with that strength and for so many passes, without a look
-            at the judged pairs.
-        threads: Strengths at a time; the result does not depend on it.
+        strength: The method's own settings; the first that it would try if None.
+        epochs: Exactly this many passes, without a look at the judged pairs; None stops early, see `scalr.train.train`.
 
     Raises:
         LeakError: If the fold's logs saw the judged period.
@@ -75,26 +70,11 @@ def train_rival(
         ConfigError: If no method has that name, or training diverges.
     """
     rival, settings = get_rival(name), settled(settings or TrainSettings())
-    strengths = rival.strengths[:trials] if chosen is None else (chosen.strength,)
-    if not strengths:
-        raise ConfigError(f"trials is {trials}", expected="at least 1", fix="leave it out")
+    strength = rival.strengths[0] if strength is None else strength
     is_long = rival.reads_source and len(fold.pair.source) > len(fold.pair.target)
-
-    def one(strength: Strength) -> Trained | DivergenceError:
-        epochs = None if chosen is None else chosen.epochs
-        try:
-            with Stopwatch() as watch:
-                passes = rival.passes(fold, settings, seed, strength)
-                model, n_passes, losses = run_passes(passes, fold, settings, seed, epochs=epochs, is_long=is_long)
-        except DivergenceError as error:
-            return error
-        n_rows = len(fold.pair.target) + len(fold.pair.source)
-        receipt = watch.receipt(name, n_rows, n_rows, epochs=n_passes, **strength)
-        return Trained(model, n_passes, losses, receipt, strength)
-
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(one, strengths))
-    fitted = [trained for trained in found if isinstance(trained, Trained)]
-    if fitted:
-        return min(fitted, key=lambda trained: min(trained.validation_losses, default=0.0))
-    raise next(trained for trained in found if isinstance(trained, DivergenceError))
+    with Stopwatch() as watch:
+        passes = rival.passes(fold, settings, seed, strength)
+        model, n_passes, losses = run_passes(passes, fold, settings, seed, epochs=epochs, is_long=is_long)
+    n_rows = len(fold.pair.target) + len(fold.pair.source)
+    receipt = watch.receipt(name, n_rows, n_rows, epochs=n_passes, **strength)
+    return Trained(model, n_passes, losses, receipt, strength)
