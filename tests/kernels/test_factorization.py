@@ -54,6 +54,12 @@ def test_the_two_classes_are_merged_uniformly():
 TWO_HEADS = np.array([0, 1], np.uint8)
 
 
+def rows(user, item, weight, kind) -> np.ndarray:
+    found = np.empty(len(user), factorization.ROW)
+    found["user"], found["item"], found["weight"], found["kind"] = user, item, weight, kind
+    return found
+
+
 def penalty(real: float, synthetic: float) -> np.ndarray:
     return np.array([real, synthetic], np.float32)
 
@@ -68,12 +74,10 @@ def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
     """One row and its own negatives: the step is the gradient of sum(log loss) + l2 / 2 * squares, times the weight."""
     user_factors, item_factors, item_bias, item_prior, intercept = parameters()
     catalogue = np.array([2, 5, 7], np.int32)
-    row = (np.array([4], np.int32), np.array([3], np.int32), np.array([0.7], np.float32), np.array([0], np.uint8))
+    row = rows([4], [3], [0.7], [0]), np.array([0], np.int32)
     after = tuple(x.copy() for x in (user_factors, item_factors, item_bias, item_prior, intercept))
     rate, l2 = 1e-3, 0.2
-    factorization.pass_over(
-        *after, *row, TWO_HEADS, np.array([0]), 1, (catalogue,) * 2, 1, STREAM, rate, penalty(l2, 9)
-    )
+    factorization.pass_over(*after, *row, TWO_HEADS, 1, (catalogue,) * 2, 1, STREAM, rate, penalty(l2, 9))
     touched = np.flatnonzero((after[1] != item_factors).any(axis=1))
     assert len(touched) == 2
     assert touched[touched != 3][0] in catalogue
@@ -101,11 +105,9 @@ def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
 def test_an_auxiliary_row_moves_factors_but_not_the_real_head():
     before = parameters()
     after = tuple(x.copy() for x in before)
-    row = (np.array([4], np.int32), np.array([3], np.int32), np.array([1.0], np.float32), np.array([1], np.uint8))
+    row = rows([4], [3], [1.0], [1]), np.array([0], np.int32)
     catalogue = np.arange(11, dtype=np.int32)
-    factorization.pass_over(
-        *after, *row, TWO_HEADS, np.array([0]), 0, (catalogue,) * 2, 4, STREAM, 0.1, penalty(0.03, 0.01)
-    )
+    factorization.pass_over(*after, *row, TWO_HEADS, 0, (catalogue,) * 2, 4, STREAM, 0.1, penalty(0.03, 0.01))
     np.testing.assert_array_equal(after[2][0], before[2][0])
     assert after[4][0] == before[4][0]
     assert after[4][1] != before[4][1]
@@ -119,8 +121,7 @@ def test_negatives_of_the_first_rows_do_not_depend_on_the_rows_behind():
 
     def touched_by_first(n: int) -> np.ndarray:
         user_factors, item_factors, item_bias, item_prior, intercept = parameters(users=5, items=400)
-        order = np.arange(n)[::-1].copy()
-        row = (order.astype(np.int32), np.zeros(n, np.int32), np.ones(n, np.float32), (order > 0).astype(np.uint8))
+        row = rows(np.arange(n), np.zeros(n), np.ones(n), np.arange(n) > 0)
         before = item_bias[0].copy()
         factorization.pass_over(
             user_factors,
@@ -128,9 +129,9 @@ def test_negatives_of_the_first_rows_do_not_depend_on_the_rows_behind():
             item_bias,
             item_prior,
             intercept,
-            *row,
+            row,
+            np.arange(n, dtype=np.int32)[::-1].copy(),
             TWO_HEADS,
-            np.arange(n)[::-1].copy(),
             1,
             (items, items),
             6,

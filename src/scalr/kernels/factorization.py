@@ -17,8 +17,11 @@ from scalr.kernels.machine import dot, prefetch, trade
 
 Codes = npt.NDArray[np.int32]
 Singles = npt.NDArray[np.float32]
+ROW = np.dtype([("user", np.int32), ("item", np.int32), ("weight", np.float32), ("kind", np.int32)])
+"""What a step needs of a row, a quarter of a cache line: codes, a weight above 0, and 0 for real or 1 for synthetic."""
 ONE = np.float32(1.0)
 AHEAD = 8  # steps whose items are chosen before they are needed; a power of two
+FURTHER = 24  # steps whose rows are asked for before their items are chosen
 INTERCEPT_STEP = np.float32(0.01)  # every row moves the intercept, so its steps are smaller than those of the others
 
 
@@ -41,17 +44,19 @@ def first_factors(keys: npt.NDArray[np.uint64], dimensions: int, stream: Any, sp
 
 
 @njit(cache=True, nogil=True)
-def shuffled(n: int, key: Any) -> npt.NDArray[np.int64]:
-    """Return 0 .. n - 1 in an order that depends on `key` alone (Fisher and Yates)."""
-    order = np.arange(n)
+def shuffled(n: int, key: Any) -> Codes:
+    """Return 0 .. n - 1 in an order that depends on `key` alone (Fisher and Yates); n is below 2**31."""
+    order = np.arange(n, dtype=np.int32)
     for x in range(n - 1, 0, -1):
+        if x > FURTHER:
+            prefetch(order, _below(mix(key + U64(x - FURTHER) * GOLDEN), x - FURTHER + 1))
         y = _below(mix(key + U64(x) * GOLDEN), x + 1)
         order[x], order[y] = order[y], order[x]
     return order
 
 
 @njit(cache=True, nogil=True)
-def visiting_order(n_first: int, n: int, stream: Any, epoch: int) -> npt.NDArray[np.int64]:
+def visiting_order(n_first: int, n: int, stream: Any, epoch: int) -> Codes:
     """Return rows 0 .. n - 1 in random order; that of the first `n_first` among themselves ignores the others.
 
     Args:
@@ -66,7 +71,7 @@ def visiting_order(n_first: int, n: int, stream: Any, epoch: int) -> npt.NDArray
     key = combine(stream, U64(epoch))
     first, rest = shuffled(n_first, combine(key, U64(0))), shuffled(n - n_first, combine(key, U64(1)))
     merge = combine(key, U64(2))
-    order = np.empty(n, np.int64)
+    order = np.empty(n, np.int32)
     x, y = 0, 0
     for z in range(n):
         if unit(merge, z) * (n - z) < n_first - x:
@@ -85,12 +90,9 @@ def pass_over(
     item_bias: Singles,
     item_prior: Singles,
     intercept: Singles,
-    user: Codes,
-    item: Codes,
-    weight: Singles,
-    kind: npt.NDArray[np.uint8],
+    rows: npt.NDArray[Any],
+    order: Codes,
     head: npt.NDArray[np.uint8],
-    order: npt.NDArray[np.int64],
     n_first: int,
     catalogues: tuple[Codes, Codes],
     negatives: int,
@@ -106,12 +108,9 @@ def pass_over(
         item_bias: Shape (2, n_items), one row per head: what an item's log-odds are above its prior.
         item_prior: Shape (2, n_items), one row per head; stays as it is and is not penalised.
         intercept: Shape (2,), one per head.
-        user: Shape (n,), codes, in the order of the steps: reading memory in order saves half the time of a pass.
-        item: Shape (n,), codes, in that order.
-        weight: Shape (n,), in that order, above 0; scales the row's loss and penalty.
-        kind: Shape (n,), in that order, 0 for real and 1 for synthetic rows.
-        head: Shape (2,), whose intercept and biases rows of each kind use.
+        rows: Shape (n,), of dtype `ROW`; the weight scales the row's loss and penalty.
         order: Shape (n,), which row each step is.
+        head: Shape (2,), whose intercept and biases rows of each kind use.
         n_first: Rows of the first class; negatives hang on a row's place in its own class.
         catalogues: Items to draw negatives from, uniformly, one array per kind.
         negatives: Negatives per row.
@@ -126,24 +125,29 @@ def pass_over(
     of_user = np.empty(dimensions, np.float32)
     change = np.empty(dimensions, np.float32)
     rate = np.float32(learning_rate)
-    factors = item_factors.reshape(-1)
-    for z in range(1 - AHEAD, n):
-        later = z + AHEAD - 1
-        if later < n:  # choose its items and ask for their parameters, which lie anywhere in memory
-            row, place, k = order[later], later % AHEAD, kind[later]
-            key = combine(key_first, U64(row)) if row < n_first else combine(key_rest, U64(row - n_first))
+    factors, of_users = item_factors.reshape(-1), user_factors.reshape(-1)
+    for z in range(1 - AHEAD - FURTHER, n):
+        # Rows and parameters lie anywhere in memory, so they are asked for before they are needed.
+        furthest, later = z + AHEAD - 1 + FURTHER, z + AHEAD - 1
+        if furthest < n:
+            prefetch(rows, order[furthest])
+        if 0 <= later < n:
+            number, place = order[later], later % AHEAD
+            row, k = rows[number], rows[number].kind
+            key = combine(key_first, U64(number)) if number < n_first else combine(key_rest, U64(number - n_first))
             catalogue = catalogues[k]
-            ring[place, 0] = item[later]
+            ring[place, 0] = row.item
             for s in range(1, n_slots):
                 ring[place, s] = catalogue[_below(mix(key + U64(s) * GOLDEN), catalogue.shape[0])]
+            prefetch(of_users, row.user * dimensions)
             for s in range(n_slots):
                 prefetch(factors, ring[place, s] * dimensions)
                 prefetch(item_bias[head[k]], ring[place, s])
                 prefetch(item_prior[head[k]], ring[place, s])
         if z < 0:
             continue
-        items = ring[z % AHEAD]
-        u, h, penalty = user[z], head[kind[z]], l2[kind[z]]
+        items, row = ring[z % AHEAD], rows[order[z]]
+        u, h, penalty = row.user, head[row.kind], l2[row.kind]
         for d in range(dimensions):
             of_user[d] = user_factors[u, d]
             change[d] = np.float32(0.0)
@@ -151,7 +155,7 @@ def pass_over(
         for s in range(n_slots):
             i = items[s]
             gradient[s] = intercept[h] + item_prior[h, i] + item_bias[h, i] + dot(of_user, item_factors[i])
-        step = rate * weight[z]
+        step = rate * row.weight
         total = np.float32(0.0)
         for s in range(n_slots):
             label = ONE if s == 0 else np.float32(0.0)

@@ -109,11 +109,13 @@ def fit_factorization(
     )
     item_bias = np.zeros((2, n_items), np.float32)
     intercept = np.full(2, -np.log(settings.negatives), np.float32)
-    kind = examples.is_synthetic.astype(np.uint8)
+    rows = np.empty(len(examples), factorization.ROW)
+    rows["user"], rows["item"], rows["weight"] = examples.user, examples.item, examples.weight
+    rows["kind"] = examples.is_synthetic
     head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
     l2 = np.array([penalty, settings.synthetic_penalty * penalty], np.float32)
     strength = np.float32(settings.popularity_prior or 0.0)
-    prior = strength * item_prior(examples, head[kind])
+    prior = strength * item_prior(examples, head[rows["kind"]])
     catalogues = (examples.catalogue, other_catalogue(examples))
     order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
     negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
@@ -127,12 +129,9 @@ def fit_factorization(
             item_bias,
             prior,
             intercept,
-            examples.user[order],
-            examples.item[order],
-            examples.weight[order],
-            kind[order],
-            head,
+            rows,
             order,
+            head,
             examples.n_first,
             catalogues,
             settings.negatives,
