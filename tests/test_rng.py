@@ -105,6 +105,7 @@ def test_purposes_keep_their_numbers() -> None:
         "SYNTHETIC_NEGATIVES": 26,
         "TESTIFY": 36,
         "STUDY_USERS": 37,
+        "FIT_USERS": 38,
     }
 
 

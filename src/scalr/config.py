@@ -76,6 +76,9 @@ class TranslateSettings(Settings):
     """`conditioned`, `factor`: dimensions of the users' factors."""
     ridge: Positive = 1.0
     """`conditioned`, `factor`: penalty of the regression from these factors to target items."""
+    fit_pairs: Annotated[int, Field(ge=1000)] = 1 << 24
+    """`conditioned`, `factor`: distinct (user, source item) that factors are fitted on, about, at most. In a larger log
+    they are those of a sample of its users, half of them users with target events; factors get all users."""
     candidates: Annotated[int, Field(ge=1, le=1000)] = 16
     """`conditioned`: candidate paths behind every draw; 1 gives co-occurrence."""
     shortlist: Annotated[int, Field(ge=1, le=10_000)] = 200
@@ -230,7 +233,7 @@ class StudySettings(Settings):
     """Arms to train; `real_only` is always among them."""
     rival_trials: Count = 6
     """Strengths that each conventional method (`pooled`, `item_knn`, `distillation`, `collective`, `emcdr`) may try on
-    the validation period of every seed."""
+    the validation periods that settings are chosen on."""
     seeds: Count = 5
     """Repetitions: a seed fixes hidden users, first parameters, draws and negatives, the same for all arms."""
     choosing_seeds: Count = 3

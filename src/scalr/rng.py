@@ -46,6 +46,7 @@ class Purpose(IntEnum):
     SYNTHETIC_NEGATIVES = 26
     TESTIFY = 36
     STUDY_USERS = 37
+    FIT_USERS = 38
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:

@@ -189,13 +189,20 @@ def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any, monkeyp
     share = 100 * source["item"].to_pylist().count("s120") / len(source)
     assert any(f"'s120' has {share:.0f} %" in words for words in found.warnings)
     assert any("Duplicates and caps" in words for words in found.warnings)
-    monkeypatch.setattr("scalr.spark.plan.MOST_PAIRS", len(source) - 1)
-    by_factors = plan(logs, Steps.parse({"translate": {"translator": "conditioned", "rank": 16}}), partitions=40)
-    assert by_factors.passes == found.passes + 1
+    fitted = {"translator": "conditioned", "rank": 16}
+    whole = plan(logs, Steps.parse({"translate": fitted}), partitions=40)
+    assert whole.passes == found.passes + 1
+    assert whole.shuffle_bytes == found.shuffle_bytes
+    assert not any("Factors" in words for words in whole.warnings)
+    monkeypatch.setattr("scalr.spark.plan.MOST_BYTES", 1000)
+    by_factors = plan(logs, Steps.parse({"translate": {**fitted, "fit_pairs": len(source) - 1}}), partitions=40)
+    assert by_factors.passes == found.passes + 2
+    assert by_factors.shuffle_bytes > found.shuffle_bytes
     held = by_factors.machine_bytes - found.machine_bytes
     assert held == pytest.approx(len(set(users)) * (12 + 4 * 16), rel=0.15)
     assert not any("Factors" in words for words in found.warnings)
-    assert any(f"at most {len(source) - 1:,} distinct pairs" in words for words in by_factors.warnings)
+    assert any(f"about {len(source) - 1:,} of up to {len(source):,}" in words for words in by_factors.warnings)
+    assert any("more than 1000 B are refused" in words for words in by_factors.warnings)
     made = generate_on_spark(as_spark(session, source), target, partitions=40)
     assert made.layout.parts == found.parts
     assert len(events_of(made)) <= found.rows

@@ -15,7 +15,6 @@ from tests.spark.worlds import skewed_tables
 
 from scalr.config import Steps, TranslateSettings
 from scalr.domain import EventLog, Vocabulary
-from scalr.errors import ConfigError
 from scalr.pipeline import generate_from
 from scalr.reading import read_logs
 from scalr.receipt import Receipt
@@ -38,6 +37,36 @@ class Held:
 
     def open(self) -> Any:
         return self.value
+
+
+@dataclass
+class Frame:
+    """Batches as Spark would hand them on."""
+
+    batches: list[pa.RecordBatch]
+
+    @classmethod
+    def made(cls, given: Any, work: Any, schema: str) -> Frame:
+        return cls(list(work(given.batches if isinstance(given, Frame) else given)))
+
+    @classmethod
+    def by(cls, given: Frame, column: str, n: int) -> Frame:
+        rows = given.toArrow()
+        shuffled = rows.take(pa.array(np.random.default_rng(1).permutation(len(rows))))
+        assert max(rows[column].to_pylist()) < n
+        return cls(shuffled.sort_by(column).to_batches(max_chunksize=500))
+
+    def toArrow(self) -> pa.Table:  # noqa: N802 - Spark's name
+        return pa.Table.from_batches(self.batches)
+
+
+def counts_of(stored: StoredPair) -> Any:
+    """Return what fitting asks for of what Spark counts."""
+    target = np.bincount(stored.target.positives().user, minlength=len(stored.target.users)) > 0
+    pairs = stored.tally.interactions_of_user
+    return SimpleNamespace(
+        interactions=int(pairs.sum()), shared_interactions=int(pairs[target].sum()), events=0, paths=0, longest=0
+    )
 
 
 def labelled_tables() -> tuple[pa.Table, pa.Table]:
@@ -73,10 +102,8 @@ def fitted_on(
 ) -> tuple[SourceForm, TargetSide, list[pa.RecordBatch], Callable[[], Any]]:
     """Return what parts are read by, the parts as later tasks get them, and what fits on them."""
 
-    def in_arrow(given: list[pa.RecordBatch], work: Any, _: Any) -> Any:
-        return SimpleNamespace(toArrow=lambda: pa.Table.from_batches(work(given)))
-
-    monkeypatch.setattr(factors, "in_arrow", in_arrow)
+    monkeypatch.setattr(factors, "in_arrow", Frame.made)
+    monkeypatch.setattr(factors, "by_number", Frame.by)
     target, unit = target_of(stored), stored.source.time_unit
     form = SourceForm("source", ("source",), ("user", "item", "time", "label"), True, True, target.columns, unit, None)
     start = np.concatenate([[0], np.cumsum(np.bincount(target.user, minlength=len(target.users)))])
@@ -88,8 +115,7 @@ def fitted_on(
         whole = pack(read_part(number, rows, form, side))
         for piece in (whole[:1000], whole[1000:]):
             packed.append(pa.record_batch({"part": pa.array([number], pa.int32()), "packed": pa.array([piece])}))
-    counted: Any = SimpleNamespace(interactions=0, events=0, paths=0, longest=0)
-    given: Any = (packed, Held(side), None, counted, Held)
+    given: Any = (packed, Held(side), None, counts_of(stored), Held)
     return (
         form,
         side,
@@ -104,6 +130,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "conditioned, few": {"translator": "conditioned", "privacy": {"k": 4}, "window_days": 9},
     "factor": {"translator": "factor", "shortlist": 7},
     "factor, few": {"translator": "factor", "privacy": {"k": 4}, "window_days": 9},
+    "conditioned, sample": {"translator": "conditioned", "fit_pairs": 1000},
+    "factor, sample": {"translator": "factor", "shortlist": 7, "fit_pairs": 1000},
 }
 
 
@@ -134,17 +162,21 @@ def test_parts_draw_what_the_whole_log_draws(name: str, n_parts: int, monkeypatc
     assert pa.concat_tables(found).sort_by(order).equals(wanted.sort_by(order))
 
 
-def test_factors_and_lists_are_equal_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fit_pairs", [1 << 24, 1000])
+def test_factors_and_lists_are_equal_bit_for_bit(fit_pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factors, "BUCKET_PAIRS", 200)
     source, target = labelled_tables()
-    stored, steps = read_logs(source, target), Steps.parse({"translate": {"translator": "factor", "rank": 12}})
+    stored = read_logs(source, target)
+    steps = Steps.parse({"translate": {"translator": "factor", "rank": 12, "fit_pairs": fit_pairs}})
     settings = steps.translate
+    assert stored.tally.interactions_of_user.sum() > 1200
     _, side, packed, _ = fitted_on(rows_of(source, 4), stored, steps, monkeypatch)
     mine = target_histories(side.target.positives(), None)
-    given: Any = (packed, Held(side), 0, side.target.users, mine, len(stored.target.items), settings)
-    found = factors.fit_factors(*given)
+    given: Any = (packed, Held(side), counts_of(stored), side.target.users, mine, len(stored.target.items), settings)
+    found = factors.fit_factors(*given, Held)
 
     histories = target_histories(stored.target.positives(), None)
-    wanted = fit_affinity(stored, histories.start, histories.item, settings.rank, settings.ridge)
+    wanted = fit_affinity(stored, histories.start, histories.item, settings.rank, settings.ridge, fit_pairs)
     rows = np.flatnonzero(stored.tally.interactions_of_user > 0)
     assert 0 < len(rows) < len(found.keys)
     affinity = found.of_source_users()
@@ -162,7 +194,3 @@ def test_factors_and_lists_are_equal_bit_for_bit(monkeypatch: pytest.MonkeyPatch
 def test_what_a_machine_holds_of_a_user(translator: str, each: int) -> None:
     settings = TranslateSettings(translator=translator, rank=50, shortlist=40)
     assert factors.bytes_per_user(settings, n_target=30) == each
-    factors.check_pairs(settings, factors.MOST_PAIRS)
-    with pytest.raises(ConfigError, match=f"'{translator}' would fit factors from 16,777,217") as caught:
-        factors.check_pairs(settings, factors.MOST_PAIRS + 1)
-    assert len(str(caught.value).splitlines()) == 3

@@ -40,6 +40,7 @@ class SourceCount:
         events: Events.
         positives: Events with label 1.
         interactions: Distinct (user, item) of these.
+        shared_interactions: Those of users with target items that may be drawn.
         known_positives: Positive events of target users.
         whole_weights: Whether all weights are whole numbers.
         digest: See `SourceTally.digest`.
@@ -51,6 +52,7 @@ class SourceCount:
     events: int
     positives: int
     interactions: int
+    shared_interactions: int
     known_positives: int
     whole_weights: bool
     digest: int
@@ -80,6 +82,7 @@ class _Read:
                 "events": len(own),
                 "positives": len(real),
                 "interactions": int(tally.interactions_of_user.sum()),
+                "shared": int(tally.interactions_of_user[history > 0].sum()),
                 "known": int(np.count_nonzero(known[real.user])),
                 "whole": tally.whole_weights,
                 "digest": tally.digest,
@@ -116,6 +119,7 @@ def count_source(packed: Any) -> SourceCount:
         events=total("events"),
         positives=total("positives"),
         interactions=total("interactions"),
+        shared_interactions=total("shared"),
         known_positives=total("known"),
         whole_weights=all(one["whole"] for one in told),
         digest=total("digest") & _MASK,

@@ -1,4 +1,8 @@
-"""Factors of all source users, fitted on the driver from the keys of what they have: bit for bit the local engine's."""
+"""Factors of all source users, bit for bit the local engine's.
+
+The driver fits them from the keys of what users have, of a bounded sample of users where there are many; tasks then
+find the factors of all.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +18,26 @@ from scalr.config import TranslateSettings
 from scalr.domain import Codes, Keys, Vocabulary
 from scalr.errors import ConfigError
 from scalr.kernels.machine import LANES
-from scalr.spark.part import TargetSide, parts_of
-from scalr.spark.parts import in_arrow
+from scalr.spark.counting import SourceCount
+from scalr.spark.part import PartPair, TargetSide, groups_of, parts_of
+from scalr.spark.parts import by_number, in_arrow, range_of
 from scalr.spark.session import no_pandas_warning
-from scalr.spark.ship import Shipped
-from scalr.translators.affinity import SourceMatrix, UserAffinity, affinity_of
+from scalr.spark.ship import Ship, Shipped
+from scalr.translators.affinity import FitSample, SourceMatrix, Subspace, UserAffinity, regressed
 from scalr.translators.cooccurrence import TargetHistories
 from scalr.translators.factor import Shortlists, shortlists_of
 
 Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 BY_FACTORS = ("conditioned", "factor")
 """Translators that fit factors."""
 
-MOST_PAIRS = 1 << 24  # distinct (user, source item) that the driver fits factors from; about 100 bytes each meanwhile
 MOST_BYTES = 1 << 30  # of factors or lists that every machine holds
+BUCKET_PAIRS = 1 << 21  # of users who are projected together, on average
+PAIR_BYTES = 8 + 3 * 8  # of a pair in the shuffle by user
 _PAIRS = "user bigint, item bigint"
+_KEYED = "user bigint, item bigint, bucket int"
+_ROWS = "user bigint, factors binary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +45,73 @@ class _Pairs:
     """Gives the keys of the distinct positive (user, source item) of each part: no two parts have the same."""
 
     side: Shipped[TargetSide]
+    sample: FitSample
+    has_target: Shipped[Mask]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts_of(batches, self.side.open()):
-            log = part.own().positives()
-            new = log.starts_interaction()
-            user, item = log.users.keys[log.user[new]], log.items.keys[log.item[new]]
-            arrays = [pa.array(keys.view(np.int64)) for keys in (user, item)]
-            yield pa.RecordBatch.from_arrays(arrays, names=["user", "item"])
+            has_target = (part.place >= 0) & self.has_target.open()[np.maximum(part.place, 0)]
+            keys = part.pair.source.users.keys
+            user, item = _distinct(part, None if self.sample.is_whole else self.sample.takes(keys, has_target))
+            yield pa.RecordBatch.from_arrays([pa.array(user), pa.array(item)], names=["user", "item"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """Gives the same of all users, with a bucket that all of a user's are in."""
+
+    side: Shipped[TargetSide]
+    buckets: int
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part in parts_of(batches, self.side.open()):
+            user, item = _distinct(part, None)
+            bucket = range_of(user.view(np.uint64), np.full(len(user), self.buckets, np.int32)).astype(np.int32)
+            arrays = [pa.array(one) for one in (user, item, bucket)]
+            yield pa.RecordBatch.from_arrays(arrays, names=["user", "item", "bucket"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """Gives users in the subspace, from all that they have."""
+
+    subspace: Shipped[Subspace]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        subspace = self.subspace.open()
+        for _, rows in groups_of(batches, "bucket"):
+            user_keys, item_keys = _keys(rows)
+            item = np.minimum(np.searchsorted(subspace.item_keys, item_keys), len(subspace.item_keys) - 1)
+            keys, user = np.unique(user_keys, return_inverse=True)
+            known = subspace.item_keys[item] == item_keys
+            matrix = _matrix(user[known].astype(np.int32), item[known], len(keys), len(subspace.item_keys))
+            factors = subspace.rows(matrix)
+            told = pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(factors[:1].nbytes), len(keys), [None, pa.py_buffer(factors)]
+            )
+            arrays = [pa.array(keys.view(np.int64)), told.cast(pa.binary())]
+            yield pa.RecordBatch.from_arrays(arrays, names=["user", "factors"])
+
+
+def _distinct(part: PartPair, chosen: Mask | None) -> tuple[Int64, Int64]:
+    """Return keys of the distinct positive (user, item) of a part, as signed numbers, of some of its users or all."""
+    log = part.own().positives()
+    new = log.starts_interaction()
+    if chosen is not None:
+        new &= chosen[log.user]
+    user, item = log.users.keys[log.user[new]], log.items.keys[log.item[new]]
+    return user.view(np.int64), item.view(np.int64)
+
+
+def _keys(rows: Any) -> tuple[Keys, Keys]:
+    user, item = (rows[name].to_numpy().view(np.uint64) for name in ("user", "item"))
+    return user, item
+
+
+def _matrix(user: Codes, item: Int64, n_users: int, n_items: int) -> SourceMatrix:
+    """Return pairs as a matrix, in canonical order, so that every sum is the local engine's."""
+    order = np.lexsort((user, item))
+    return SourceMatrix.of(_starts(item, n_items), user[order], n_users)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,20 +147,6 @@ class SourceFactors:
         return shortlists_of(self.affinity, self.has_source, self.target_start, self.target_item, length)
 
 
-def check_pairs(settings: TranslateSettings, n_pairs: int) -> None:
-    """Refuse a source that has too many distinct (user, item) for the driver.
-
-    Raises:
-        ConfigError: If it has.
-    """
-    if n_pairs > MOST_PAIRS:
-        raise ConfigError(
-            f"translator '{settings.translator}' would fit factors from {n_pairs:,} distinct (user, source item)",
-            expected=f"at most {MOST_PAIRS:,} with --engine spark: they are fitted on the driver",
-            fix="choose --translator cooccurrence, which has no such bound, or take source items or days away",
-        )
-
-
 def bytes_per_user(settings: TranslateSettings, n_target: int) -> int:
     """Return what every machine holds of a source user."""
     if settings.translator == "factor":
@@ -101,39 +155,70 @@ def bytes_per_user(settings: TranslateSettings, n_target: int) -> int:
 
 
 def fit_factors(
-    packed: Any, side: Shipped[TargetSide], n_pairs: int, users: Vocabulary, histories: TargetHistories, n_target: int,
-    settings: TranslateSettings,
+    packed: Any, side: Shipped[TargetSide], counted: SourceCount, users: Vocabulary, histories: TargetHistories,
+    n_target: int, settings: TranslateSettings, ship: Ship,
 ) -> SourceFactors:  # fmt: skip
-    """Collect the keys of distinct positive (user, source item), and fit what `conditioned` and `factor` know of users.
+    """Fit what `conditioned` and `factor` know of users, on about `fit_pairs` distinct positive (user, source item).
+
+    Their keys are collected. Where there are more, those of a sample of users are, and the factors of all users come
+    from the subspace that the sample fits; see `FitSample`.
 
     Args:
         packed: The parts.
         side: What parts need of the target log.
-        n_pairs: How many there are.
+        counted: The source in numbers.
         users: Target users.
         histories: Their target items.
         n_target: Number of target items.
-        settings: Rank and ridge.
+        settings: Rank, ridge and how much to fit on.
+        ship: Hands a value to Spark.
 
     Raises:
-        ConfigError: If there are more pairs, or users, than factors are fitted for.
+        ConfigError: If there are more users than every machine may hold factors of.
     """
-    check_pairs(settings, n_pairs)
+    has_target = np.diff(histories.start) > 0
+    others = counted.interactions - counted.shared_interactions
+    sample = FitSample.of(counted.shared_interactions, others, settings.fit_pairs)
     with no_pandas_warning():
-        pairs = in_arrow(packed, _Pairs(side), _PAIRS).toArrow()
-    user_keys, item_keys = (pairs[name].to_numpy().view(np.uint64) for name in ("user", "item"))
-    del pairs
-    found = np.unique(user_keys)
-    _check_users(settings, len(found), bytes_per_user(settings, n_target))
+        user_keys, item_keys = _keys(in_arrow(packed, _Pairs(side, sample, ship(has_target)), _PAIRS).toArrow())
+    found, is_shared = np.unique(user_keys), users.keys[has_target]
+    n_shared = int(np.isin(found, is_shared).sum())
+    n_users = n_shared / sample.shared + ((len(found) - n_shared) / sample.other if sample.other else 0)
+    _check_users(settings, round(n_users), bytes_per_user(settings, n_target))
     keys = np.union1d(found, users.keys)
     items, item = np.unique(item_keys, return_inverse=True)
-    user = np.searchsorted(keys, user_keys).astype(np.int32)
-    order = np.lexsort((user, item))  # canonical order, so that every sum is the local engine's
-    matrix = SourceMatrix.of(_starts(item, len(items)), user[order], len(keys))
+    matrix = _matrix(np.searchsorted(keys, user_keys).astype(np.int32), item, len(keys), len(items))
+    del user_keys, item_keys, item
+    subspace = Subspace.of(matrix, items, settings.rank)
+    has_source, fitted = matrix.user_weight > 0, None
+    if sample.is_whole:
+        rows = subspace.rows(matrix)
+    else:
+        found, projected = _projected(packed, side, counted.interactions, ship(subspace))
+        keys = np.union1d(found, users.keys)
+        mine = np.searchsorted(keys, found)
+        rows, has_source = np.zeros((len(keys), settings.rank), np.float32), np.zeros(len(keys), np.bool_)
+        rows[mine], has_source[mine] = projected, True
+        fitted = sample.takes(keys, np.isin(keys, is_shared))
     owner = np.repeat(np.searchsorted(keys, users.keys), np.diff(histories.start))
     start = _starts(owner, len(keys))
-    affinity = affinity_of(matrix, items, start, histories.item, n_target, settings.rank, settings.ridge)
-    return SourceFactors(keys, matrix.user_weight > 0, affinity, start, histories.item)
+    affinity = regressed(rows, start, histories.item, n_target, settings.rank, settings.ridge, fitted)
+    return SourceFactors(keys, has_source, affinity, start, histories.item)
+
+
+def _projected(
+    packed: Any, side: Shipped[TargetSide], n_pairs: int, subspace: Shipped[Subspace]
+) -> tuple[Keys, npt.NDArray[np.float32]]:
+    """Return the keys of all users with positive source events, and their rows in the subspace."""
+    n_buckets = n_pairs // BUCKET_PAIRS + 1
+    pairs = by_number(in_arrow(packed, _Keyed(side, n_buckets), _KEYED), "bucket", n_buckets)
+    with no_pandas_warning():
+        told = in_arrow(pairs, _Project(subspace), _ROWS).toArrow()
+    keys, width = told["user"].to_numpy().view(np.uint64), 4 * subspace.open().basis.shape[1]
+    rows = told["factors"].cast(pa.binary(width)).combine_chunks()
+    factors = np.frombuffer(rows.buffers()[1], np.float32, len(keys) * width // 4).reshape(len(keys), -1)
+    order = np.argsort(keys)
+    return keys[order], factors[order]
 
 
 def _starts(group: npt.NDArray[Any], n_groups: int) -> Int64:

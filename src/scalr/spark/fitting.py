@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from scalr.spark.counting import SourceCount, any_longer, category_counts, sourc
 from scalr.spark.factors import BY_FACTORS, fit_factors
 from scalr.spark.part import TargetSide
 from scalr.spark.restrict import CategoryTable, Fitted, KeyedCutoff
-from scalr.spark.ship import Shipped
+from scalr.spark.ship import Ship, Shipped
 from scalr.store import StoredPair
 from scalr.stream import RealPairs
 from scalr.translators import translator_names
@@ -28,8 +27,6 @@ from scalr.translators.marginal import PopularityTranslation, RandomTranslation
 
 ON_SPARK = ("cooccurrence", *BY_FACTORS, "popularity", "random")
 """Translators that run on Spark."""
-
-Ship = Callable[[Any], Shipped[Any]]
 
 
 def check_translator(settings: TranslateSettings) -> None:
@@ -88,7 +85,7 @@ def fit_on_spark(
         ship: Hands a value to Spark.
 
     Raises:
-        ConfigError: If factors are asked for, of more than the driver fits; see `fit_factors`.
+        ConfigError: If factors are asked for of more users than machines may hold; see `fit_factors`.
     """
     n_users, n_target = len(pair.target.users), len(pair.target.items)
     paths, factors = paths_of(settings), None
@@ -98,8 +95,7 @@ def fit_on_spark(
         backoff: Backoff | None = None
         cap = settings.history_cap or HISTORY_BOUND
         if settings.translator in BY_FACTORS:
-            given = (counted.interactions, pair.target.users, histories, n_target, settings)
-            factors = fit_factors(packed, side, *given)
+            factors = fit_factors(packed, side, counted, pair.target.users, histories, n_target, settings, ship)
         if paths is not None and (settings.history_cap or any_longer(packed, side, counted, cap)):
             cutoff = source_cutoff(packed, side, cap, n_users)
         if paths is not None and paths.backoff > 0:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from scalr.config import Steps
 from scalr.memory import format_bytes
-from scalr.spark.factors import BY_FACTORS, MOST_BYTES, MOST_PAIRS, bytes_per_user
+from scalr.spark.factors import BY_FACTORS, MOST_BYTES, PAIR_BYTES, bytes_per_user
 from scalr.spark.fitting import check_translator, histories_of
 from scalr.spark.logs import SparkLogs
 from scalr.spark.parts import EVENT_BYTES, WORKER_BYTES, cut
@@ -33,7 +33,7 @@ class Plan:
         parts: Parts of the source, which are the tasks of each pass.
         split_items: Items that are split over several parts.
         passes: Passes over the parts; the source itself is read three times before.
-        shuffle_bytes: What the one shuffle of the source moves at most, before compression.
+        shuffle_bytes: What the shuffle of the source moves at most, before compression; likewise of pairs for factors.
         rows: Synthetic rows, at most; those of real pairs, and what refining drops, are fewer.
         machine_bytes: What each machine holds of the target, once.
         task_bytes: What the Python worker of a task holds beside it, at most, about.
@@ -92,6 +92,7 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
     lent = sum(min(one.events, len(users)) * (one.splits - 1) for one in layout.hot)
     columns = len(form.roles) + (3 if layout.hot else 1 + (len(form.domains) > 1))
     fixed = (logs.rows + lent) * (_ROW_BYTES + 8 * columns)
+    sampled = by_factors and logs.rows > settings.translate.fit_pairs
     refining = settings.refine
     events = int(sizes[0])
     rows = layout.most_rows(len(users))
@@ -104,8 +105,8 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
         paths=int(sizes[1] or 0),
         parts=layout.parts,
         split_items=len(layout.hot),
-        passes=2 + by_factors + (refining.align is not None and refining.duplicates == "keep"),
-        shuffle_bytes=fixed + int(text_bytes),
+        passes=2 + by_factors + sampled + (refining.align is not None and refining.duplicates == "keep"),
+        shuffle_bytes=fixed + int(text_bytes) + sampled * logs.rows * PAIR_BYTES,
         rows=logs.rows * settings.sample.draws_per_event,
         machine_bytes=int(
             histories.start.nbytes + histories.item.nbytes + histories.recent_item.nbytes + histories.recent_time.nbytes
@@ -117,15 +118,25 @@ def plan(logs: SparkLogs, settings: Steps, *, partitions: int | None = None) -> 
         warnings=(),
     )  # fmt: skip
     hot = max(layout.hot, key=lambda one: one.events, default=None)
-    too_many = by_factors and (logs.rows > MOST_PAIRS or n_users * each > MOST_BYTES)
-    return _warned(found, None if hot is None else (hot.item, hot.events), by_rows=by_rows, too_many=too_many)
+    words = []
+    if sampled:
+        words.append(
+            f"Factors are fitted on a sample of users with about {settings.translate.fit_pairs:,} of up to "
+            f"{logs.rows:,} distinct pairs of user and source item (translate.fit_pairs), and then found for all users."
+        )
+    if n_users * each > MOST_BYTES:
+        words.append(
+            f"Factors of {n_users:,} users would take {format_bytes(n_users * each)} of each machine: more than "
+            f"{format_bytes(MOST_BYTES)} are refused."
+        )
+    return _warned(found, None if hot is None else (hot.item, hot.events), words, by_rows=by_rows)
 
 
 def _texts(form: Any) -> tuple[tuple[str, bool], ...]:
     return ("user", form.text_users), ("item", form.text_items)
 
 
-def _warned(found: Plan, hot: tuple[Any, int] | None, *, by_rows: bool, too_many: bool) -> Plan:
+def _warned(found: Plan, hot: tuple[Any, int] | None, words: list[str], *, by_rows: bool) -> Plan:
     warnings = []
     if hot is not None and hot[1] > _HOT_SHARE * found.source_events:
         share = 100 * hot[1] / found.source_events
@@ -137,11 +148,7 @@ def _warned(found: Plan, hot: tuple[Any, int] | None, *, by_rows: bool, too_many
         warnings.append(
             f"Duplicates and caps compare rows with each other: up to {found.rows:,} rows are shuffled as well."
         )
-    if too_many:
-        warnings.append(
-            f"Factors are fitted from at most {MOST_PAIRS:,} distinct pairs of user and source item, and may take "
-            f"{format_bytes(MOST_BYTES)} of each machine: a source with more is refused."
-        )
+    warnings += words
     if found.machine_bytes > 4 << 30:
         size = format_bytes(found.machine_bytes)
         warnings.append(f"Each machine holds {size} of the target log beside what Spark holds; leave room for it.")

@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -68,6 +69,10 @@ class Shipped(Generic[Value]):
                 opened.write(array)
             opened.truncate(self.nbytes)
         os.replace(partial, file)
+
+
+Ship = Callable[[Any], Shipped[Any]]
+"""Hands a value to Spark."""
 
 
 def packed(value: Any) -> bytes:

@@ -47,7 +47,55 @@ class UserAffinity:
     rank: int
 
 
-def fit_affinity(stored: StoredPair, target_start: Int64, target_item: Codes, rank: int, ridge: float) -> UserAffinity:
+@dataclass(frozen=True, slots=True)
+class FitSample:
+    """Which users factors are fitted on: all, or of a log with many pairs a sample that no order or machine decides.
+
+    Users of both domains are what the regression learns from, so they get half of the pairs if they have as many.
+
+    Attributes:
+        shared: Share of the users with target events, in (0, 1].
+        other: Share of the others, in [0, 1].
+    """
+
+    shared: float = 1.0
+    other: float = 1.0
+
+    @classmethod
+    def of(cls, shared_pairs: int, other_pairs: int, most: int) -> FitSample:
+        """Take about `most` pairs of user and source item.
+
+        Args:
+            shared_pairs: Distinct pairs of users with target events.
+            other_pairs: Those of other users.
+            most: At least 2.
+        """
+        if shared_pairs + other_pairs <= most:
+            return cls()
+        shared = min(1.0, max(most // 2, most - other_pairs) / max(shared_pairs, 1))
+        return cls(shared, min(1.0, (most - shared * shared_pairs) / max(other_pairs, 1)))
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether all users are taken."""
+        return self.shared == self.other == 1.0
+
+    def takes(self, keys: Keys, has_target: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Say which users are taken, shape (n_users,).
+
+        Args:
+            keys: Shape (n_users,), keys of users.
+            has_target: Shape (n_users,), whether they have target events.
+        """
+        taken: npt.NDArray[np.bool_] = rng.keyed_units(0, rng.Purpose.FIT_USERS, keys) < np.where(
+            has_target, self.shared, self.other
+        )
+        return taken
+
+
+def fit_affinity(
+    stored: StoredPair, target_start: Int64, target_item: Codes, rank: int, ridge: float, most_pairs: int | None = None
+) -> UserAffinity:
     """Fit scores of target items on the source items of the overlap users.
 
     Args:
@@ -56,32 +104,44 @@ def fit_affinity(stored: StoredPair, target_start: Int64, target_item: Codes, ra
         target_item: Distinct target items by user.
         rank: Dimensions of the subspace.
         ridge: Penalty, above 0, beside squared norms of rows that are 1 at most.
+        most_pairs: Distinct (user, source item) to fit on, about, at most; None for all. See `FitSample`.
     """
-    matrix = _matrix_of(stored.source, len(stored.target.users))
-    keys, n_target = stored.source.items.keys, len(stored.target.items)
-    return affinity_of(matrix, keys, target_start, target_item, n_target, rank, ridge)
+    matrix, keys = _matrix_of(stored.source, len(stored.target.users)), stored.source.items.keys
+    has_target, pairs = np.diff(target_start) > 0, stored.tally.interactions_of_user
+    fitted = None
+    if most_pairs is not None:
+        sample = FitSample.of(int(pairs[has_target].sum()), int(pairs[~has_target].sum()), most_pairs)
+        fitted = None if sample.is_whole else sample.takes(stored.target.users.keys, has_target)
+    subspace = Subspace.of(matrix if fitted is None else matrix.of_users(fitted), keys, rank)
+    rows = subspace.rows(matrix)
+    return regressed(rows, target_start, target_item, len(stored.target.items), rank, ridge, fitted)
 
 
-def affinity_of(
-    matrix: SourceMatrix, item_keys: Keys, target_start: Int64, target_item: Codes, n_target: int, rank: int,
-    ridge: float,
+def regressed(
+    rows: Singles, target_start: Int64, target_item: Codes, n_target: int, rank: int, ridge: float,
+    fitted: npt.NDArray[np.bool_] | None = None,
 ) -> UserAffinity:  # fmt: skip
-    """Fit scores of target items on the source as a matrix; see `fit_affinity`.
+    """Regress target items on rows of users in a subspace of the source; see `fit_affinity`.
 
     Args:
-        matrix: Source items by user.
-        item_keys: Shape (n_items,), keys of its items.
+        rows: Shape (n_users, rank), zero for users without source events.
         target_start: Shape (n_users + 1,), where each user's target items start.
         target_item: Distinct target items by user.
         n_target: Number of target items.
         rank: Dimensions of the subspace.
         ridge: Penalty, above 0.
+        fitted: Shape (n_users,), who is learnt from; None for all.
     """
-    n_users, width = len(matrix.user_weight), -(-rank // LANES) * LANES
+    n_users, width = len(rows), -(-rank // LANES) * LANES
     of_user = np.zeros((n_users, width), np.float32)
-    of_user[:, :rank] = _user_factors(matrix, item_keys, rank)
+    of_user[:, :rank] = rows
     history = np.diff(target_start)
-    overlap = np.flatnonzero((history > 0) & (matrix.user_weight > 0)).astype(np.int32)
+    owner = np.repeat(np.arange(n_users, dtype=np.int32), history)
+    is_overlap = (history > 0) & rows.any(axis=1)
+    if fitted is not None:
+        is_overlap &= fitted
+        target_item, owner = target_item[fitted[owner]], owner[fitted[owner]]
+    overlap = np.flatnonzero(is_overlap).astype(np.int32)
     lower = lowrank.cholesky(lowrank.gram(of_user, overlap) + ridge * np.eye(width))
     leverage = np.zeros(n_users)
     leverage[overlap] = np.minimum(lowrank.leverages(lower, of_user, overlap), LARGEST_LEVERAGE)
@@ -89,7 +149,7 @@ def affinity_of(
     order = np.argsort(target_item, kind="stable")
     item_start = np.zeros(n_target + 1, np.int64)
     np.cumsum(np.bincount(target_item, minlength=n_target), out=item_start[1:])
-    item_user = np.repeat(np.arange(n_users, dtype=np.int32), history)[order]
+    item_user = owner[order]
     of_item = np.zeros((n_target, width), np.float32)
     ones = np.ones(n_target, np.float32)
     _by_items(lambda part: lowrank.sum_over_users(item_start, item_user, ones, of_user, part, of_item), item_start)
@@ -105,7 +165,7 @@ class SourceMatrix:
     Attributes:
         item_start: Shape (n_items + 1,), where each item's users start.
         user: Shape (n,), users by item, ascending.
-        item_weight: Shape (n_items,), above 0.
+        item_weight: Shape (n_items,); 0 for items without users.
         user_weight: Shape (n_users,); 0 for users without items.
     """
 
@@ -115,16 +175,59 @@ class SourceMatrix:
     user_weight: Singles
 
     @classmethod
-    def of(cls, item_start: Int64, user: Codes, n_users: int) -> SourceMatrix:
-        """Weigh distinct (user, item), laid out by item: columns by their degree, then rows to length 1."""
+    def of(cls, item_start: Int64, user: Codes, n_users: int, item_weight: Singles | None = None) -> SourceMatrix:
+        """Weigh distinct (user, item), laid out by item: columns by their degree or as given, then rows to length 1."""
         taken = np.diff(item_start)
-        item_weight = (1 / np.sqrt(np.maximum(taken, 1))).astype(np.float32)
+        if item_weight is None:
+            item_weight = np.where(taken > 0, 1 / np.sqrt(np.maximum(taken, 1)), 0.0).astype(np.float32)
         squared = np.zeros((n_users, 1), np.float32)
         one = np.ones((len(taken), 1), np.float32)
         lowrank.sum_over_items(item_start, user, item_weight**2, one, (0, 1), squared)
         norm = np.sqrt(squared[:, 0])
         user_weight = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
         return cls(item_start, user, item_weight, user_weight)
+
+    def of_users(self, chosen: npt.NDArray[np.bool_]) -> SourceMatrix:
+        """Return the matrix of some users alone, by the same codes."""
+        keep = chosen[self.user]
+        before = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
+        return SourceMatrix.of(before[self.item_start], self.user[keep], len(self.user_weight))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subspace:
+    """Directions in which users differ most by what they did in the source domains.
+
+    Attributes:
+        item_keys: Shape (n_items,), keys of source items.
+        item_weight: Shape (n_items,); 0 for items that nobody has whom it was fitted on.
+        basis: Shape (n_items, rank), orthonormal columns.
+    """
+
+    item_keys: Keys
+    item_weight: Singles
+    basis: Singles
+
+    @classmethod
+    def of(cls, matrix: SourceMatrix, item_keys: Keys, rank: int) -> Subspace:
+        """Find about the leading right singular vectors of a matrix.
+
+        Ridge regression on them does not depend on which basis of the subspace it is.
+        """
+        basis = lowrank.first_columns(item_keys, rank, rng.stream(0, rng.Purpose.AFFINITY))
+        everything = np.arange(len(basis), dtype=np.int32)
+        for _ in range(1 + PASSES):
+            of_user = _projected(matrix, basis)
+            lowrank.scale_rows(of_user, matrix.user_weight)
+            _by_items(partial(_gather, matrix, of_user, basis), matrix.item_start)
+            lowrank.orthonormal_rows(basis, lowrank.cholesky(lowrank.gram(basis, everything)))
+        return cls(item_keys, matrix.item_weight, basis)
+
+    def rows(self, matrix: SourceMatrix) -> Singles:
+        """Return users in the subspace, shape (n_users, rank), those of another matrix of the same items too."""
+        n_users = len(matrix.user_weight)
+        matrix = SourceMatrix.of(matrix.item_start, matrix.user, n_users, self.item_weight)
+        return _projected(matrix, self.basis)
 
 
 def _matrix_of(source: StoredLog, n_users: int) -> SourceMatrix:
@@ -140,28 +243,17 @@ def _matrix_of(source: StoredLog, n_users: int) -> SourceMatrix:
     return SourceMatrix.of(start, user, n_users)
 
 
-def _user_factors(matrix: SourceMatrix, item_keys: Keys, rank: int) -> Singles:
-    """Return the matrix times an orthonormal basis of about its leading right singular vectors, shape (n_users, rank).
-
-    Ridge regression on it does not depend on which basis of the subspace it is.
-    """
-    start, user, item_weight = matrix.item_start, matrix.user, matrix.item_weight
-    basis = lowrank.first_columns(item_keys, rank, rng.stream(0, rng.Purpose.AFFINITY))
-    everything = np.arange(len(basis), dtype=np.int32)
-
-    def project() -> Singles:
-        of_user = np.zeros((len(matrix.user_weight), rank), np.float32)
-        columns = [(first, min(first + COLUMNS_AT_ONCE, rank)) for first in range(0, rank, COLUMNS_AT_ONCE)]
-        _in_threads(lambda some: lowrank.sum_over_items(start, user, item_weight, basis, some, of_user), columns)
-        lowrank.scale_rows(of_user, matrix.user_weight)
-        return of_user
-
-    for _ in range(1 + PASSES):
-        of_user = project()
-        lowrank.scale_rows(of_user, matrix.user_weight)
-        _by_items(partial(_gather, matrix, of_user, basis), start)
-        lowrank.orthonormal_rows(basis, lowrank.cholesky(lowrank.gram(basis, everything)))
-    return project()
+def _projected(matrix: SourceMatrix, basis: Singles) -> Singles:
+    """Return the matrix times the basis, shape (n_users, rank)."""
+    rank = basis.shape[1]
+    of_user = np.zeros((len(matrix.user_weight), rank), np.float32)
+    columns = [(first, min(first + COLUMNS_AT_ONCE, rank)) for first in range(0, rank, COLUMNS_AT_ONCE)]
+    _in_threads(
+        lambda some: lowrank.sum_over_items(matrix.item_start, matrix.user, matrix.item_weight, basis, some, of_user),
+        columns,
+    )
+    lowrank.scale_rows(of_user, matrix.user_weight)
+    return of_user
 
 
 def _gather(matrix: SourceMatrix, of_user: Singles, basis: Singles, items: tuple[int, int]) -> None:

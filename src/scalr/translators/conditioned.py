@@ -153,6 +153,8 @@ def fit_conditioned(pair: Pair | StoredPair, settings: TranslateSettings) -> Con
     stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
     with Stopwatch() as watch:
         paths = fit_cooccurrence(pair, settings)
-        affinity = fit_affinity(stored, paths.target.start, paths.target.item, settings.rank, settings.ridge)
+        affinity = fit_affinity(
+            stored, paths.target.start, paths.target.item, settings.rank, settings.ridge, settings.fit_pairs
+        )
     receipt = watch.receipt("fit", paths.receipt.rows_in, paths.receipt.rows_out, translator="conditioned")
     return ConditionedTranslation(paths, affinity, settings.candidates, receipt)

@@ -193,7 +193,7 @@ def fit_factor(pair: Pair | StoredPair, settings: TranslateSettings) -> FactorTr
     stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
     with Stopwatch() as watch:
         target = target_histories(stored.target.positives(), settings.history_cap)
-        affinity = fit_affinity(stored, target.start, target.item, settings.rank, settings.ridge)
+        affinity = fit_affinity(stored, target.start, target.item, settings.rank, settings.ridge, settings.fit_pairs)
         has_source = stored.tally.interactions_of_user > 0
         lists = shortlists_of(affinity, has_source, target.start, target.item, settings.shortlist)
         plain = witness_settings(settings)
