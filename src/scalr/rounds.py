@@ -26,7 +26,7 @@ LAWS: tuple[Changes, ...] = tuple(
 )
 LARGEST_STEP_SIZE = 0.2  # beyond which training comes near to diverging
 MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
-LAST_DRAWS = 8_000_000  # of the last trial, which others do not begin from
+LAST_DRAWS = 8_000_000  # of the last trials, which others do not begin from
 
 Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
 
@@ -147,12 +147,12 @@ def _neighbours(now: Steps, n_events: int) -> list[Changes]:
 
 
 def _less_noise(now: Steps, n_events: int) -> list[Changes]:
-    """Return twice the draws at the same total weight: events that say the same with less luck, for what they cost."""
-    draws = 2 * now.sample.draws_per_event
-    if draws * n_events > LAST_DRAWS:
-        return []
+    """Return more draws at the same total weight: events that say the same with less luck, for what they cost."""
+    draws, weight = now.sample.draws_per_event, now.train.synthetic_weight
     return [
-        {"sample.draws_per_event": draws, "train.synthetic_weight": _rounded(now.train.synthetic_weight / 2)},
+        {"sample.draws_per_event": times * draws, "train.synthetic_weight": _rounded(weight / times)}
+        for times in (2, 4)
+        if times * draws * n_events <= LAST_DRAWS
     ]
 
 
@@ -162,7 +162,7 @@ def _finer_strengths(now: Steps) -> list[Changes]:
         {"train.synthetic_weight": _rounded(weight * 0.7)},
         {"train.synthetic_weight": _rounded(weight * 1.4)},
         *({"train.shrinkage": _rounded(kappa * factor)} for factor in (0.5, 2.0) if kappa is not None),
-        {"train.synthetic_penalty": _rounded(share / 2)},
+        *({"train.synthetic_penalty": _rounded(share * factor)} for factor in (0.5, 0.25)),
     ]
 
 

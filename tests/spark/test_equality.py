@@ -93,12 +93,12 @@ def test_a_least_number_of_users_behind_a_pair(session: Any, name: str) -> None:
     assert layout.hot
 
 
-@pytest.mark.parametrize("partitions", [1, 3, 7])
+@pytest.mark.parametrize(("partitions", "fit_pairs"), [(1, 1 << 24), (7, 1 << 24), (3, 1000)])
 @pytest.mark.parametrize("translator", BY_FACTORS)
-def test_factors_of_all_users(session: Any, translator: str, partitions: int) -> None:
+def test_factors_of_all_users(session: Any, translator: str, partitions: int, fit_pairs: int) -> None:
     source, target = skewed_tables(users=600, events=(6_000, 1_500))
     source = source.append_column("label", pa.array(np.random.default_rng(5).integers(0, 2, len(source))))
-    settings = {"seed": 9, "translate": {"translator": translator, "rank": 20}}
+    settings = {"seed": 9, "translate": {"translator": translator, "rank": 20, "fit_pairs": fit_pairs}}
     layout = assert_same_events(session, source, target, settings, partitions=partitions)
     assert bool(layout.hot) == (partitions == 7)
 
