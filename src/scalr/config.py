@@ -238,10 +238,10 @@ class StudySettings(Settings):
     """Repetitions: a seed fixes hidden users, first parameters, draws and negatives, the same for all arms."""
     choosing_seeds: Count = 3
     """Settings are chosen on the validation periods of so many of the seeds, the first ones."""
-    baseline_trials: Annotated[int, Field(ge=0, le=1000)] = 30
+    baseline_trials: Annotated[int, Field(ge=0, le=1000)] = 36
     """Trials by which real events alone choose popularity prior, half-life, penalty and step size, for all arms; 0
     takes the settings of `train` as they are."""
-    trials: Count = 30
+    trials: Count = 36
     """Translator `auto`: trials by which synthetic events choose translator, draws, temperature, weight, shrinkage
     and objective."""
     budget_seconds: Positive | None = None
