@@ -154,7 +154,7 @@ def command(
     trials: Annotated[
         int,
         typer.Option("--trials", metavar="N", help="--translator auto: settings to try.", rich_help_panel=o.STEPS),
-    ] = 30,
+    ] = 36,
     budget_seconds: Annotated[
         float | None,
         typer.Option(
@@ -172,7 +172,7 @@ def command(
             help="Settings that real events alone may try, for all arms; 0 for none.",
             rich_help_panel=o.STEPS,
         ),
-    ] = 30,
+    ] = 36,
     rival_trials: Annotated[
         int,
         typer.Option(
