@@ -20,6 +20,7 @@ from scalr.domain import Codes, Floats, has_events
 FRACTIONS = (1.0, 0.5, 0.25, 0.1)
 USERS = 200
 TRANSLATORS = ("conditioned", "factor")
+CUT = scalr.SplitSettings(hide_overlap=0.5)
 
 
 def distinct_pairs(pair: scalr.Pair) -> int:
@@ -70,7 +71,8 @@ def table(name: str, fold: scalr.Fold) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pairs", nargs="+", type=Path, metavar="PAIR")
+    parser.add_argument("pairs", nargs="*", type=Path, metavar="PAIR")
+    parser.add_argument("--simulated", type=int, nargs="*", default=(), metavar="USERS", help="worlds besides")
     parser.add_argument("--time", metavar="COLUMN", help="name of the time column, if it has no common name")
     options = parser.parse_args(arguments)
     print(
@@ -80,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for folder in options.pairs:
         columns = scalr.Columns(time=options.time)
         pair = scalr.read_pair(folder / "source.parquet", folder / "target.parquet", columns=columns)
-        print("\n".join(table(folder.name, scalr.split(pair, scalr.SplitSettings(hide_overlap=0.5)).test)), flush=True)
+        print("\n".join(table(folder.name, scalr.split(pair, CUT).test)), flush=True)
+    for n_users in options.simulated:
+        pair = scalr.simulate(n_users=n_users, n_source_items=5000, n_target_items=2000, n_groups=32, seed=1).pair
+        print("\n".join(table(f"simulated, {n_users:,} users", scalr.split(pair, CUT).test)), flush=True)
 
 
 if __name__ == "__main__":
