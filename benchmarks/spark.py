@@ -30,10 +30,15 @@ LOOK_SECONDS = 0.1  # between two looks at the workers
 
 
 class WorkerMemory:
-    """Looks at the Python workers of Spark below this process while they run: the largest peak that one had."""
+    """Looks at the Python workers of Spark below a process while they run: the largest peak that one had.
 
-    def __init__(self) -> None:
+    Args:
+        below: Number of the process; None for this one.
+    """
+
+    def __init__(self, below: int | None = None) -> None:
         self.peak_bytes = 0
+        self._below = str(below or os.getpid())
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -47,11 +52,11 @@ class WorkerMemory:
 
     def _watch(self) -> None:
         while not self._done.wait(LOOK_SECONDS):
-            self.peak_bytes = max([self.peak_bytes, *(_peak_of(process) for process in _workers())])
+            self.peak_bytes = max([self.peak_bytes, *(_peak_of(process) for process in _workers(self._below))])
 
 
-def _workers() -> list[Path]:
-    """Return the folders in `/proc` of the Python workers among this process's descendants."""
+def _workers(root: str) -> list[Path]:
+    """Return the folders in `/proc` of the Python workers among a process's descendants."""
     parents, named = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -62,9 +67,9 @@ def _workers() -> list[Path]:
     found = []
     for number, command in named.items():
         above = number
-        while above in parents and above != str(os.getpid()):
+        while above in parents and above != root:
             above = parents[above]
-        if b"pyspark.daemon" in command and above == str(os.getpid()):
+        if b"pyspark.daemon" in command and above == root:
             found.append(Path("/proc") / number)
     return found
 

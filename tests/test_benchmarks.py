@@ -74,21 +74,22 @@ def test_ids_are_numbers_of_eight_digits_and_none_is_lost(files: tuple[Path, Pat
 def test_the_memory_of_sparks_workers_is_that_of_the_largest_below_this_process() -> None:
     hold = "import sys; data = b'x' * (int(sys.argv[1]) * 2**20); print('held', flush=True); input()"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}, *sys.argv[1:]])"
-
-    def holding(*arguments: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", *arguments]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        return process
-
-    with spark.WorkerMemory() as workers:
-        held = [holding(hold, "400"), holding(start, "150", "pyspark.daemon"), holding(hold, "50", "pyspark.daemon")]
+    cases = [(hold, "400"), (start, "150", "pyspark.daemon"), (hold, "50", "pyspark.daemon")]
+    begin = f"""
+import subprocess, sys
+held = [subprocess.Popen([sys.executable, "-c", *case], stdin=subprocess.PIPE) for case in {cases}]
+input()
+for process in held:
+    process.communicate(b"\\n")
+"""
+    root = subprocess.Popen([sys.executable, "-c", begin], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert root.stdout is not None
+    with spark.WorkerMemory(root.pid) as workers:
+        assert [root.stdout.readline() for _ in cases] == ["held\n"] * len(cases)
         until = time.monotonic() + 60
         while workers.peak_bytes < 150 * 2**20 and time.monotonic() < until:
             time.sleep(0.05)
-        for process in held:
-            process.communicate("\n")
+        root.communicate("\n")
     assert 150 * 2**20 <= workers.peak_bytes < 300 * 2**20
 
 

@@ -17,15 +17,15 @@ from scalr.translators import translator_names
 
 LAYOUTS = ("target", "compact")
 GOLDEN = {
-    ("cooccurrence", "target"): "842de3a9535f0935",
+    ("cooccurrence", "target"): "1e334ccfa6a35437",
     ("cooccurrence", "compact"): "ddda495ffb78a3b2",
-    ("conditioned", "target"): "2ff1d28676c1b2bc",
+    ("conditioned", "target"): "81189989f1f2a8f6",
     ("conditioned", "compact"): "f7d519d344d14867",
-    ("factor", "target"): "3761159ac9e44dcc",
+    ("factor", "target"): "84749b80b08dce53",
     ("factor", "compact"): "e743398eb95f7a82",
-    ("popularity", "target"): "fd6fcb0c9f390e90",
+    ("popularity", "target"): "f5959daac3ea02d8",
     ("popularity", "compact"): "784fe716b15d3966",
-    ("random", "target"): "560a70d3000e0f2f",
+    ("random", "target"): "0b098e7db9fa4387",
     ("random", "compact"): "a80ec8f1eb2f57ef",
 }
 

@@ -202,7 +202,7 @@ def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any, monkeyp
     assert held == pytest.approx(len(set(users)) * (12 + 4 * 16), rel=0.15)
     assert not any("Factors" in words for words in found.warnings)
     assert any(f"about {len(source) - 1:,} of up to {len(source):,}" in words for words in by_factors.warnings)
-    assert any("more than 1000 B are refused" in words for words in by_factors.warnings)
+    assert any("of each machine: more than" in words for words in by_factors.warnings)
     made = generate_on_spark(as_spark(session, source), target, partitions=40)
     assert made.layout.parts == found.parts
     assert len(events_of(made)) <= found.rows
