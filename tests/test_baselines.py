@@ -1,6 +1,7 @@
 """The benchmarks compare like with like: every way without scalr does what it says."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -53,7 +54,8 @@ def drawn(
     out = tmp_path_factory.mktemp("drawn") / "out.parquet"
     if request.param == "spark":  # a JVM, and warnings of its own
         command = [sys.executable, "-m", "benchmarks.baselines", "spark", *map(str, (*files, out))]
-        subprocess.run([*command, "--draws", str(DRAWS)], cwd=REPOSITORY, check=True, capture_output=True)
+        brief = {**os.environ, "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+        subprocess.run([*command, "--draws", str(DRAWS)], cwd=REPOSITORY, check=True, capture_output=True, env=brief)
     else:
         baselines.load(request.param)(*files, out, DRAWS, 1)
     table = pq.read_table(out)

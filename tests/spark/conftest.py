@@ -13,7 +13,7 @@ import pytest
 from scalr.spark.session import find_java, no_pandas_warning
 
 # What a JVM of a few minutes is better without: its second compiler, threads that collect garbage, and Java that is
-# written and compiled for every plan. The job of `test_cluster` has Spark as it comes.
+# written and compiled for every plan.
 QUICK = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.codegen.wholeStage": "false",

@@ -49,11 +49,14 @@ class Cluster:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of processes that must find scalr and this machine's loopback."""
+    """Return the environment of processes that must find scalr and this machine's loopback.
+
+    Their JVMs live for seconds: a second compiler, and threads that collect garbage, cost more than they save.
+    """
     path = os.pathsep.join([str(Path(scalr.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     return {
         **os.environ, "PYTHONPATH": path, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m",
-        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": sys.executable, "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }  # fmt: skip
 
 

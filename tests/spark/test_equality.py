@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from scalr.config import Steps
 from scalr.spark.factors import BY_FACTORS
 from scalr.spark.fitting import ON_SPARK
 from scalr.spark.generation import generate_on_spark
+from scalr.spark.parts import in_arrow
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")]
 
@@ -214,3 +216,14 @@ def test_weights_with_fractions(session: Any) -> None:
     weight = np.random.default_rng(3).integers(0, 16, len(source)) / 4
     settings = {"refine": {"duplicates": "merge", "align": {"by": ["value", "time"], "buckets": 5}}}
     assert_same_events(session, source.append_column("weight", pa.array(weight)), target, settings, partitions=20)
+
+
+def passed_over(batches: Any) -> Any:
+    rows = sum(len(batch) for batch in batches)
+    yield pa.RecordBatch.from_pydict({"rows": [rows], "objects": [gc.get_freeze_count()]})
+
+
+def test_the_garbage_collector_of_workers_passes_over_what_is_loaded(session: Any) -> None:
+    told = in_arrow(session.range(20, numPartitions=10), passed_over, "rows bigint, objects bigint").collect()
+    assert sum(row.rows for row in told) == 20
+    assert max(row.objects for row in told) > 10_000

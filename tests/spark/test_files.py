@@ -33,7 +33,7 @@ class Frame:
         self.sparkSession = SimpleNamespace(sparkContext=context)
 
     def mapInArrow(self, work: Any, _: Any) -> Any:  # noqa: N802 - Spark's name
-        return SimpleNamespace(collect=lambda: self._tasks(Path(work.folder)))
+        return SimpleNamespace(collect=lambda: self._tasks(Path(work.work.folder)))
 
 
 def told(task: int, file: str, rows: int) -> dict[str, Any]:

@@ -9,6 +9,8 @@ and 8 bytes per target item.
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -131,10 +133,11 @@ def lay_out(
         )
     )
     plain = frame.join(hot, ["domain", "item"], "left_anti").selectExpr(of_item, "true AS own", *columns)
-    with no_pandas_warning():
-        split = frame.join(hot, ["domain", "item"]).selectExpr("first", "splits", *columns).mapInArrow(
-            _Split(target_users, form.text_users), _split_schema(form)
-        )  # fmt: skip
+    split = in_arrow(
+        frame.join(hot, ["domain", "item"]).selectExpr("first", "splits", *columns),
+        _Split(target_users, form.text_users),
+        _split_schema(form),
+    )
     own = split.selectExpr("part", "true AS own", *columns)
     same = ["domain", "item", "user", "first", "splits", "part"]
     witness = split.where("testifies" + (" AND label = 1" if "label" in form.roles else ""))
@@ -196,7 +199,31 @@ def by_number(frame: Any, column: str, n: int) -> Any:
     return frame.repartition(n, column).sortWithinPartitions(column)
 
 
-def in_arrow(frame: Any, work: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: Any) -> Any:
+Work = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""What a task makes of the batches of its partition."""
+
+_times_done = Counter[type]()  # by kind of work, in this Python worker
+
+
+@dataclass(frozen=True, slots=True)
+class _LittleToCollect:
+    """Work, in Python workers whose garbage collector passes over what they have loaded.
+
+    Spark's workers collect garbage after every task, and look at all objects of numba, NumPy and Arrow each time: a
+    tenth of a second, often more than the work. When work of a kind comes for the second time, its libraries and
+    compiled loops are loaded, and what has outlived the collection before is not looked at again.
+    """
+
+    work: Work
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        _times_done[type(self.work)] += 1
+        if _times_done[type(self.work)] == 2:
+            gc.freeze()
+        return self.work(batches)
+
+
+def in_arrow(frame: Any, work: Work, schema: Any) -> Any:
     """Return what `work` makes of the batches of each partition."""
     with no_pandas_warning():
-        return frame.mapInArrow(work, schema)
+        return frame.mapInArrow(_LittleToCollect(work), schema)
