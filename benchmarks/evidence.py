@@ -3,7 +3,7 @@
     python -m benchmarks.evidence STUDY...
 
 Each STUDY is the output folder of `scalr study`; its name is the pair's. Studies of another model than the reference
-make the table of models instead. Tables come out as Markdown, so that no figure is copied by hand.
+make the table of models instead; folders of `scalr study --sweep` make that of the paper's claims. Tables come out as Markdown, so that no figure is copied by hand.
 """
 
 from __future__ import annotations
@@ -139,9 +139,25 @@ def models(studies: Studies, of_reference: Studies) -> str:
     return "\n\n".join(tables)
 
 
+def claims(folders: Iterable[Path]) -> str:
+    """Return what sweeps found about each claim, pair by pair."""
+    found: dict[str, dict[str, str]] = {}
+    for folder in folders:
+        for name, sweep in json.loads((folder / "sweeps.json").read_text())["sweeps"].items():
+            row = found.setdefault(f"{sweep['claim']} (`--sweep {name}`)", {})
+            row[folder.name] = sweep["finding"]
+    return table(["claim", "ours"], [[claim, "<br>".join(map(": ".join, row.items()))] for claim, row in found.items()])
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the tables of the studies in these folders."""
-    of_reference, others = read_studies(map(Path, arguments))
+    folders = [Path(argument) for argument in arguments]
+    swept = [folder for folder in folders if (folder / "sweeps.json").exists()]
+    if swept:
+        print(claims(swept))
+    if len(swept) == len(folders):
+        return
+    of_reference, others = read_studies(folder for folder in folders if folder not in swept)
     sections = [
         worth(of_reference),
         by_arm(of_reference, "NE against real events only", change, without=["real_only"]),

@@ -374,3 +374,15 @@ def test_tables_of_evidence_are_those_of_the_studies(tmp_path: Path) -> None:
     )
     assert "`scalr`, of 2 settings: train.l2 0.1" in evidence.chosen(of_reference)
     assert evidence.models(others, of_reference).count("−1.11 % [−1.30, −0.92]") == 2
+
+
+def test_the_table_of_claims_has_a_row_per_sweep_and_what_each_pair_says(tmp_path: Path, capsys: Any) -> None:
+    for pair, sweeps in (("one", ("volume", "weight")), ("two", ("volume",))):
+        (tmp_path / pair).mkdir()
+        told = {name: {"claim": f"About {name}.", "finding": f"Undecided: {pair}."} for name in sweeps}
+        (tmp_path / pair / "sweeps.json").write_text(json.dumps({"sweeps": told}))
+    evidence.main([str(tmp_path / "one"), str(tmp_path / "two")])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| About volume. (`--sweep volume`) | one: Undecided: one.<br>two: Undecided: two. |",
+        "| About weight. (`--sweep weight`) | one: Undecided: one. |",
+    ]
