@@ -3,7 +3,8 @@
     python -m benchmarks.evidence STUDY...
 
 Each STUDY is the output folder of `scalr study`; its name is the pair's. Studies of another model than the reference
-make the table of models instead; folders of `scalr study --sweep` make that of the paper's claims. Tables come out as Markdown, so that no figure is copied by hand.
+make the table of models instead; folders of `scalr study --sweep` make that of the paper's claims. Tables come out as
+Markdown, so that no figure is copied by hand.
 """
 
 from __future__ import annotations
