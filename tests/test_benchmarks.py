@@ -71,7 +71,7 @@ def test_ids_are_numbers_of_eight_digits_and_none_is_lost(files: tuple[Path, Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
-def test_the_memory_of_sparks_workers_is_that_of_the_largest_below_this_process() -> None:
+def test_the_memory_of_sparks_workers_is_that_of_the_largest_below_one_process() -> None:
     hold = "import sys; data = b'x' * (int(sys.argv[1]) * 2**20); print('held', flush=True); input()"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}, *sys.argv[1:]])"
     cases = [(hold, "400"), (start, "150", "pyspark.daemon"), (hold, "50", "pyspark.daemon")]

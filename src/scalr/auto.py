@@ -4,6 +4,7 @@ No test event is seen. Real events alone go first and choose what all arms share
 baseline that was tuned for itself. Then, where the translator is `auto`, rounds of trials choose translator, draws,
 temperature, weight, shrinkage and objective; every round begins with the best settings so far, so none can lose.
 Where several settings are equal by prediction error, the one that ranks best is chosen, for every arm alike.
+Conventional methods choose their strength by the same races.
 Another model than the reference takes the events that the reference chose and chooses rates and weights of its own.
 """
 

@@ -78,7 +78,8 @@ class TranslateSettings(Settings):
     """`conditioned`, `factor`: penalty of the regression from these factors to target items."""
     fit_pairs: Annotated[int, Field(ge=1000)] = 1 << 24
     """`conditioned`, `factor`: distinct (user, source item) that factors are fitted on, about, at most. In a larger log
-    they are those of a sample of its users, half of them users with target events; factors get all users."""
+    they are those of a sample of its users, half of the pairs those of users with target events if they have as
+    many; factors are found for all users."""
     candidates: Annotated[int, Field(ge=1, le=1000)] = 16
     """`conditioned`: candidate paths behind every draw; 1 gives co-occurrence."""
     shortlist: Annotated[int, Field(ge=1, le=10_000)] = 200
