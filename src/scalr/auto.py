@@ -321,7 +321,8 @@ def choose(pair: Pair, steps: Steps, arms: Sequence[Arm], *, journal: Journal, t
         if is_reference:
             steps = _events(examiner, steps, searches, "scalr")
         else:
-            weighed = examiner.search("scalr", steps, weight_rounds(), steps.study.trials, steps.study.budget_seconds)
+            rounds = weight_rounds(get_model(steps.train.model).tuned)
+            weighed = examiner.search("scalr", steps, rounds, steps.study.trials, steps.study.budget_seconds)
             searches["scalr"], steps = weighed, steps.changed(weighed.chosen)
         for arm in (arm for arm in TUNED_CONTROLS if arm in arms):
             # What has only real rows begins with what real rows chose; what has synthetic ones, with what those chose.

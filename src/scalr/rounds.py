@@ -24,6 +24,8 @@ LAWS: tuple[Changes, ...] = tuple(
         ("factor", 4, 1.0),
     )
 )
+OWN_TRAINING = ("l2", "learning_rate", "popularity_prior", "shrinkage", "synthetic_penalty")
+"""Training settings, besides the weight, that synthetic events may choose otherwise than real ones alone."""
 LARGEST_STEP_SIZE = 0.2  # beyond which training comes near to diverging
 MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
 LAST_DRAWS = 8_000_000  # of the last trials, which others do not begin from
@@ -72,23 +74,41 @@ def model_rounds(tuned: Collection[str], *, timed: bool) -> list[Round]:
         timed: Whether the target log has times.
     """
     half_lives: list[Changes] = [{"train.half_life": share} for share in (None, *HALF_LIVES[:3]) if timed]
-    rounds: dict[str, Round] = {
-        "learning_rate": ("step", partial(_times, name="train.learning_rate", factors=(1 / 3, 3))),
-        "l2": ("penalty", partial(_times, name="train.l2", factors=(0.1, 10))),
-        "popularity_prior": ("popularity", lambda now: [{"train.popularity_prior": prior} for prior in PRIORS]),
-        "half_life": ("half-life", lambda now: half_lives),
-    }
-    return [round_ for name, round_ in rounds.items() if name in tuned]
+    rounds: list[tuple[str, Round]] = [
+        ("learning_rate", ("step", partial(_times, name="train.learning_rate", factors=(1 / 3, 3)))),
+        ("l2", ("penalty", partial(_times, name="train.l2", factors=(0.1, 10)))),
+        ("popularity_prior", ("popularity", _priors)),
+        ("half_life", ("half-life", lambda now: half_lives)),
+        # Which step is best depends on what the others are by now; and it may be beyond the first ones.
+        ("learning_rate", ("step again", partial(_times, name="train.learning_rate", factors=(1 / 3, 3)))),
+        ("l2", ("penalty again", partial(_times, name="train.l2", factors=(0.3, 3)))),
+        ("popularity_prior", ("popularity again", _priors)),
+        ("learning_rate", ("finer step", partial(_times, name="train.learning_rate", factors=(0.6, 1.7)))),
+    ]
+    return [round_ for name, round_ in rounds if name in tuned]
 
 
-def weight_rounds() -> list[Round]:
-    """Return another model's rounds for synthetic events that the reference model chose."""
+def weight_rounds(tuned: Collection[str]) -> list[Round]:
+    """Return another model's rounds for synthetic events that the reference model chose.
+
+    Args:
+        tuned: Names of the training settings that matter to it.
+    """
     weight = "train.synthetic_weight"
+    own: dict[str, Round] = {
+        "popularity_prior": ("popularity", _priors),
+        "learning_rate": ("step", partial(_times, name="train.learning_rate", factors=(1 / 3, 3))),
+    }
     return [
         ("weight", partial(_times, name=weight, factors=(1 / 30, 0.1, 1 / 3, 3))),
         ("shrinkage", lambda now: [{"train.shrinkage": one} for one in (None, 1.0, 4.0)]),
+        *(round_ for name, round_ in own.items() if name in tuned),
         ("finer weight", partial(_times, name=weight, factors=(0.6, 1.7))),
     ]
+
+
+def _priors(now: Steps) -> list[Changes]:
+    return [{"train.popularity_prior": prior} for prior in PRIORS]
 
 
 def _times(now: Steps, name: str, factors: tuple[float, ...]) -> list[Changes]:
@@ -182,7 +202,7 @@ def for_a_control(now: Steps, baseline: TrainSettings) -> list[Changes]:
     return [
         {"train.synthetic_weight": _rounded(weight / 3)},
         {"train.synthetic_weight": _rounded(weight * 3)},
-        {f"train.{name}": getattr(baseline, name) for name in ("l2", "shrinkage", "synthetic_penalty")},
+        {f"train.{name}": getattr(baseline, name) for name in OWN_TRAINING},
     ]
 
 

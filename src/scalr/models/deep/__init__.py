@@ -166,15 +166,18 @@ def check_loss(name: str, loss: str | None, losses: tuple[str, ...]) -> None:
 
 
 def _prior(sources: tuple[RowSource, ...], world: World, settings: TrainSettings) -> Singles:
-    """Return what the log-odds of items begin with, by head, shape (2, n_items)."""
+    """Return what the log-odds of items begin with, by head, shape (2, n_items).
+
+    What is popular among synthetic rows is theirs alone and does not drift, so their head begins with all of it. Left
+    to the biases, which move slowly, it would be learnt by the shared embeddings meanwhile.
+    """
     prior = np.zeros((2, world.n_items), np.float32)
-    if not settings.popularity_prior:
-        return prior
+    strengths = settings.popularity_prior or 0.0, 1.0
     real, synthetic = (
         np.sum(sides, axis=0) for sides in zip(*(one.popularity(world.n_items) for one in sources), strict=True)
     )
     if settings.objective != "auxiliary":
         real = real + synthetic
-    for head, taken in enumerate((real, synthetic)):
-        prior[head] = settings.popularity_prior * log_popularity(taken, float(taken.sum()), len(world.catalogue))
+    for head, (strength, taken) in enumerate(zip(strengths, (real, synthetic), strict=True)):
+        prior[head] = strength * log_popularity(taken, float(taken.sum()), len(world.catalogue))
     return prior
