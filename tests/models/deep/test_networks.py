@@ -131,6 +131,23 @@ def test_prediction_leaves_out_what_synthetic_rows_know_about_themselves(name, e
     np.testing.assert_allclose(scores(learner.model(), examples), before + 3.0, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("strength", [None, 0.0, 0.5])
+def test_the_synthetic_head_begins_at_all_of_its_own_popularity(strength, examples):
+    settings = SETTINGS.model_copy(update={"popularity_prior": strength, "objective": "auxiliary"})
+    prior = deep._prior(held(examples, 0), World.of(examples), settings)
+    n_items, n_catalogue = len(examples.item_keys), len(examples.catalogue)
+    for head, (share, rows) in enumerate([(strength or 0.0, ~examples.is_synthetic), (1.0, examples.is_synthetic)]):
+        taken = np.bincount(examples.item[rows], examples.weight[rows], n_items)
+        expected = share * np.log((taken + 0.5) / (taken.sum() / n_catalogue + 0.5))
+        np.testing.assert_allclose(prior[head], expected, rtol=1e-5, atol=1e-6)
+    assert np.ptp(prior[1]) > 0
+
+
+def test_without_synthetic_rows_their_head_begins_at_nothing(fold):
+    real = examples_of(fold, None, SETTINGS)
+    assert not deep._prior(held(real, 0), World.of(real), SETTINGS)[1].any()
+
+
 def test_the_adapter_is_what_its_formula_says():
     from scalr.models.deep.learner import Heads
 
