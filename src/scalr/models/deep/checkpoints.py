@@ -16,6 +16,7 @@ from scalr.errors import ConfigError
 from scalr.models.deep.rows import RowSource
 
 State = dict[str, Any]
+CONTENTS = 2  # counts what passes consist of, so that those of an older version are another training's
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Kept:
 def _identity(asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> str:
     name, settings, seed = asked
     told = settings.model_dump_json(exclude={"checkpoints"})  # wherever passes are kept, they are the same
-    digest = hashlib.blake2b(f"{name} {seed} {told}".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{CONTENTS} {name} {seed} {told}".encode(), digest_size=16)
     for source in sources:
         for rows in source.portions(0):
             for column in (rows.number, rows.user, rows.item, rows.weight, rows.is_synthetic):

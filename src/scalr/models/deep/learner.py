@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
 from scalr import rng
 from scalr.config import TrainSettings
@@ -29,6 +30,8 @@ from scalr.models.prior import REAL, SYNTHETIC, Singles
 from scalr.models.protocol import Model
 
 LEAST_STEPS, LEAST_BATCH = 25, 32  # a pass over few rows takes smaller batches, else it would hardly move
+AVERAGED = 10  # times a pass the parameters enter their average
+FADING = 0.5 ** (1 / AVERAGED)  # of what is in the average, each time: a pass later it counts half
 
 
 class Heads(nn.Module):
@@ -59,10 +62,15 @@ class Heads(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learner:
-    """A network while it learns; its parameters change with every step."""
+    """A network while it learns; its parameters change with every step.
+
+    Steps of a constant size never come to rest, so what is handed out is an average of the parameters on their way, as
+    in the reference model: half of it is the last pass (Polyak and Juditsky 1992, with a memory that fades).
+    """
 
     network: nn.Module
     heads: Heads
+    averages: tuple[AveragedModel, AveragedModel]
     steps: Steps
     world: World
     negatives: Negatives
@@ -98,7 +106,9 @@ class Learner:
             assert isinstance(network, Towers)
             in_batch = InBatch.of(sources, world.n_items, device)
             heads.intercept.requires_grad_(False)  # a softmax does not see it; rounding errors would move it
-        return cls(network, heads, steps, world, negatives, settings.objective == "auxiliary", device, in_batch)
+        averages = AveragedModel(network, multi_avg_fn=_faded), AveragedModel(heads, multi_avg_fn=_faded)
+        auxiliary = settings.objective == "auxiliary"
+        return cls(network, heads, averages, steps, world, negatives, auxiliary, device, in_batch)
 
     def passes(
         self,
@@ -125,15 +135,25 @@ class Learner:
             else:
                 self.network.train()
                 n_batches, pass_ = batches(sources, epoch, size)
-                for rows in pass_:
+                for place, rows in enumerate(pass_):
                     self.step(rows, epoch, 1 / n_batches)
+                    # A whole number more: after the last step at any rate.
+                    if AVERAGED * (place + 1) // n_batches > AVERAGED * place // n_batches:
+                        self.remember()
                 if kept is not None:
                     kept.save(epoch, self._state())
             epoch += 1
             yield self.model(asked)
 
     def _parts(self) -> dict[str, Any]:
-        return {"network": self.network, "heads": self.heads, "layers": self.steps.layers}
+        average_network, average_heads = self.averages
+        return {
+            "network": self.network,
+            "heads": self.heads,
+            "layers": self.steps.layers,
+            "average_network": average_network,
+            "average_heads": average_heads,
+        }
 
     def _state(self) -> State:
         return {name: part.state_dict() for name, part in self._parts().items()}
@@ -141,6 +161,11 @@ class Learner:
     def _restore(self, state: State) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+
+    def remember(self) -> None:
+        """Let the parameters enter their average."""
+        for average, part in zip(self.averages, (self.network, self.heads), strict=True):
+            average.update_parameters(part)
 
     def step(self, rows: Rows, epoch: int, share: float) -> None:
         """Take one gradient step."""
@@ -180,19 +205,22 @@ class Learner:
 
     def model(self, asked: Asked | None = None) -> Model:
         """Return what has been learnt so far, a copy; with labelled pairs its scores become their log-odds."""
-        network = copy.deepcopy(self.network).eval()
+        network, heads = copy.deepcopy(self.averages[0].module).eval(), self.averages[1].module
         with torch.no_grad():
-            offset = (
-                (self.heads.prior[REAL] + self.heads.real_bias.weight[:, 0] + self.heads.intercept[REAL])
-                .cpu()
-                .numpy()
-                .copy()
-            )
+            offset = (heads.prior[REAL] + heads.real_bias.weight[:, 0] + heads.intercept[REAL]).cpu().numpy().copy()
         model = handed_out(network, offset, self.world, self.device)
         return linked(model, asked) if asked is not None and isinstance(model, Factorization) else model
 
     def _put(self, values: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(values).to(self.device)
+
+
+@torch.no_grad()
+def _faded(average: list[torch.Tensor], now: list[torch.Tensor], times: torch.Tensor | int) -> None:
+    """Move the average of `times` earlier parameters towards those of now: a plain mean, until fading sets in."""
+    share = max(1 / (int(times) + 1), 1 - FADING)
+    for one, other in zip(average, now, strict=True):
+        one.lerp_(other, share)
 
 
 def device_of(settings: TrainSettings) -> torch.device:

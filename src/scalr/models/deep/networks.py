@@ -20,6 +20,7 @@ from scalr.models.deep.world import World
 
 LARGEST_LOGIT = 13.8  # where single precision tells a probability from 0 and 1
 HISTORY = 20  # items that `sasrec` looks at
+WIDTHS = (5, 10, HISTORY)  # histories of at most so many items are looked at together
 SEQUENCE_SCALE = 0.3  # of user vectors, which normalisation gives the length of a vector of ones
 TOWER = "prelu"
 FIRST_SCALE = 2.0  # of the cosine of two towers, which alone is within ±1
@@ -110,9 +111,17 @@ class Sequence(Towers):
     def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
         """Return shape (n, d)."""
         assert history is not None
-        twice = history if len(history) > 1 else history.repeat(2, 1)  # torch-rechub takes a single row for none
-        vectors = self.network.user_tower({"seq": twice}).squeeze(1)[: len(history)]
-        return vectors * (SEQUENCE_SCALE * vectors.shape[1] ** -0.5)
+        # No item attends to later ones, so what is behind a history's end changes nothing: short ones go in short rows.
+        width = torch.bucketize((history != 0).sum(dim=1), torch.tensor(WIDTHS))
+        rows = [torch.nonzero(width == x).squeeze(1) for x in range(len(WIDTHS))]
+        vectors = torch.cat([self._attend(history[one, :most]) for one, most in zip(rows, WIDTHS, strict=True)])
+        return vectors[torch.argsort(torch.cat(rows))] * (SEQUENCE_SCALE * vectors.shape[1] ** -0.5)
+
+    def _attend(self, history: torch.Tensor) -> torch.Tensor:
+        """Return what attention makes of histories, shape (n, d)."""
+        # torch-rechub takes a single row for none, and cannot do without any.
+        several = torch.cat([history, history.new_zeros(2, history.shape[1])]) if len(history) < 2 else history
+        return self.network.user_tower({"seq": several}).squeeze(1)[: len(history)]
 
     def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
         """Return shape (n, d)."""
