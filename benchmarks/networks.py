@@ -67,7 +67,7 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
     import torch
     from torch.nn import functional
 
-    from scalr.models.deep.learner import Learner
+    from scalr.models.deep.learner import AVERAGED, Learner
 
     settings, network = TrainSettings(model=name, batch_size=batch_size), NETWORKS[name]
     histories = Histories.of(examples, HISTORY, 0) if network.reads_history else None
@@ -78,11 +78,14 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
     endless = itertools.chain.from_iterable(batches(sources, epoch, batch_size)[1] for epoch in itertools.count())
     rows = next(endless)
     started = time.perf_counter() - began
-    share = 1 / batches(sources, 0, batch_size)[0]
+    n_batches = batches(sources, 0, batch_size)[0]
+    every, place = max(n_batches // AVERAGED, 1), itertools.count()
 
     def ours() -> int:
         batch = next(endless)
-        learner.step(batch, 0, share)
+        learner.step(batch, 0, 1 / n_batches)
+        if next(place) % every == 0:
+            learner.remember()
         return len(batch)
 
     items = learner.negatives.items(rows, 0)

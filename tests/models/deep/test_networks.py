@@ -120,15 +120,18 @@ def test_prediction_leaves_out_what_synthetic_rows_know_about_themselves(name, e
     from scalr.models.deep.learner import Learner
 
     learner = Learner.begin(name, World.of(examples), np.zeros((2, 60), np.float32), SETTINGS, (0.1, 1.0), 0)
+    learner.remember()
     before = scores(learner.model(), examples)
     with torch.no_grad():
         learner.heads.intercept[1] += 3.0
         learner.heads.log_scale += 1.0
         learner.heads.synthetic_bias.weight += 1.0
+    learner.remember()
     np.testing.assert_array_equal(before, scores(learner.model(), examples))
     with torch.no_grad():
         learner.heads.intercept[0] += 3.0
-    np.testing.assert_allclose(scores(learner.model(), examples), before + 3.0, rtol=1e-5, atol=1e-5)
+    learner.remember()  # the third of three
+    np.testing.assert_allclose(scores(learner.model(), examples), before + 1.0, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("strength", [None, 0.0, 0.5])
@@ -146,6 +149,44 @@ def test_the_synthetic_head_begins_at_all_of_its_own_popularity(strength, exampl
 def test_without_synthetic_rows_their_head_begins_at_nothing(fold):
     real = examples_of(fold, None, SETTINGS)
     assert not deep._prior(held(real, 0), World.of(real), SETTINGS)[1].any()
+
+
+def test_what_is_handed_out_is_the_mean_of_the_parameters_on_their_way(examples, monkeypatch):
+    from scalr.models.deep.learner import AVERAGED, Learner
+
+    seen, plain = [], Learner.remember
+
+    def noted(self):
+        seen.append({name: value.detach().clone() for name, value in self.network.named_parameters()})
+        plain(self)
+
+    monkeypatch.setattr(Learner, "remember", noted)
+    model = passes("deepfm", examples, 3)[-1]
+    assert len(seen) == 3 * AVERAGED
+    average = {name: torch.zeros_like(value) for name, value in seen[0].items()}
+    for times, now in enumerate(seen):  # the first so many count alike, then all before fade by half in a pass
+        share = max(1 / (times + 1), 1 - 0.5 ** (1 / AVERAGED))
+        average = {name: (1 - share) * value + share * now[name] for name, value in average.items()}
+    for name, value in model.network.named_parameters():
+        torch.testing.assert_close(value, average[name], rtol=1e-4, atol=1e-6)
+        if value.numel() > 1 and not torch.equal(seen[0][name], seen[-1][name]):
+            assert not torch.allclose(value, seen[-1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_histories_in_short_rows_are_what_they_are_in_long_ones(examples):
+    from scalr.models.deep import networks
+
+    network = networks.build("sasrec", World.of(examples), 8, 0)
+    random = np.random.default_rng(0)
+    for lengths in (random.integers(0, networks.HISTORY + 1, 200), [0], [3], [networks.HISTORY], [5, 6, 10, 11]):
+        history = np.zeros((len(lengths), networks.HISTORY), np.int64)
+        for row, length in enumerate(lengths):
+            history[row, :length] = random.integers(1, 61, length)
+        ours = network.user_vectors(None, torch.from_numpy(history))
+        twice = torch.from_numpy(np.concatenate([history, history]))
+        whole = network.network.user_tower({"seq": twice}).squeeze(1)[: len(history)]
+        whole = whole * networks.SEQUENCE_SCALE * whole.shape[1] ** -0.5
+        torch.testing.assert_close(ours, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_the_adapter_is_what_its_formula_says():
