@@ -76,39 +76,3 @@ def test_groups_are_learnt_calibrated_and_a_world_without_any_teaches_nothing():
 def test_every_pass_is_one_more_iteration(examples):
     one, two = islice(als.fit_als(examples, SETTINGS, 0), 2)
     assert not np.array_equal(one.user_factors, two.user_factors)
-
-
-def test_synthetic_rows_become_as_popular_as_real_ones_and_keep_their_weight(examples):
-    real, synthetic = (als.Mass.of(examples, rows) for rows in (~examples.is_synthetic, examples.is_synthetic))
-    scaled = als.as_popular_as(real, synthetic)
-    assert scaled.weight.sum() == pytest.approx(synthetic.weight.sum())
-    np.testing.assert_array_equal(scaled.item, synthetic.item)
-    np.testing.assert_allclose(scaled.of_item, np.bincount(scaled.item, scaled.weight, len(real.of_item)))
-    np.testing.assert_allclose(scaled.of_user, np.bincount(scaled.user, scaled.weight, len(real.of_user)))
-    wanted = real.of_item + als.SMOOTHING
-    scale = real.weight.sum() / synthetic.weight.sum()
-    had = scale * synthetic.of_item + als.SMOOTHING
-    np.testing.assert_allclose(
-        scaled.of_item / scaled.of_item.sum(),
-        synthetic.of_item * (wanted / had) / (synthetic.of_item * (wanted / had)).sum(),
-    )
-    reached = synthetic.of_item > 0
-    before, after = (
-        np.abs(one.of_item[reached] / one.weight.sum() - real.of_item[reached] / real.weight.sum()).sum()
-        for one in (synthetic, scaled)
-    )
-    assert after < before / 2
-
-
-def test_only_the_auxiliary_objective_scales_them(examples):
-    auxiliary, joint = (
-        next(als.fit_als(examples, SETTINGS.model_copy(update={"objective": one}), 0)).item_factors
-        for one in ("auxiliary", "joint")
-    )
-    assert not np.allclose(auxiliary, joint)
-
-
-def test_there_may_be_no_synthetic_rows(examples):
-    real = als.Mass.of(examples, ~examples.is_synthetic)
-    none = als.Mass.of(examples, np.zeros(len(examples), np.bool_))
-    assert als.as_popular_as(real, none) is none

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ LEARNING_RATE, L2 = 1.0, 1.0  # there is no step; the penalty where the settings
 MAX_EPOCHS, PATIENCE = 15, 3
 ALPHA = 30.0  # a row's confidence is ALPHA · its weight, that of an absent pair 1
 HELD_BACK = 0.2  # share of the real pairs that the link is fitted on, and that its factors do not see
-SMOOTHING = 1.0  # real events added to every item before shares are compared
 FIRST_SPREAD = 0.01  # standard deviation of the first factors, as the library has it
 
 
@@ -49,10 +48,8 @@ def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[
     Real and synthetic weights of a pair add up; confidence is `ALPHA` · weight. Scores are no probabilities, so a
     logistic link is fitted on score, log popularity of the item and log activity of the user: on a hashed fifth of the
     real pairs, with uniform negatives, and with the factors of a second factorisation that saw all but these pairs. It
-    is then applied to the factors of all rows. There is no auxiliary head that could keep to itself what is popular
-    among synthetic rows: with the objective `auxiliary` their weights are therefore scaled, item by item, until items
-    have the shares that they have among real rows. The link, which holds intercept and popularity, is learnt from
-    real rows alone whatever the objective.
+    is then applied to the factors of all rows. There is no auxiliary head: the objective `auxiliary` acts as `joint`,
+    but the link, which holds intercept and popularity, is learnt from real rows alone whatever the objective.
 
     Args:
         examples: Rows to learn from.
@@ -68,8 +65,6 @@ def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[
     require_extra("implicit", "models")
     require_extra("sklearn", "models")
     real, synthetic = Mass.of(examples, ~examples.is_synthetic), Mass.of(examples, examples.is_synthetic)
-    if settings.objective == "auxiliary":
-        synthetic = as_popular_as(real, synthetic)
     chance = rng.keyed_units(seed, rng.Purpose.CALIBRATE, examples.user_keys[real.user], examples.item_keys[real.item])
     seen = chance >= HELD_BACK
     asked = _asked(examples, real, ~seen, settings.negatives, seed)
@@ -109,26 +104,6 @@ class _Solver:
         with self._limits(1):
             self._model.fit(self._matrix, show_progress=False)
         return self._model.user_factors.copy(), self._model.item_factors.copy()
-
-
-def as_popular_as(real: Mass, synthetic: Mass) -> Mass:
-    """Return synthetic rows of the same total weight whose items have the shares of real ones, smoothed by `SMOOTHING`.
-
-    Args:
-        real: Real rows.
-        synthetic: Synthetic rows, maybe none.
-    """
-    total, real_total = float(synthetic.weight.sum()), float(real.weight.sum())
-    if not total or not real_total:
-        return synthetic
-    usual = synthetic.of_item / total + SMOOTHING / real_total
-    weight = synthetic.weight * ((real.of_item + SMOOTHING) / real_total / usual)[synthetic.item]
-    weight *= total / weight.sum()
-    of_user, of_item = (
-        np.bincount(codes, weight, len(sums)).astype(np.float64)
-        for codes, sums in ((synthetic.user, synthetic.of_user), (synthetic.item, synthetic.of_item))
-    )
-    return replace(synthetic, weight=weight, of_user=of_user, of_item=of_item)
 
 
 def _rows(real: Mass, synthetic: Mass, seen: npt.NDArray[np.bool_]) -> _Rows:
