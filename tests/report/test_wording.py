@@ -31,6 +31,13 @@ def test_intervals_take_the_decimals_they_are_given():
     assert wording.bracket((-0.013, 0.0), digits=2) == "[−1.30, 0.00]"
 
 
+def test_ends_of_intervals_say_on_which_side_of_zero_they_are():
+    assert wording.bracket((-0.00402, -0.00004), digits=2) == "[−0.40, −0.004]"
+    assert wording.interval_text((-0.00402, 0.000001)) == "−0.40 % to +0.0001 %"
+    assert wording.interval_text((-1e-9, 0.0)) == "0.00 % to 0.00 %"
+    assert wording.bracket((-0.2, 0.0004), digits=1) == "[−20.0, +0.04]"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0"), (999, "999"), (999.6, "1.00k"), (1234, "1.23k"), (1.058842e6, "1.06M"), (4e10, "40.0B")],

@@ -41,6 +41,8 @@ METRIC_NAMES = {
 
 SEGMENT_NAMES = {"all": "All users", "warm": "Warm users", "cold": "Cold users"}
 
+MORE_DECIMALS = 2  # that an end of an interval next to zero gets
+
 _DIRECTIONS = {"normalized_entropy": -1, "log_loss": -1, "auc": 1, "recall": 1, "ndcg": 1}
 
 
@@ -96,13 +98,19 @@ def percent(share: float, *, signed: bool = False, digits: int | None = None) ->
 
 def interval_text(interval: tuple[float, float], *, digits: int | None = None) -> str:
     """Write an interval of relative changes: "−1.30 % to −0.92 %"."""
-    low, high = interval
-    return f"{percent(low, signed=True, digits=digits)} to {percent(high, signed=True, digits=digits)}"
+    return " to ".join(_end(end, digits) for end in interval)
 
 
 def bracket(interval: tuple[float, float], *, digits: int) -> str:
     """Write an interval for a narrow column, without percent signs: "[−1.30, −0.92]"."""
-    return "[" + ", ".join(percent(end, signed=True, digits=digits).removesuffix(" %") for end in interval) + "]"
+    return "[" + ", ".join(_end(end, digits).removesuffix(" %") for end in interval) + "]"
+
+
+def _end(share: float, digits: int | None) -> str:
+    """Write an end of an interval, with more decimals where it would be written as zero: its side of zero matters."""
+    least = decimals_for(share) if digits is None else digits
+    texts = [percent(share, signed=True, digits=least + more) for more in range(MORE_DECIMALS + 1)]
+    return next((text for text in texts if text[0] in "−+"), texts[0])
 
 
 def decimals_for(share: float) -> int:
