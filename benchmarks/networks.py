@@ -67,7 +67,7 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
     import torch
     from torch.nn import functional
 
-    from scalr.models.deep.learner import AVERAGED, Learner
+    from scalr.models.deep.learner import Learner, is_averaged
 
     settings, network = TrainSettings(model=name, batch_size=batch_size), NETWORKS[name]
     histories = Histories.of(examples, HISTORY, 0) if network.reads_history else None
@@ -79,12 +79,12 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
     rows = next(endless)
     started = time.perf_counter() - began
     n_batches = batches(sources, 0, batch_size)[0]
-    every, place = max(n_batches // AVERAGED, 1), itertools.count()
+    places = itertools.cycle(range(n_batches))
 
     def ours() -> int:
         batch = next(endless)
         learner.step(batch, 0, 1 / n_batches)
-        if next(place) % every == 0:
+        if is_averaged(next(places), n_batches):
             learner.remember()
         return len(batch)
 

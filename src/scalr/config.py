@@ -172,8 +172,8 @@ class TrainSettings(Settings):
     """Share of that penalty that synthetic rows bring along. They are many and weak: at 1 they pull all factors to
     zero wherever their signal is below the penalty, those of users with real events too."""
     popularity_prior: Share | None = None
-    """Items start at this share of their log popularity; null lets a study choose on real events of the validation
-    period (and is 0 outside of one)."""
+    """Items start at this share of their log popularity (networks: synthetic rows at all of theirs); null lets a study
+    choose on real events of the validation period (and is 0 outside of one)."""
     half_life: Positive | None = None
     """Age at which a real event weighs half as much, as a share of the time that the visible target log spans; null
     for all alike. Where fashions change, old events teach what is past. A study lets real events choose it."""

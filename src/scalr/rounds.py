@@ -40,11 +40,10 @@ def baseline_rounds(*, timed: bool, is_free: bool) -> list[Round]:
         timed: Whether the target log has times.
         is_free: Whether the popularity prior may be chosen.
     """
-    priors: list[Changes] = [{"train.popularity_prior": prior} for prior in PRIORS]
-    found: list[Round] = [("popularity", lambda now: priors)] if is_free else []
+    found: list[Round] = [("popularity", _priors)] if is_free else []
     if timed:
         found.append(("half-life", lambda now: [{"train.half_life": share} for share in HALF_LIVES]))
-        found += [("popularity again", lambda now: priors)] if is_free else []
+        found += [("popularity again", _priors)] if is_free else []
     found.append(("penalty", partial(_times, name="train.l2", factors=(2.0, 0.5))))
     found.append(("step", partial(_times, name="train.learning_rate", factors=(0.5, 2.0))))
     found.append(("penalty again", partial(_times, name="train.l2", factors=(2.0, 0.5))))
@@ -75,12 +74,12 @@ def model_rounds(tuned: Collection[str], *, timed: bool) -> list[Round]:
     """
     half_lives: list[Changes] = [{"train.half_life": share} for share in (None, *HALF_LIVES[:3]) if timed]
     rounds: list[tuple[str, Round]] = [
-        ("learning_rate", ("step", partial(_times, name="train.learning_rate", factors=(1 / 3, 3)))),
+        ("learning_rate", ("step", _steps)),
         ("l2", ("penalty", partial(_times, name="train.l2", factors=(0.1, 10)))),
         ("popularity_prior", ("popularity", _priors)),
         ("half_life", ("half-life", lambda now: half_lives)),
         # Which step is best depends on what the others are by now; and it may be beyond the first ones.
-        ("learning_rate", ("step again", partial(_times, name="train.learning_rate", factors=(1 / 3, 3)))),
+        ("learning_rate", ("step again", _steps)),
         ("l2", ("penalty again", partial(_times, name="train.l2", factors=(0.3, 3)))),
         ("popularity_prior", ("popularity again", _priors)),
         ("learning_rate", ("finer step", partial(_times, name="train.learning_rate", factors=(0.6, 1.7)))),
@@ -97,7 +96,7 @@ def weight_rounds(tuned: Collection[str]) -> list[Round]:
     weight = "train.synthetic_weight"
     own: dict[str, Round] = {
         "popularity_prior": ("popularity", _priors),
-        "learning_rate": ("step", partial(_times, name="train.learning_rate", factors=(1 / 3, 3))),
+        "learning_rate": ("step", _steps),
     }
     return [
         ("weight", partial(_times, name=weight, factors=(1 / 30, 0.1, 1 / 3, 3))),
@@ -109,6 +108,10 @@ def weight_rounds(tuned: Collection[str]) -> list[Round]:
 
 def _priors(now: Steps) -> list[Changes]:
     return [{"train.popularity_prior": prior} for prior in PRIORS]
+
+
+def _steps(now: Steps) -> list[Changes]:
+    return _times(now, "train.learning_rate", (1 / 3, 3))
 
 
 def _times(now: Steps, name: str, factors: tuple[float, ...]) -> list[Changes]:

@@ -152,7 +152,7 @@ def test_without_synthetic_rows_their_head_begins_at_nothing(fold):
 
 
 def test_what_is_handed_out_is_the_mean_of_the_parameters_on_their_way(examples, monkeypatch):
-    from scalr.models.deep.learner import AVERAGED, Learner
+    from scalr.models.deep.learner import AVERAGES_PER_PASS, Learner
 
     seen, plain = [], Learner.remember
 
@@ -162,10 +162,10 @@ def test_what_is_handed_out_is_the_mean_of_the_parameters_on_their_way(examples,
 
     monkeypatch.setattr(Learner, "remember", noted)
     model = passes("deepfm", examples, 3)[-1]
-    assert len(seen) == 3 * AVERAGED
+    assert len(seen) == 3 * AVERAGES_PER_PASS
     average = {name: torch.zeros_like(value) for name, value in seen[0].items()}
     for times, now in enumerate(seen):  # the first so many count alike, then all before fade by half in a pass
-        share = max(1 / (times + 1), 1 - 0.5 ** (1 / AVERAGED))
+        share = max(1 / (times + 1), 1 - 0.5 ** (1 / AVERAGES_PER_PASS))
         average = {name: (1 - share) * value + share * now[name] for name, value in average.items()}
     for name, value in model.network.named_parameters():
         torch.testing.assert_close(value, average[name], rtol=1e-4, atol=1e-6)

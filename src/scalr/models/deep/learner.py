@@ -30,8 +30,8 @@ from scalr.models.prior import REAL, SYNTHETIC, Singles
 from scalr.models.protocol import Model
 
 LEAST_STEPS, LEAST_BATCH = 25, 32  # a pass over few rows takes smaller batches, else it would hardly move
-AVERAGED = 10  # times a pass the parameters enter their average
-FADING = 0.5 ** (1 / AVERAGED)  # of what is in the average, each time: a pass later it counts half
+AVERAGES_PER_PASS = 10  # times that the parameters enter their average
+FADING = 0.5 ** (1 / AVERAGES_PER_PASS)  # of what is in the average, each time: a pass later it counts half
 
 
 class Heads(nn.Module):
@@ -137,8 +137,7 @@ class Learner:
                 n_batches, pass_ = batches(sources, epoch, size)
                 for place, rows in enumerate(pass_):
                     self.step(rows, epoch, 1 / n_batches)
-                    # A whole number more: after the last step at any rate.
-                    if AVERAGED * (place + 1) // n_batches > AVERAGED * place // n_batches:
+                    if is_averaged(place, n_batches):
                         self.remember()
                 if kept is not None:
                     kept.save(epoch, self._state())
@@ -213,6 +212,11 @@ class Learner:
 
     def _put(self, values: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(values).to(self.device)
+
+
+def is_averaged(place: int, n_batches: int) -> bool:
+    """Say whether the parameters enter their average after a batch of a pass: after the last one at any rate."""
+    return AVERAGES_PER_PASS * (place + 1) // n_batches > AVERAGES_PER_PASS * place // n_batches
 
 
 @torch.no_grad()
