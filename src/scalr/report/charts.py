@@ -40,6 +40,7 @@ SERIES = {
     "real": ("Real events", GREY),
 }
 """Names and colours of what coverage compares."""
+LABEL_WIDTH = 56  # pixels from one label of an axis to the next, so that "−27.5 %" has air around it
 
 
 def _bars(rows: Sequence[Mapping[str, Any]], width: int, *, right: int, step: int) -> dict[str, Any]:
@@ -259,7 +260,12 @@ def forest_chart(
         x = alt.X(
             "change:Q",
             scale=alt.Scale(domain=list(domain), nice=False),
-            axis=alt.Axis(title=None, labelExpr=ticks, values=_ticks(domain, (width - left - right) / 48)),
+            axis=alt.Axis(
+                title=None,
+                labelExpr=ticks,
+                labelFlush=False,
+                values=_ticks(domain, (width - left - right) / LABEL_WIDTH),
+            ),
         )
         base = alt.Chart(alt.Data(values=rows)).encode(y=place)
         colour = alt.Color("colour:N", scale=None)
