@@ -39,11 +39,15 @@ def change(study: Study, arm: str, baseline: str = "real_only", segment: str = "
     """Return a relative change and its interval, "−1.11 % [−1.30, −0.92]"; a dash where the study has none."""
     for one in study["comparisons"]:
         if (one["arm"], one["baseline"], one["segment"], one["metric"]) == (arm, baseline, segment, metric):
-            value, (low, high) = one["relative_change"], one["interval"]
-            digits = 0 if metric == NDCG else 1 if abs(value) >= 0.1 else 2
-            text = f"{100 * value:+.{digits}f} % [{100 * low:+.{digits}f}, {100 * high:+.{digits}f}]"
-            return text.replace("-", "−")
+            return written(one["relative_change"], one["interval"], coarse=metric == NDCG)
     return "–"
+
+
+def written(value: float, interval: Sequence[float], *, coarse: bool = False) -> str:
+    """Write a relative change and its interval; coarsely where they are wide."""
+    digits = 0 if coarse else 1 if abs(value) >= 0.1 else 2
+    low, high = interval
+    return f"{100 * value:+.{digits}f} % [{100 * low:+.{digits}f}, {100 * high:+.{digits}f}]".replace("-", "−")
 
 
 def mean(study: Study, arm: str, metric: str) -> float:

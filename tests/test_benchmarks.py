@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from benchmarks import (
     baselines,
-    evidence,
     floor,
     growth,
     kernel,
@@ -347,42 +346,3 @@ def test_networks_have_a_speed_beside_that_of_their_module() -> None:
     found = networks.speeds("two_tower", examples, 32, least=0.05)
     assert found["share"] == pytest.approx(found["ours"] / found["bare"])
     assert min(found.values()) > 0
-
-
-def test_tables_of_evidence_are_those_of_the_studies(tmp_path: Path) -> None:
-    change = {"arm": "scalr", "baseline": "real_only", "segment": "all", "metric": "normalized_entropy"}
-    numbers = {"normalized_entropy": {"mean": 0.9}, "ndcg@20": {"mean": 0.01}}
-    search = {"chosen": {"train.l2": 0.1}, "rounds": {"law": [{"changes": {}}, {"changes": {"train.l2": 0.1}}]}}
-    study = {
-        "protocol": {"settings": {"train": {"model": "mf", "synthetic_weight": 0.3}}},
-        "arms": {"real_only": numbers, "scalr": numbers},
-        "comparisons": [{**change, "relative_change": -0.0111, "interval": [-0.013, -0.0092]}],
-        "choice": {
-            "gate": [{"segment": "warm", "open": False}, {"segment": "cold", "open": True}],
-            "searches": {"real_only": search, "scalr": search},
-        },
-    }
-    other = {**study, "protocol": {"settings": {"train": {"model": "trees", "synthetic_weight": 0.1}}}}
-    for name, content in (("pair", study), ("pair_trees", other)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "study.json").write_text(json.dumps(content))
-    of_reference, others = evidence.read_studies([tmp_path / "pair", tmp_path / "pair_trees"])
-    assert (list(of_reference), list(others)) == (["pair"], ["pair_trees"])
-    assert (
-        "| pair | −1.11 % [−1.30, −0.92] | – | – | 0.0100 → 0.0100; – | – | warm closed, cold open |"
-        in evidence.worth(of_reference)
-    )
-    assert "`scalr`, of 2 settings: train.l2 0.1" in evidence.chosen(of_reference)
-    assert evidence.models(others, of_reference).count("−1.11 % [−1.30, −0.92]") == 2
-
-
-def test_the_table_of_claims_has_a_row_per_sweep_and_what_each_pair_says(tmp_path: Path, capsys: Any) -> None:
-    for pair, sweeps in (("one", ("volume", "weight")), ("two", ("volume",))):
-        (tmp_path / pair).mkdir()
-        told = {name: {"claim": f"About {name}.", "finding": f"Undecided: {pair}."} for name in sweeps}
-        (tmp_path / pair / "sweeps.json").write_text(json.dumps({"sweeps": told}))
-    evidence.main([str(tmp_path / "one"), str(tmp_path / "two")])
-    assert capsys.readouterr().out.splitlines()[2:] == [
-        "| About volume. (`--sweep volume`) | one: Undecided: one.<br>two: Undecided: two. |",
-        "| About weight. (`--sweep weight`) | one: Undecided: one. |",
-    ]

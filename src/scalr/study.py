@@ -101,8 +101,7 @@ class Study:
             "tuning": (
                 "popularity prior, half-life, penalty and step size: chosen by real_only on the validation periods of "
                 "the first seeds, for all arms to begin with; strengths of conventional methods: chosen there by each "
-                "of them; "
-                "passes: chosen by each arm and seed on its own, then trained anew before the test period"
+                "of them; passes: chosen by each arm and seed on its own, then trained anew before the test period"
             ),
             "settings": self.steps.model_dump(mode="json", exclude={"seed", "study"}),
         }

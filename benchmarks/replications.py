@@ -1,0 +1,47 @@
+"""What studies of the same pair with other seeds say together, model by model, as a table of docs/evidence.md.
+
+    python -m benchmarks.replications STUDY...
+
+Each STUDY is the output folder of `scalr study`; those of one model are put together, seed by seed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from benchmarks.evidence import NE, Study, change, model_of, read_studies, table, written
+
+from scalr.domain import Floats
+from scalr.metrics.comparison import paired_relative_change
+
+SEGMENTS = ("all", "warm", "cold")
+
+
+def per_seed(studies: Sequence[Study], arm: str, segment: str) -> Floats:
+    """Return the normalized entropy of each seed of all studies."""
+    return np.concatenate([study["segments"][segment][arm][NE]["per_seed"] for study in studies])
+
+
+def together(studies: Iterable[Study]) -> str:
+    """Return a row per model: what each of its studies says, and all their seeds as if they were of one study."""
+    of_model: dict[str, list[Study]] = {}
+    for study in studies:
+        of_model.setdefault(model_of(study), []).append(study)
+    rows = []
+    for model, own in of_model.items():
+        row = [f"`{model}`", "; ".join(change(study, "scalr") for study in own)]
+        for segment in SEGMENTS:
+            arm, baseline = (per_seed(own, name, segment) for name in ("scalr", "real_only"))
+            found = paired_relative_change(arm, baseline)
+            row.append(f"{written(found.relative_change, found.interval)} ({int((arm < baseline).sum())})")
+        rows.append(row)
+    head = ["model", "each study", *(f"{segment}, all seeds (seeds that gain)" for segment in SEGMENTS)]
+    return table(head, rows)
+
+
+if __name__ == "__main__":
+    reference, others = read_studies(map(Path, sys.argv[1:]))
+    print(together([*reference.values(), *others.values()]))
