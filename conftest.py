@@ -5,7 +5,10 @@ from typing import Any
 
 NEED_TORCH = (
     "adapters/loader.py",
-    *(f"models/deep/{name}.py" for name in ("checkpoints", "fitted", "inbatch", "learner", "networks", "steps")),
+    *(
+        f"evaluation/models/deep/{name}.py"
+        for name in ("checkpoints", "fitted", "inbatch", "learner", "networks", "steps")
+    ),
 )
 
 collect_ignore = [] if find_spec("torch") else [f"src/scalr/{file}" for file in NEED_TORCH]

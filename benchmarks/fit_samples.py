@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import scalr
-from scalr.domain import Codes, Floats, has_events
+from scalr.foundation.arrays import Codes, Floats
+from scalr.logs.event_log import has_events
 
 FRACTIONS = (1.0, 0.5, 0.25, 0.1)
 USERS = 200

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.tables import aligned
 from benchmarks.targets import Figures, cpu_seconds, peak_rss
 
-from scalr.errors import require_extra
+from scalr.foundation.errors import require_extra
 from scalr.report.drawing import BLUE, EXTRA, GREY, GRID, INK, MUTED, ORANGE
 
 SIZES = ("A", "B", "C")

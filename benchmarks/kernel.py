@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.logs import SIZES, Size, batches
 
-from scalr.kernels.hashing import integer_keys
-from scalr.kernels.layout import make_workspace
-from scalr.kernels.uniform import draw_uniform_paths
+from scalr.foundation.kernels.hashing import integer_keys
+from scalr.synthesis.kernels.path_layout import make_workspace
+from scalr.synthesis.kernels.uniform_paths import draw_uniform_paths
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scalr.config import Steps
-from scalr.pipeline import generate
-from scalr.simulate import simulate
+from scalr.engines.generation import generate
+from scalr.foundation.config import Steps
+from scalr.logs.simulation import simulate
 
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]

@@ -1,8 +1,8 @@
 """Time the training loop of networks against their bare modules: `python -m benchmarks.networks`.
 
-Prints JSON: positives per processor second of `scalr.models.deep` on rows in memory (mixed rows, negatives, histories,
-adapter); those of the same module with forward, backward and Adam on one batch that is there already; the share of the
-two; the seconds until the first batch. Needs the extra `torch`.
+Prints JSON: positives per processor second of `scalr.evaluation.models.deep` on rows in memory (mixed rows,
+negatives, histories, adapter); those of the same module with forward, backward and Adam on one batch that is there
+already; the share of the two; the seconds until the first batch. Needs the extra `torch`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from scalr.config import TrainSettings
-from scalr.models.deep import HISTORY, NETWORKS
-from scalr.models.deep.histories import Histories
-from scalr.models.deep.rows import batches, held
-from scalr.models.deep.world import World
-from scalr.models.protocol import Examples
+from scalr.evaluation.models.deep import HISTORY, NETWORKS
+from scalr.evaluation.models.deep.histories import Histories
+from scalr.evaluation.models.deep.rows import batches, held
+from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.protocol import Examples
+from scalr.foundation.config import TrainSettings
 
 LEAST_SECONDS = 3.0  # of processor time that either is timed
 WARM_UP = 3  # turns
@@ -67,7 +67,7 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
     import torch
     from torch.nn import functional
 
-    from scalr.models.deep.learner import Learner, is_averaged
+    from scalr.evaluation.models.deep.learner import Learner, is_averaged
 
     settings, network = TrainSettings(model=name, batch_size=batch_size), NETWORKS[name]
     histories = Histories.of(examples, HISTORY, 0) if network.reads_history else None

@@ -18,13 +18,13 @@ from benchmarks.growth import to_svg
 from benchmarks.membership import attacked
 from benchmarks.tables import aligned
 
-from scalr.config import Steps
-from scalr.domain import Pair
-from scalr.errors import require_extra
-from scalr.reading import read_pair
+from scalr.foundation.config import Steps
+from scalr.foundation.errors import require_extra
+from scalr.logs.event_log import Pair
+from scalr.logs.reading import read_pair
+from scalr.logs.simulation import simulate
 from scalr.report.drawing import BLUE, EXTRA, GREY, GRID, MUTED, ORANGE
-from scalr.simulate import simulate
-from scalr.study import study
+from scalr.studies.loop import study
 
 TRANSLATORS = ("cooccurrence", "factor")
 LEVELS = (1, 3, 5, 10)

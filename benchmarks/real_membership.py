@@ -22,7 +22,7 @@ from benchmarks.membership import TARGET_OFFSET, World, judged_by, release
 from benchmarks.privacy import EPSILONS, LEVELS, TRANSLATORS, ceiling, steps_of
 from benchmarks.tables import aligned
 
-from scalr.config import Steps
+from scalr.foundation.config import Steps
 
 Logs = tuple[pa.Table, pa.Table]
 

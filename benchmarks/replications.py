@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from benchmarks.evidence import NE, Study, change, model_of, read_studies, table, written
 
-from scalr.domain import Floats
-from scalr.metrics.comparison import paired_relative_change
+from scalr.evaluation.metrics.comparison import paired_relative_change
+from scalr.foundation.arrays import Floats
 
 SEGMENTS = ("all", "warm", "cold")
 

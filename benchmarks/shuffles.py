@@ -25,9 +25,9 @@ def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as f
 
-    from scalr.config import Steps
-    from scalr.spark.logs import look
-    from scalr.spark.parts import Layout, lay_out
+    from scalr.engines.spark.cluster.layout import Layout, lay_out
+    from scalr.engines.spark.reading.logs import look
+    from scalr.foundation.config import Steps
 
     nobody: Any = None  # who is asked only about items that are split
     with tempfile.TemporaryDirectory(prefix="scalr-shuffles-") as folder:

@@ -53,9 +53,9 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
-    from scalr.config import TranslateSettings
-    from scalr.reading import read_logs
-    from scalr.translators.cooccurrence import fit_cooccurrence
+    from scalr.foundation.config import TranslateSettings
+    from scalr.logs.reading import read_logs
+    from scalr.synthesis.translators.cooccurrence import fit_cooccurrence
 
     stored = read_logs(options.source, options.target)
     histories = array_bytes(fit_cooccurrence(stored, TranslateSettings()).target)

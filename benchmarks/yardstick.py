@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from scalr.kernels.hashing import GOLDEN, U64, mix
+from scalr.foundation.kernels.hashing import GOLDEN, U64, mix
 
 GIBIBYTE = 1 << 30
 READS = 1 << 27

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from tests.worlds import small_tables, times
 
-from scalr.domain import EventLog, Pair
-from scalr.reading import read_pair
+from scalr.logs.event_log import EventLog, Pair
+from scalr.logs.reading import read_pair
 
 CATEGORY = {0: "a", 1: "a", 2: "a", 3: "b", 4: "b", 5: "c", 6: None}
 """Of source items; further ones are not in the item table."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from scalr.config import SplitSettings
-from scalr.domain import Pair
-from scalr.reading import read_pair
-from scalr.split import Fold, Split, split
-from scalr.synthetic import SyntheticEvents
+from scalr.evaluation.folds import Fold, Split, split
+from scalr.foundation.config import SplitSettings
+from scalr.logs.event_log import Pair
+from scalr.logs.reading import read_pair
+from scalr.synthesis.events import SyntheticEvents
 
 
 def grouped_pair(seed: int = 0, users: int = 200, items: int = 60, events: int = 3000, focus: float = 0.9) -> Pair:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from scalr.domain import Pair
-from scalr.reading import read_pair
+from scalr.logs.event_log import Pair
+from scalr.logs.reading import read_pair
 
 
 def small_tables(

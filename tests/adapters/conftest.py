@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scalr.cli import main
-from scalr.simulate import simulate
+from scalr.logs.simulation import simulate
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scalr import adapters
 from scalr.adapters import ADAPTERS, export, read_run
 from scalr.adapters.labelled import labelled_rows
 from scalr.adapters.toolkits import interactions_table
-from scalr.errors import ConfigError, MissingExtraError, OutputError
+from scalr.foundation.errors import ConfigError, MissingExtraError, OutputError
 
 EXTRA = "needs an optional library: make test-extras"
 
@@ -217,7 +217,9 @@ def torch_order(data, name="user") -> list:
 def test_torch_workers_share_the_events(run, workers, shuffle, monkeypatch):
     """More workers than row groups too; reads of 50 events, so that there are several."""
     optional("torch")
-    from scalr.adapters import events, loader, parts
+    from scalr.adapters import loader
+    from scalr.adapters import part_files as parts
+    from scalr.adapters import training_events as events
 
     for module in (events, parts):
         monkeypatch.setattr(module, "BATCH_ROWS", 50)

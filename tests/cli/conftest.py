@@ -2,7 +2,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scalr.cli import main
-from scalr.simulate import simulate
+from scalr.logs.simulation import simulate
 
 
 @pytest.fixture(scope="session")

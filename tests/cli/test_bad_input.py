@@ -105,7 +105,9 @@ def test_a_filled_output_folder_stays_as_it_is(scalr, logs, tmp_path):
     assert tree(tmp_path) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; tests/test_output.py plays the refusal back")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="root may write anywhere; tests/runs/test_folders.py plays the refusal back"
+)
 def test_an_unwritable_folder(scalr, logs, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     refused(scalr("generate", *logs, "--out", tmp_path / "locked" / "run"), "permission")
@@ -158,7 +160,7 @@ def test_what_the_system_refuses_is_three_lines(scalr, logs, tmp_path, monkeypat
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied", "secret.parquet")
 
-    monkeypatch.setattr("scalr.reading.open_table", denied)
+    monkeypatch.setattr("scalr.logs.reading.open_table", denied)
     refused(scalr("generate", *logs, "--out", tmp_path / "run"), "'secret.parquet' cannot be used: permission denied")
 
 
@@ -166,7 +168,7 @@ def test_too_little_memory_is_three_lines(scalr, logs, tmp_path, monkeypatch):
     def starved(*_, **__):
         raise MemoryError("Unable to allocate 6 TiB")
 
-    monkeypatch.setattr("scalr.translators.cooccurrence.layout.make_workspace", starved)
+    monkeypatch.setattr("scalr.synthesis.translators.cooccurrence.layout.make_workspace", starved)
     refused(scalr("generate", *logs, "--out", tmp_path / "run"), "not enough memory")
     assert not (tmp_path / "run").exists()
 
@@ -180,7 +182,7 @@ def test_memory_limits_that_cannot_be_kept(scalr, logs, tmp_path, limit, word):
 
 
 def test_logs_that_take_all_of_the_memory_limit(scalr, logs, tmp_path, monkeypatch):
-    monkeypatch.setattr("scalr.memory.peak_rss_bytes", lambda: 3 << 30)
+    monkeypatch.setattr("scalr.foundation.memory.peak_rss_bytes", lambda: 3 << 30)
     before = tree(tmp_path)
     words = "the memory limit is 2.0 GB, but reading the logs took 3.0 GB"
     refused(scalr("generate", *logs, "--out", tmp_path / "run", "--memory-limit", "2GB"), words)
@@ -209,7 +211,7 @@ def test_a_folder_of_which_a_part_cannot_be_read(scalr, logs, tmp_path, monkeypa
         return []
 
     (tmp_path / "logs").mkdir()
-    monkeypatch.setattr("scalr.engines.files.os.walk", walk)
+    monkeypatch.setattr("scalr.logs.tables.files.os.walk", walk)
     refused(scalr("generate", "--source", tmp_path / "logs", *logs[2:], "--out", tmp_path / "run"), "locked")
 
 
@@ -217,7 +219,7 @@ def test_an_interrupted_command_says_so_and_what_it_keeps(scalr, logs, tmp_path,
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("scalr.emit.PartWriter.write", interrupt)
+    monkeypatch.setattr("scalr.synthesis.tables.PartWriter.write", interrupt)
     code, out, err = scalr("generate", *logs, "--out", tmp_path / "run")
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "interrupted; no output was written"

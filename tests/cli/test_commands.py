@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scalr.cli.study import command as study_command
-from scalr.config import ARMS, StudySettings
+from scalr.foundation.config import ARMS, StudySettings
 
 QUICK = ["--set", "study.seeds=1", "--set", "train.max_epochs=2", "--set", "study.arms=[scalr, top1]"]
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scalr.config import RunSettings
-from scalr.output import check_outputs, read_manifest
-from scalr.pipeline import run
-from scalr.simulate import simulate
+from scalr.foundation.config import RunSettings
+from scalr.logs.simulation import simulate
+from scalr.runs.manifest import check_outputs, read_manifest
+from scalr.runs.running import run
 
 pytest.importorskip("lightgbm", reason="the classifier needs the extra 'models'")
 

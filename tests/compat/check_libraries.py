@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from scalr import adapters
 from scalr.cli import main
-from scalr.simulate import simulate
+from scalr.logs.simulation import simulate
 
 
 def make_run(folder: Path) -> Path:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from scalr.output import check_outputs, read_manifest
-from scalr.simulate import simulate
+from scalr.logs.simulation import simulate
+from scalr.runs.manifest import check_outputs, read_manifest
 
 RUNNER = Path(__file__).with_name("runner.py")
 ROOT = RUNNER.parents[2]

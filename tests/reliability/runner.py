@@ -15,10 +15,12 @@ import sys
 from contextlib import suppress
 
 import scalr.cli.summaries
-import scalr.repeat
 import scalr.report.drawing
-from scalr import memory, narrowing, stream
+import scalr.runs.repeat
 from scalr.cli import main
+from scalr.engines.local import passes as narrowing
+from scalr.foundation import memory
+from scalr.synthesis import parts as stream
 
 OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT

@@ -15,9 +15,10 @@ from pathlib import Path
 from tests.reliability.jobs import Job
 
 import scalr.report.drawing
-from scalr import narrowing, stream
 from scalr.cli import main
-from scalr.receipt import peak_rss_bytes
+from scalr.engines.local import passes as narrowing
+from scalr.foundation.receipts import peak_rss_bytes
+from scalr.synthesis import parts as stream
 
 CAP = 3 << 30  # bytes of writable memory that the system lets the process have; threads' stacks count
 LEAST_ROUNDS = 6

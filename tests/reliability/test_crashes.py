@@ -8,7 +8,7 @@ import signal
 import pytest
 from tests.reliability.jobs import FIGURE, Job, contents, is_whole
 
-from scalr.unfinished import partial_folder
+from scalr.runs.resuming import partial_folder
 
 pytestmark = pytest.mark.trust
 

@@ -10,9 +10,10 @@ import pytest
 from tests.reliability.jobs import Job, contents
 
 import scalr.report.drawing
-from scalr import emit, pipeline
 from scalr.cli import main
-from scalr.store import StoredLog
+from scalr.logs.stored import StoredLog
+from scalr.runs import generating, running
+from scalr.synthesis.tables import PartWriter
 
 pytestmark = pytest.mark.trust
 
@@ -33,21 +34,21 @@ def tell(capsys, monkeypatch):
 def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(jobs, tell, tmp_path, monkeypatch):
     written, job = [], jobs["generate"]
     assert tell(job, tmp_path / "whole") == (0, [])
-    close = emit.PartWriter.close
+    close = PartWriter.close
 
     def full(self) -> None:
         close(self)
         written.append(self.file)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.file))
 
-    monkeypatch.setattr(emit.PartWriter, "close", full)
+    monkeypatch.setattr(PartWriter, "close", full)
     code, said = tell(job, tmp_path / "run")
     assert written
     assert (code, len(said)) == (2, 3)
     assert "no space left on device" in said[0]
     assert "--resume" in said[2]
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(emit.PartWriter, "close", close)
+    monkeypatch.setattr(PartWriter, "close", close)
     assert tell(job, tmp_path / "run", "--resume") == (0, [])
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
@@ -89,7 +90,7 @@ def test_too_little_memory_is_named(jobs, tell, tmp_path, monkeypatch):
     def greedy(*_, **__):
         raise MemoryError("Unable to allocate 8.00 TiB for an array")
 
-    monkeypatch.setattr(pipeline.generation, "fit", greedy)
+    monkeypatch.setattr("scalr.engines.local.writing.fit", greedy)
     code, said = tell(jobs["generate"], tmp_path / "run")
     assert (code, len(said)) == (2, 3), said
     assert "not enough memory: Unable to allocate 8.00 TiB" in said[0]
@@ -97,7 +98,7 @@ def test_too_little_memory_is_named(jobs, tell, tmp_path, monkeypatch):
 
 
 def test_a_limit_that_the_logs_alone_break_is_named(jobs, tell, tmp_path, monkeypatch):
-    monkeypatch.setattr("scalr.memory.peak_rss_bytes", lambda: 700 << 20)
+    monkeypatch.setattr("scalr.foundation.memory.peak_rss_bytes", lambda: 700 << 20)
     code, said = tell(jobs["generate"], tmp_path / "run", "--memory-limit", "600MB")
     assert (code, len(said)) == (2, 3), said
     assert "the memory limit is 600 MB, but reading the logs took 700 MB" in said[0]
@@ -110,7 +111,7 @@ def test_a_limit_that_the_logs_alone_break_is_named(jobs, tell, tmp_path, monkey
 )
 def test_an_input_that_changes_during_the_run(command, change, jobs, tell, tmp_path, monkeypatch):
     """It changes after the logs were read and before the output is finished; a touched one is the same still."""
-    target, write = Path(jobs["generate"].arguments[4]), pipeline.write_report
+    target, write = Path(jobs["generate"].arguments[4]), generating.write_report
     whole = target.read_bytes()
 
     def meanwhile(*arguments, **named) -> None:
@@ -119,7 +120,8 @@ def test_an_input_that_changes_during_the_run(command, change, jobs, tell, tmp_p
         if change != "gone":
             target.write_bytes(whole if change == "touched" else whole + b" ")
 
-    monkeypatch.setattr(pipeline, "write_report", meanwhile)
+    for module in (generating, running):
+        monkeypatch.setattr(module, "write_report", meanwhile)
     try:
         code, said = tell(jobs[command], tmp_path / "run")
     finally:

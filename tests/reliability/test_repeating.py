@@ -64,8 +64,8 @@ def test_a_repetition_checks_its_inputs(jobs, runner, tmp_path):
 
 
 def test_a_repetition_that_comes_out_otherwise_says_so(jobs, runner, tmp_path, capsys, monkeypatch):
-    from scalr import output
     from scalr.cli import main
+    from scalr.runs.manifest import check_outputs, read_manifest
 
     assert runner.run(jobs["generate"], tmp_path / "first").status == 0
     file = tmp_path / "first" / "manifest.json"
@@ -80,7 +80,7 @@ def test_a_repetition_that_comes_out_otherwise_says_so(jobs, runner, tmp_path, c
     assert "Not the same: " in said.out
     assert part["file"] in said.out
     assert "made with numpy 1.0, repeated with" in said.err
-    assert output.check_outputs(tmp_path / "second", output.read_manifest(tmp_path / "second")) == []
+    assert check_outputs(tmp_path / "second", read_manifest(tmp_path / "second")) == []
 
 
 def available(*names: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scalr.report import ReportData
+from scalr.report.page import ReportData
 
 HELPED = {
     "scalr": (-0.0111, 0.0019),

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from scalr.report import charts, drawing
-from scalr.report.comparisons import Change
+from scalr.studies.findings.comparisons import Change
 
 if not drawing.charts_available():
     pytest.skip("the extra 'report' is not installed", allow_module_level=True)

@@ -2,8 +2,10 @@
 
 import pytest
 
-from scalr.report import ReportData, write_report
-from scalr.report.choice import gate_of, rehearsal_rows
+from scalr.report import write_report
+from scalr.report.choice import rehearsal_rows
+from scalr.report.page import ReportData
+from scalr.studies.findings.gating import gate_of
 
 
 def opening(segment, *, is_open, change=-0.02, p_real=0.0001, p_shuffled=0.004, rehearsal="near", users=1200):

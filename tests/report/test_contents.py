@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from scalr.config import SampleSettings
-from scalr.facts import facts_of
-from scalr.refine import refine
+from scalr.foundation.config import SampleSettings
+from scalr.logs.simulation import simulate
 from scalr.report.contents import cumulative_shares, examples
-from scalr.sample import sample
-from scalr.simulate import simulate
-from scalr.translators import fit
+from scalr.synthesis.facts import facts_of
+from scalr.synthesis.refining import refine
+from scalr.synthesis.sampling import sample
+from scalr.synthesis.translators import fit
 
 
 @pytest.fixture(scope="module")

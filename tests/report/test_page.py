@@ -10,8 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from scalr.errors import OutputError
-from scalr.report import ReportData, charts_available, write_report
+from scalr.foundation.errors import OutputError
+from scalr.report import write_report
+from scalr.report.drawing import charts_available
+from scalr.report.page import ReportData
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'&{{ 7 * 1117 }}"
 SECTIONS = {

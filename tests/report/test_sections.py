@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scalr.report import sections
-from scalr.report.comparisons import read_changes
-from scalr.report.verdict import verdict
+from scalr.studies.findings.comparisons import read_changes
+from scalr.studies.findings.verdict import verdict
 
 
 def stage(rows_in, rows_out):

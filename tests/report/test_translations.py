@@ -5,7 +5,9 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from scalr.report import ReportData, charts_available, translations, write_report
+from scalr.report import translations, write_report
+from scalr.report.drawing import charts_available
+from scalr.report.page import ReportData
 
 
 def quality(value, half, buckets=3):

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.trust.battery import Case, Desk
 
-from scalr.configfile import read_config
+from scalr.runs.config_file import read_config
 
 
 def _config(text: str | bytes, says: str | None = None, *more: str, check: Callable[[Any], bool] | None = None) -> Case:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from tests.trust.bad_runs import finished
 from tests.trust.battery import Case, Desk
 
-from scalr.simulate import simulate
+from scalr.logs.simulation import simulate
 
 Lay = Callable[[Desk, str], str]
 """Lays something of a name into the desk and returns its path."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from scalr.schema import SYNTHETIC_COLUMNS
+from scalr.logs.schema import SYNTHETIC_COLUMNS
 
 SECONDS = 30  # longer than this counts as a hang
 LONGEST_LINE = 1000  # characters of a refusal's line that a terminal can still show

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tests.trust.battery import SECONDS, at_most, source_log, target_log
 from tests.trust.figures import FIGURE
 
-from scalr.configfile import read_config
-from scalr.domain import Pair
-from scalr.errors import ScalrError
-from scalr.reading import read_pair
+from scalr.foundation.errors import ScalrError
+from scalr.logs.event_log import Pair
+from scalr.logs.reading import read_pair
+from scalr.runs.config_file import read_config
 
 pytestmark = pytest.mark.trust
 

@@ -18,14 +18,14 @@ from tests.trust.battery import SECONDS, Desk, at_most, digests, is_refusal, map
 import scalr
 from scalr.adapters import export
 from scalr.cli.console import shown
-from scalr.errors import ScalrError, printable
+from scalr.foundation.errors import ScalrError, printable
 from scalr.report import drawing
 
 pytestmark = pytest.mark.trust
 
 PACKAGE = Path(scalr.__file__).parent
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-BETWEEN_PROCESSES = ("spark/ship.py",)  # to tasks, as Spark itself sends values; in nothing that outlives a session
+BETWEEN_PROCESSES = ("engines/spark/cluster/broadcast.py",)  # to tasks, in nothing that outlives a session
 OWNED = "document.documentElement.setAttribute('data-owned','1')"
 SCRIPTS = (
     f"<script>{OWNED}</script>",

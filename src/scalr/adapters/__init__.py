@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from scalr.adapters import atomic, frames, labelled, pairs, toolkits
-from scalr.adapters.events import TrainingEvents, read_run
 from scalr.adapters.pairs import Matrix, WeightedInteractions
+from scalr.adapters.reading import read_run
 from scalr.adapters.registry import ADAPTERS, Adapter, get_adapter
-from scalr.errors import ConfigError, require_extra
-from scalr.output import check_free, finished_folder, write_json
-from scalr.progress import Board, SilentBoard
+from scalr.adapters.training_events import TrainingEvents
+from scalr.foundation import Board, ConfigError, SilentBoard, require_extra
+from scalr.runs import check_free, finished_folder, write_json
 
 if TYPE_CHECKING:
     import datasets

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from scalr.adapters.events import Batch, TrainingEvents
-from scalr.engines.files import is_text
-from scalr.errors import SchemaError
+from scalr.adapters.training_events import Batch, TrainingEvents
+from scalr.foundation import SchemaError
+from scalr.logs import is_text
 
 _OPTIONS = pa_csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
 _FORMULA = r"^(=|[+@-][^0-9.])"  # a sign before a number is no formula

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scalr.adapters.events import TrainingEvents
-from scalr.errors import require_extra
+from scalr.adapters.training_events import TrainingEvents
+from scalr.foundation import require_extra
 
 if TYPE_CHECKING:
     import datasets

@@ -19,18 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from scalr import rng
-from scalr.adapters.events import Batch, TrainingEvents
 from scalr.adapters.pairs import write_ids
-from scalr.domain import Codes
-from scalr.engines.files import is_text
-from scalr.errors import require_extra
-from scalr.synthetic import catalogue_of
+from scalr.adapters.training_events import Batch, TrainingEvents
+from scalr.foundation import Codes, Singles, require_extra, rng
+from scalr.logs import catalogue_of, is_text
 
 if TYPE_CHECKING:
     import lightgbm
 
-Float32 = npt.NDArray[np.float32]
 _LINES = pa_csv.WriteOptions(include_header=False, quoting_style="none")
 _ROWS = 1 << 19  # rows, negatives too, that are made at a time
 
@@ -50,7 +46,7 @@ class LabelledRows:
     user: Codes
     item: Codes
     label: npt.NDArray[np.int8]
-    weight: Float32
+    weight: Singles
     is_synthetic: bool
 
 
@@ -128,10 +124,10 @@ def write_lightgbm(events: TrainingEvents, folder: Path) -> int:
     return int(data.num_data())
 
 
-def item_features(events: TrainingEvents) -> tuple[dict[str, Float32], list[str]]:
+def item_features(events: TrainingEvents) -> tuple[dict[str, Singles], list[str]]:
     """Return features by item code, shape (n_items,) each, NaN where unknown; and which of them are categories."""
     known = events.item_table()
-    found: dict[str, Float32] = {}
+    found: dict[str, Singles] = {}
     categories: list[str] = []
     if known is None:
         return found, categories
@@ -149,7 +145,7 @@ def item_features(events: TrainingEvents) -> tuple[dict[str, Float32], list[str]
     return found, categories
 
 
-def _rows(user: Codes, item: Codes, label: int, weight: Float32, *, is_synthetic: bool) -> LabelledRows:
+def _rows(user: Codes, item: Codes, label: int, weight: Singles, *, is_synthetic: bool) -> LabelledRows:
     return LabelledRows(user, item, np.full(len(user), label, np.int8), weight, is_synthetic)
 
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from scalr import rng
-from scalr.adapters.events import Batch, TrainingEvents
+from scalr.adapters.training_events import Batch, TrainingEvents
+from scalr.foundation import rng
 
 _POOL_ROWS = 1 << 18  # events that are mixed before batches are cut: four reads, or the whole of a small run
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scalr.adapters.events import Batch, TrainingEvents
-from scalr.domain import Codes, Times, TimeUnit
-from scalr.errors import require_extra
+from scalr.adapters.training_events import Batch, TrainingEvents
+from scalr.foundation import Codes, Times, require_extra
+from scalr.logs import TimeUnit
 
 if TYPE_CHECKING:
     import scipy.sparse

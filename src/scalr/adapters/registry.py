@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from scalr.adapters.atomic import formula_notes, write_recbole
-from scalr.adapters.events import TrainingEvents
 from scalr.adapters.frames import write_parquet
 from scalr.adapters.labelled import write_libsvm, write_lightgbm
 from scalr.adapters.pairs import write_implicit, write_lightfm
 from scalr.adapters.toolkits import write_interactions
-from scalr.errors import unknown_name
+from scalr.adapters.training_events import TrainingEvents
+from scalr.foundation import unknown_name
 
 
 @dataclass(frozen=True, slots=True)

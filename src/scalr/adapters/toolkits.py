@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scalr.adapters.events import TrainingEvents
 from scalr.adapters.pairs import instants, pairs_of
-from scalr.errors import MissingExtraError, require_extra
+from scalr.adapters.training_events import TrainingEvents
+from scalr.foundation import MissingExtraError, require_extra
 
 if TYPE_CHECKING:
     import pandas

@@ -14,9 +14,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-import scalr
 from scalr.cli import demo, doctor, export, generate, init, inspect, run, study
-from scalr.errors import ConfigError, InputError, ScalrError, system_error
+from scalr.foundation import ConfigError, InputError, ScalrError, __version__, system_error
 
 _GARBAGE_THRESHOLD = 100_000  # objects between collections: a command makes little garbage, and much at its start
 INTERRUPTED = 130  # exit code, by custom 128 + the number of the signal
@@ -38,7 +37,7 @@ for module in (demo, init, run, generate, study, export, inspect, doctor):
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"scalr {scalr.__version__}")
+        typer.echo(f"scalr {__version__}")
         raise typer.Exit
 
 

@@ -23,9 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from scalr.errors import printable
-from scalr.kernels import are_compiled
-from scalr.progress import Advance
+from scalr.foundation import Advance, printable
+from scalr.synthesis import are_compiled
 
 LONG_SECONDS = 2.0  # a stage that took longer is worth a line in a log file
 COMPILING = "Compiling the inner loops for this machine, once: it takes up to a minute longer this time."
@@ -78,7 +77,7 @@ class Terminal:
                 self._err.print(shown(text), soft_wrap=True)
 
     def stage(self, name: str, total: int | None = None, unit: str = "events") -> Advance:
-        """Begin a stage; see `scalr.progress.Board`."""
+        """Begin a stage; see `scalr.foundation.progress.Board`."""
         self._end_stage()
         task = self._progress.add_task(name, total=total)
         self._current = task, name, time.perf_counter()

@@ -10,7 +10,7 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import show_evidence
+from scalr.cli.results import show_evidence
 
 EXAMPLE = "Example: scalr demo --out demo"
 
@@ -25,10 +25,10 @@ def command(
     as_json: o.JsonOption = False,
 ) -> None:
     """Run everything on a year of shopping: groceries as source, drug-store goods as target."""
-    from scalr import demo, output, pipeline
     from scalr.cli.summaries import stages_table
+    from scalr.runs import check_free, demo, run
 
-    output.check_free(out)
+    check_free(out)
     with (
         tempfile.TemporaryDirectory(prefix="scalr-demo-") as folder,
         Terminal(quiet=quiet, as_json=as_json) as terminal,
@@ -38,7 +38,7 @@ def command(
         )
         terminal.stage("unpacking the demo's logs")
         settings = demo.settings(Path(folder), seeds)
-        manifest = pipeline.run(
+        manifest = run(
             settings,
             out,
             threads=threads,

@@ -13,7 +13,7 @@ def command(quiet: o.QuietOption = False, as_json: o.JsonOption = False) -> None
     """Say what is installed, what is missing and how to get it."""
     from dataclasses import asdict
 
-    from scalr.doctor import diagnose
+    from scalr.cli.diagnosis import diagnose
 
     findings = diagnose()
     terminal = Terminal(quiet=quiet, as_json=as_json)

@@ -89,7 +89,7 @@ def command(
 
 
 def _asked(value: Any, what: str) -> Any:
-    from scalr.errors import ConfigError
+    from scalr.foundation import ConfigError
 
     if value is None:
         raise ConfigError(

@@ -8,9 +8,9 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal, shown
-from scalr.cli.jobs import LogOptions, StepOptions
+from scalr.cli.inputs import LogOptions, StepOptions
 from scalr.cli.spark import SparkOptions
-from scalr.schema import Columns
+from scalr.logs import Columns
 
 EXAMPLE = "Example: scalr generate --source feed.parquet --target ads.parquet --out synthetic --draws 4"
 
@@ -103,20 +103,18 @@ def command(
     as_json: o.JsonOption = False,
 ) -> None:
     """Draw synthetic target events for all source events, refine them, and write them as Parquet."""
-    from scalr import output, pipeline
-    from scalr.cli.jobs import shows_finished
+    from scalr.cli.results import shows_finished
     from scalr.cli.summaries import pair_table, reach, stages_table
-    from scalr.job import generation_request
-    from scalr.leaks import LeakCheck
-    from scalr.memory import use_lean_allocator
-    from scalr.report.wording import privacy_sentence
-    from scalr.summary import summarise
-    from scalr.unfinished import Plan
+    from scalr.foundation import use_lean_allocator
+    from scalr.logs import summarise
+    from scalr.runs import Plan, check_free, generation_request, write_generation
+    from scalr.studies import privacy_sentence
+    from scalr.synthesis import LeakCheck
 
     options = SparkOptions(engine, spark_master, spark_conf or [], day, dry_run)
     options.check(layout, leaks=check_leaks or drop_leaky, resume=resume)
     if day is None and not resume:
-        output.check_free(out)
+        check_free(out)
     use_lean_allocator()
     limit = o.memory_limit(memory_limit)
     columns = Columns(user, item, time, label, value, weight)
@@ -137,7 +135,7 @@ def command(
     if resume and shows_finished(Terminal(quiet=quiet, as_json=as_json), out, Plan("generate", asked)):
         return
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        manifest, pair = pipeline.write_generation(
+        manifest, pair = write_generation(
             lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),
             threads=threads, memory_limit=limit, leaks=leaks, resume=resume, board=terminal,
         )  # fmt: skip

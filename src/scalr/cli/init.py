@@ -9,8 +9,8 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal, shown
-from scalr.cli.jobs import LogOptions
-from scalr.schema import Columns
+from scalr.cli.inputs import LogOptions
+from scalr.logs import Columns
 
 EXAMPLE = "Example: scalr init scalr.yaml --source feed.parquet --target ads.parquet && scalr run scalr.yaml --out run1"
 
@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Look at the logs and write a configuration with every setting, its default and what it means."""
     from scalr.cli.summaries import pair_table
-    from scalr.configfile import check_new, write_config
-    from scalr.summary import summarise
+    from scalr.logs import summarise
+    from scalr.runs import check_new, write_config
 
     check_new(config)
     columns = Columns(user, item, time, label, value, weight)

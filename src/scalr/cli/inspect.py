@@ -9,13 +9,13 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal, shown
-from scalr.cli.jobs import LogOptions, StepOptions
-from scalr.errors import ConfigError, InputError
-from scalr.schema import Columns
+from scalr.cli.inputs import LogOptions, StepOptions
+from scalr.foundation import ConfigError, InputError
+from scalr.logs import Columns
 
 if TYPE_CHECKING:
-    from scalr.audit import Audit
-    from scalr.config import Steps
+    from scalr.foundation import Steps
+    from scalr.synthesis import Audit
 
 EXAMPLE = (
     "Examples: scalr inspect run1 --audit | scalr inspect --source feed.parquet --target ads.parquet | "
@@ -121,7 +121,7 @@ def command(
 
 def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool, audit: bool) -> None:
     from scalr.cli.summaries import audit_table, reach, stages_table
-    from scalr.output import check_outputs, read_manifest
+    from scalr.runs import check_outputs, read_manifest
 
     manifest = read_manifest(folder)
     with terminal:
@@ -153,9 +153,8 @@ def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool, audit: bool) 
 
 def _leaks_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> dict[str, Any]:
     """Compare a run's rows with the target log that it was made of, read where it was then."""
-    from scalr.columns import find_columns
-    from scalr.engines.local import open_table
-    from scalr.leaks import check_written, refuse_unfit
+    from scalr.logs import find_columns, open_table
+    from scalr.synthesis import check_written, refuse_unfit
 
     files = _part_files(folder, "--leaks")
     refuse_unfit("report", "compact" if (folder / "dictionaries").exists() else "target")
@@ -187,10 +186,9 @@ def _part_files(folder: Path, option: str) -> list[Path]:
 
 def _audit_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> Audit:
     """Audit a run's rows against the logs that it was made of, read where they were then."""
-    from scalr.audit import audit
-    from scalr.config import RunSettings
-    from scalr.job import read_settings
-    from scalr.released import read_released
+    from scalr.foundation import RunSettings
+    from scalr.runs import read_settings
+    from scalr.synthesis import audit, read_released
 
     _part_files(folder, "--audit")
     settings = RunSettings.parse(manifest.get("settings") or {}, f"'{folder / 'manifest.json'}'")
@@ -205,9 +203,8 @@ def _audit_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> Aud
 
 def _audit_files(files: Path, logs: LogOptions, steps: Steps, most_distance: float | None, terminal: Terminal) -> None:
     """Audit rows that stand alone."""
-    from scalr.audit import audit
     from scalr.cli.summaries import audit_table
-    from scalr.released import read_released
+    from scalr.synthesis import audit, read_released
 
     with terminal:
         pair, _ = logs.read(terminal)
@@ -220,7 +217,7 @@ def _audit_files(files: Path, logs: LogOptions, steps: Steps, most_distance: flo
 
 def _inspect_logs(logs: LogOptions, terminal: Terminal) -> None:
     from scalr.cli.summaries import pair_table
-    from scalr.summary import summarise
+    from scalr.logs import summarise
 
     with terminal:
         pair, _ = logs.read(terminal)

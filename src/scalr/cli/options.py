@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from scalr.errors import ConfigError
-from scalr.schema import Columns
+from scalr.foundation import ConfigError
+from scalr.logs import Columns
 
 TimeUnitName = Literal["s", "ms", "us", "ns", "order"]
 IdKind = Literal["auto", "string"]
@@ -259,7 +259,7 @@ def memory_limit(text: str | None) -> int | None:
     Raises:
         ConfigError: If it is no size, or too small.
     """
-    from scalr.memory import parse_bytes
+    from scalr.foundation import parse_bytes
 
     return None if text is None else parse_bytes(text)
 

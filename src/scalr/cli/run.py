@@ -10,7 +10,8 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal, shown
-from scalr.cli.jobs import refuse_noise, show_conversions, show_evidence
+from scalr.cli.inputs import refuse_noise
+from scalr.cli.results import show_conversions, show_evidence
 from scalr.cli.spark import SparkOptions
 
 EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
@@ -46,16 +47,12 @@ def command(
     as_json: o.JsonOption = False,
 ) -> None:
     """Generate synthetic events and study what they are worth, with the settings of a file."""
-    from scalr import conversion_job, output
-    from scalr.cli.jobs import shows_finished
-    from scalr.configfile import read_config
-    from scalr.errors import ConfigError
-    from scalr.job import absolute_paths
-    from scalr.memory import use_lean_allocator
-    from scalr.unfinished import Plan
+    from scalr.cli.results import shows_finished
+    from scalr.foundation import ConfigError, use_lean_allocator
+    from scalr.runs import Plan, absolute_paths, check_apart, check_free, read_config, run
 
     if not resume:
-        output.check_free(out)
+        check_free(out)
     use_lean_allocator()
     limit = o.memory_limit(memory_limit)
     if (config is None) == (from_manifest is None) or (from_manifest and trials_file):
@@ -75,9 +72,7 @@ def command(
     settings = read_config(config, [*(set_ or []), *presets])
     refuse_noise(settings)
     source = settings.source
-    output.check_apart(
-        out, [*([source] if isinstance(source, str) else source.values()), settings.target, settings.items]
-    )
+    check_apart(out, [*([source] if isinstance(source, str) else source.values()), settings.target, settings.items])
     options.check(settings.layout, leaks=settings.leaks != "off", resume=resume)
     if resume and shows_finished(terminal, out, Plan("run", absolute_paths(settings.model_dump(mode="json")))):
         return
@@ -85,7 +80,7 @@ def command(
         if engine == "spark":
             manifest = options.run(settings, out, threads, trials_file, terminal)
         else:
-            manifest = conversion_job.run(
+            manifest = run(
                 settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, resume=resume,
                 board=terminal,
             )  # fmt: skip
@@ -96,7 +91,7 @@ def command(
 
 def _show(terminal: Terminal, manifest: Mapping[str, Any], out: Path, more: Mapping[str, Any] | None = None) -> None:
     from scalr.cli.summaries import stages_table
-    from scalr.conversions import CONVERSIONS_SCHEMA
+    from scalr.studies import CONVERSIONS_SCHEMA
 
     terminal.result({key: value for key, value in manifest.items() if key != "evaluation"} | dict(more or {}))
     terminal.show(stages_table(manifest["stages"]))
@@ -107,8 +102,8 @@ def _show(terminal: Terminal, manifest: Mapping[str, Any], out: Path, more: Mapp
 
 def _repeat(terminal: Terminal, file: Path, out: Path, changes: list[str], *, resume: bool, **room: Any) -> None:
     """Repeat what a manifest says, and say whether the same came out."""
-    from scalr.cli.jobs import shows_finished
-    from scalr.repeat import differences, plan_of, read_request, repeat_run
+    from scalr.cli.results import shows_finished
+    from scalr.runs import differences, plan_of, read_request, repeat_run
 
     request = read_request(file, changes)
     if resume and shows_finished(terminal, out, plan_of(request)):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal, number, table
-from scalr.cli.jobs import LogOptions
-from scalr.errors import ConfigError
+from scalr.cli.inputs import LogOptions
+from scalr.foundation import ConfigError
 
 if TYPE_CHECKING:
-    from scalr.config import RunSettings, Steps
-    from scalr.spark_job import Inputs
+    from scalr.foundation import RunSettings, Steps
+    from scalr.runs import Inputs
 
 PLAN_WORDS = {
     "source_events": "source events",
@@ -46,9 +46,8 @@ class SparkOptions:
         Raises:
             ConfigError: If an option belongs to another engine, or Spark cannot do it.
         """
-        from scalr.spark.days import parse_day
-        from scalr.spark.session import require_spark, spark_settings
-        from scalr.spark_job import check_layout
+        from scalr.engines import parse_day, require_spark, spark_settings
+        from scalr.runs import check_layout
 
         if self.engine == "local":
             given: dict[str, Any] = {"--spark-master": self.master, "--spark-conf": self.conf, "--day": self.day}
@@ -72,7 +71,7 @@ class SparkOptions:
             raise ConfigError(
                 "columns are to be checked for leaks, which needs the rows in memory",
                 expected="--check-leaks and --drop-leaky with --engine local",
-                fix="check a sample of the events with scalr.leaks.find_leaks",
+                fix="check a sample of the events with scalr.find_leaks",
             )
         if self.day is not None:
             parse_day(self.day)
@@ -94,10 +93,9 @@ class SparkOptions:
     def generate(self, logs: LogOptions, steps: Steps, out: Path, terminal: Terminal) -> None:
         """Generate synthetic events with Spark, and say what was made."""
         from scalr.cli.summaries import reach, stages_table
-        from scalr.report.wording import privacy_sentence
-        from scalr.spark.days import parse_day
-        from scalr.spark.session import own_session, spark_settings
-        from scalr.spark_job import Inputs, write_generation_on_spark
+        from scalr.engines import own_session, parse_day, spark_settings
+        from scalr.runs import Inputs, write_generation_on_spark
+        from scalr.studies import privacy_sentence
 
         inputs = Inputs(
             o.sources(logs.source), logs.target, logs.items, logs.columns, o.columns(logs.source_columns),
@@ -125,8 +123,8 @@ class SparkOptions:
         self, settings: RunSettings, out: Path, threads: int | None, trials_file: Path | None, terminal: Terminal
     ) -> dict[str, Any]:
         """Generate with Spark and study on a sample of users; return the manifest with the study."""
-        from scalr.spark.session import own_session, spark_settings
-        from scalr.spark_job import run_on_spark
+        from scalr.engines import own_session, spark_settings
+        from scalr.runs import run_on_spark
 
         with own_session(self.master, spark_settings(self.conf)) as session:
             return run_on_spark(session, settings, out, threads=threads, trials_file=trials_file, board=terminal)
@@ -134,8 +132,8 @@ class SparkOptions:
     @staticmethod
     def _plan(inputs: Inputs, steps: Steps, terminal: Terminal, session: Any) -> None:
         """Show what a run would take."""
-        from scalr.memory import format_bytes
-        from scalr.spark.plan import plan
+        from scalr.engines import plan
+        from scalr.foundation import format_bytes
 
         terminal.stage("counting")
         found = plan(inputs.read(session, steps), steps)

@@ -8,17 +8,10 @@ import typer
 
 from scalr.cli import options as o
 from scalr.cli.console import Terminal
-from scalr.cli.jobs import (
-    LogOptions,
-    StepOptions,
-    refuse_noise,
-    show_conversions,
-    show_evidence,
-    show_sweeps,
-    sweep_names,
-)
-from scalr.errors import ConfigError
-from scalr.schema import Columns
+from scalr.cli.inputs import LogOptions, StepOptions, refuse_noise, sweep_names
+from scalr.cli.results import show_conversions, show_evidence, show_sweeps
+from scalr.foundation import ConfigError
+from scalr.logs import Columns
 
 EXAMPLE = "Example: scalr study --source feed.parquet --target ads.parquet --hide-overlap 0.5 --seeds 5 --out evidence"
 
@@ -198,13 +191,13 @@ def command(
     as_json: o.JsonOption = False,
 ) -> None:
     """Train with and without synthetic events, and with controls, over several seeds; say in words what helped."""
-    from scalr import conversion_job, output, pipeline
     from scalr.cli.summaries import pair_table
-    from scalr.config import ARMS, CONVERSION_ARMS
-    from scalr.study import check_names
-    from scalr.summary import summarise
+    from scalr.foundation import ARMS, CONVERSION_ARMS
+    from scalr.logs import summarise
+    from scalr.runs import check_free, write_conversions, write_study, write_sweeps
+    from scalr.studies import check_names
 
-    output.check_free(out)
+    check_free(out)
     if conversions and sweep is not None:
         raise ConfigError(
             "--conversions and --sweep are given together",
@@ -252,13 +245,13 @@ def command(
         pair, inputs = stored.load(), logs.settings()
         others: dict[str, Any] = {"threads": threads, "trials_file": trials_file, "board": terminal}
         if conversions:
-            content = conversion_job.write_conversions(
+            content = write_conversions(
                 pair, steps, out, inputs=inputs, reading=receipt, threads=threads, board=terminal
             )
         elif names is not None:
-            content = pipeline.write_sweeps(pair, steps, names, out, inputs=inputs, reading=receipt, **others)
+            content = write_sweeps(pair, steps, names, out, inputs=inputs, reading=receipt, **others)
         else:
-            content = pipeline.write_study(pair, steps, out, inputs=inputs, reading=receipt, **others)
+            content = write_study(pair, steps, out, inputs=inputs, reading=receipt, **others)
     terminal.result(content)
     terminal.show(pair_table(summarise(stored).to_json()))
     show = show_conversions if conversions else show_evidence if names is None else show_sweeps

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from scalr.cli.console import number, percent, shown, table
-from scalr.receipt import Receipt
+from scalr.foundation import Receipt
 
 
 def pair_table(summary: Mapping[str, Any]) -> Table:

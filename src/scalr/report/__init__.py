@@ -1,8 +1,19 @@
-"""What people see of a run: one HTML page, and the verdict of a study in plain words."""
+"""HTML pages about runs and studies. Everything they state comes from `scalr.studies`.
 
-from scalr.report.contents import contents_of, write_report
-from scalr.report.drawing import charts_available
-from scalr.report.page import ReportData
-from scalr.report.verdict import Verdict, verdict
+    charts        charts as inline SVG, for wide and narrow screens
+    choice        what validation chose: gate and trials
+    contents      `write_report`, and what it takes from the values of a run
+    detection     columns that identify synthetic rows
+    drawing       sizes and colours of charts; Vega-Lite to SVG
+    impressions   the page of a study of impressions
+    page          the page of a run: one HTML file without network or JavaScript
+    sections      rows and sentences of the page
+    sweeps        the page of sweeps
+    translations  translations compared, and whether confidence is calibrated
 
-__all__ = ["ReportData", "Verdict", "charts_available", "contents_of", "verdict", "write_report"]
+Public names are listed in `__init__.pyi` and imported on first use.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

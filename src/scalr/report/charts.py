@@ -13,8 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scalr.errors import require_extra
-from scalr.report.comparisons import ARM, Change
+from scalr.foundation import require_extra
 from scalr.report.drawing import (
     BLUE,
     EXTRA,
@@ -32,7 +31,7 @@ from scalr.report.drawing import (
     name_axis,
     spec,
 )
-from scalr.report.wording import arm_name, bracket, compact, count, decimals_for, percent
+from scalr.studies import ARM, Change, arm_name, bracket, compact, count, decimals_for, percent
 
 SERIES = {
     "sample": ("Sampled (SCALR)", BLUE),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from scalr.errors import require_extra
-from scalr.report.comparisons import ARM, BASELINE
+from scalr.foundation import Json, require_extra
 from scalr.report.drawing import BLUE, EXTRA, GREY, NARROW, PALE, PERCENT, Figure, figure, spec
-from scalr.report.wording import arm_name, count, decimal, listed, number, p_value, percent, segment_name
-
-Json = Mapping[str, Any]
+from scalr.studies import ARM, BASELINE, PERIODS, arm_name, count, decimal, number, p_value, percent, segment_name
 
 SETTING_NAMES = {
     "translate.translator": "",
@@ -31,69 +27,13 @@ SETTING_NAMES = {
     "train.learning_rate": "step size",
 }
 
-_PERIODS = {"near": "the validation period", "far": "an earlier period as long as the test period"}
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """The gate of a study.
-
-    Attributes:
-        open: Segments that get augmentation.
-        closed: Segments that do not.
-        reasons: By closed segment, why, in words.
-    """
-
-    open: tuple[str, ...]
-    closed: tuple[str, ...]
-    reasons: Mapping[str, str]
-
-    @property
-    def sentence(self) -> str:
-        """Say who gets augmentation, and why others do not."""
-        if not self.closed:
-            return (
-                "The gate is open for all users: those who did not choose the settings gain on periods before the test."
-            )
-        why = "; ".join(f"{segment_name(segment).lower()}: {self.reasons[segment]}" for segment in self.closed)
-        if not self.open:
-            return f"The gate is closed for all users, so SCALR is the model of real events alone ({why})."
-        names = [[segment_name(one).lower() for one in group] for group in (self.open, self.closed)]
-        return (
-            f"The gate is open for {listed(names[0])} and closed for {listed(names[1])}, who are served by the model "
-            f"of real events alone ({why})."
-        )
-
-
-def gate_of(study: Json | None) -> Gate | None:
-    """Return the gate of a study; None without one."""
-    openings = ((study or {}).get("choice") or {}).get("gate") or ()
-    if not openings:
-        return None
-    is_open = [one["segment"] for one in openings if one.get("open")]
-    shut = {one["segment"]: _reason(one) for one in openings if not one.get("open")}
-    return Gate(tuple(is_open), tuple(shut), shut)
-
-
-def _reason(opening: Json) -> str:
-    change, level = number(opening.get("change")), number(opening.get("level")) or 0.05
-    if change is None:
-        return "too few users to tell"
-    where = _PERIODS.get(opening.get("rehearsal") or "near", "")
-    if change >= 0:
-        return f"prediction error rises by {percent(change)} on {where}"
-    p_real, p_shuffled = number(opening.get("p_real_only")), number(opening.get("p_shuffled_users"))
-    if p_real is not None and p_real < level and p_shuffled is not None:
-        return f"other users' synthetic events help as much (p = {p_shuffled:.2f})"
-    return f"a gain of {percent(-change)} on {where} may be chance (p = {p_real or 0.0:.2f})"
-
 
 def rehearsal_rows(study: Json | None) -> list[dict[str, str]]:
     """Return one entry per rehearsal of the gate and segment, in words: where it was judged and what it showed."""
     rehearsed = ((study or {}).get("choice") or {}).get("rehearsals") or {}
     return [
         {
-            "judged": _PERIODS.get(name, name).capitalize(),
+            "judged": PERIODS.get(name, name).capitalize(),
             "segment": segment_name(one["segment"]),
             "users": count(one["users"]),
             "change": _known(one.get("change"), partial(percent, signed=True)),

@@ -10,16 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scalr.config import PrivacySettings
-from scalr.domain import EventLog, Pair
-from scalr.facts import EventFacts, facts_of, item_shares, resting_on_few
-from scalr.output import environment
-from scalr.receipt import Receipt
+from scalr.foundation import PrivacySettings, Receipt, describe_environment
+from scalr.logs import EventLog, Pair, StoredPair, catalogue_of, summarise
 from scalr.report.page import ReportData, write_page
-from scalr.store import StoredPair
-from scalr.study import Study
-from scalr.summary import summarise
-from scalr.synthetic import SyntheticEvents, catalogue_of
+from scalr.studies import Study
+from scalr.synthesis import EventFacts, SyntheticEvents, facts_of, item_shares, resting_on_few
 
 N_EXAMPLES = 12
 CURVE_POINTS = 50
@@ -88,7 +83,7 @@ def contents_of(
         examples=examples(facts, pair),
         privacy=resting_on_few(facts, _privacy(settings)),
         settings=settings or {},
-        environment=environment(),
+        environment=describe_environment(),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scalr.errors import require_extra
+from scalr.foundation import require_extra
 
 INK, MUTED, GRID, PALE = "#1f2a37", "#5b6675", "#e1e6ec", "#c3cbd6"
 BLUE, ORANGE, GREY = "#0b6fb8", "#c9540a", "#7b8796"

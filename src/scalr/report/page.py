@@ -11,11 +11,21 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from scalr.errors import OutputError
-from scalr.report import charts, choice, drawing, leaks, sections, translations
-from scalr.report.comparisons import Change, read_changes
-from scalr.report.verdict import verdict
-from scalr.report.wording import ARM_ORDER, count, in_order, interval_text, percent, privacy_sentence, segment_name
+from scalr.foundation import OutputError
+from scalr.report import charts, choice, drawing, sections, translations
+from scalr.report import detection as leaks
+from scalr.studies import (
+    ARM_ORDER,
+    Change,
+    count,
+    in_order,
+    interval_text,
+    percent,
+    privacy_sentence,
+    read_changes,
+    segment_name,
+    verdict,
+)
 
 _TURNING = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # break a line, or set its direction
 
@@ -35,8 +45,8 @@ class ReportData:
         curves: By the same names: cumulative shares of events, at even steps from the most frequent item to all.
         alignment: Per marginal `by`, `edges`, shares `real`, `before` and `after`, `total_variation_before` and
             `..._after`, `wasserstein_before` and `..._after`.
-        leaks: Columns that give synthetic rows away: what `scalr.leaks.Leaks.to_json` says, and whether columns were
-            `dropped`; None where nobody looked.
+        leaks: Columns that give synthetic rows away: what `scalr.find_leaks(...).to_json()` returns, and whether
+            columns were `dropped`; None where nobody looked.
         study: Content of `study.json` or `evaluation.json`.
         examples: `user`, `source_item`, `source_title`, `source_domain`, `target_item`, `target_title`, `confidence`,
             `support` and `lift` (confidence over the item's share of all real pairs) of each.

@@ -8,28 +8,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from scalr.report.comparisons import ARM, BASELINE, Change, find, judge
-from scalr.report.verdict import Verdict
-from scalr.report.wording import (
+from scalr.foundation import Json
+from scalr.studies import (
+    ARM,
     ARM_ORDER,
+    BASELINE,
     METRIC_NAMES,
     SEGMENT_NAMES,
+    Change,
+    Verdict,
     arm_name,
     bracket,
     compact,
     count,
     decimal,
     decimals_for,
+    find,
     in_order,
     interval_text,
+    judge,
     metric_name,
     number,
     percent,
     seconds,
     segment_name,
 )
-
-Json = Mapping[str, Any]
 
 NOT_MAKING = frozenset({"train", "evaluate", "study"})
 """Stages that use synthetic events and do not make them."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scalr.errors import require_extra
+from scalr.foundation import Json, require_extra
 from scalr.report.drawing import BLUE, EXTRA, GREY, MUTED, NARROW, ORANGE, PERCENT, WIDE, Figure, figure, spec
-from scalr.report.wording import count, in_order, number, percent
-
-Json = Mapping[str, Any]
+from scalr.studies import count, in_order, number, percent
 
 NAMES = {
     "cooccurrence": "Co-occurrence",

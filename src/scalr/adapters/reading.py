@@ -1,0 +1,154 @@
+"""Read a finished run for training: its target log, its synthetic events and their weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scalr.adapters.part_files import Parts
+from scalr.adapters.training_events import ADDED, TrainingEvents
+from scalr.foundation import InputError, TrainSettings
+from scalr.logs import (
+    Columns,
+    MemoryIntake,
+    Read,
+    ScannedLog,
+    find_columns,
+    open_table,
+    scan,
+    target_log,
+    unify,
+)
+from scalr.runs import read_manifest
+
+
+def read_run(
+    run: str | Path,
+    *,
+    target: Any = None,
+    synthetic_weight: float | None = None,
+    shrinkage: float | None = None,
+    seed: int | None = None,
+    thinned: bool = False,
+) -> TrainingEvents:
+    """Join the synthetic events of a run with the target log they were made for.
+
+    Args:
+        run: Output folder of `scalr generate` or `scalr run`, of either layout.
+        target: The target log, where it has moved since or was a frame; else where the manifest says it is.
+        synthetic_weight: λ; None for that of the run, which is what its study chose, or 0.3.
+        shrinkage: κ; None for that of the run, infinity for no shrinkage.
+        seed: Chooses what thinning keeps, and negatives; None for that of the run.
+        thinned: Keep synthetic events with their weight as probability, each with weight 1.
+
+    Raises:
+        InputError: If the folder is no such output, or the target log is gone or has changed.
+        ConfigError: If λ is negative or κ is not above 0.
+    """
+    folder = Path(run)
+    manifest = read_manifest(folder)
+    reading = manifest.get("settings") or {}
+    train = _train_settings(reading, synthetic_weight, shrinkage)
+    log = _scan_target(folder, manifest, target)
+    schema = log.schema()
+    parts = Parts.of(folder, log.columns, schema)
+    drawn = parts.users()
+    as_text = not pa.types.is_integer(log.users.type)
+    users, (of_log, _) = unify([log.users, drawn.cast(pa.large_string()) if as_text else drawn])
+    items, (of_items,) = unify([log.items])
+    events = target_log(
+        Read(log.intake, of_log, of_items, log.time_unit), users, items,
+        name="target", columns=log.columns, schema=schema,
+    )  # fmt: skip
+    own = [pa.field(one.name, parts.type_of(one.name)) for one in schema if one.name.lower() not in ADDED]
+    added = [pa.field("is_synthetic", pa.bool_()), pa.field("weight", pa.float32())]
+    return TrainingEvents(
+        name=folder.resolve().name,
+        target=events,
+        schema=pa.schema([*own, *added]),
+        settings=train,
+        seed=int(manifest["seed"]) if seed is None else seed,
+        thinned=thinned,
+        notes=_gate_notes(folder),
+        _log=log.table,
+        _parts=parts,
+        _reading=reading,
+        _history=np.bincount(events.positives().user, minlength=len(users)),
+    )
+
+
+def _train_settings(
+    reading: Mapping[str, Any], synthetic_weight: float | None, shrinkage: float | None
+) -> TrainSettings:
+    given = reading.get("train") or {}
+    values = {name: given[name] for name in ("synthetic_weight", "shrinkage", "negatives") if name in given}
+    if synthetic_weight is not None:
+        values["synthetic_weight"] = synthetic_weight
+    if shrinkage is not None:
+        values["shrinkage"] = None if shrinkage == np.inf else shrinkage
+    return TrainSettings.parse(values, "the export")
+
+
+def _scan_target(folder: Path, manifest: Mapping[str, Any], target: Any) -> ScannedLog:
+    reading = manifest.get("settings") or {}
+    entry = next((one for one in manifest.get("inputs") or () if one.get("role") == "target"), None)
+    if entry is None:
+        raise InputError(
+            f"the manifest of '{folder}' names no target log",
+            expected="the output of `scalr generate` or `scalr run`",
+            fix="name such a folder",
+        )
+    given = reading.get("target") if target is None else target
+    if not given or (
+        isinstance(given, str) and entry["files"] and not all(Path(one).exists() for one in _paths(given, entry))
+    ):
+        raise InputError(
+            f"the target log of '{folder}' is not at '{given}'" if given else f"'{folder}' was made from a frame",
+            expected="the target log that the synthetic events were made for",
+            fix="name it with --target FILES (in Python target=...)",
+        )
+    general, special = (_columns(reading.get(name)) for name in ("columns", "target_columns"))
+    table = open_table(given, "target")
+    columns = find_columns(table, general, special)
+    log = scan(
+        table, "target", "target", columns, MemoryIntake(),
+        time_unit=reading.get("time_unit"), as_text=reading.get("ids") == "string",
+        drop_nulls=bool(reading.get("drop_nulls")), progress=None,
+    )  # fmt: skip
+    if log.entry["digest"] != entry.get("digest"):
+        raise InputError(
+            f"the target log {table.name} is not the one that '{folder}' was made from: {log.entry['rows']:,} rows, "
+            f"digest {log.entry['digest'][:12]}",
+            expected=f"{entry.get('rows', 0):,} rows, digest {entry.get('digest', 'unknown')[:12]}",
+            fix="name that log with --target, or generate anew from this one",
+        )
+    return log
+
+
+def _paths(given: str, entry: Mapping[str, Any]) -> list[str]:
+    """Return the files that must be there: what was given itself, unless it is a glob."""
+    return list(entry["files"]) if any(letter in given for letter in "*?[") else [given]
+
+
+def _columns(values: Mapping[str, Any] | None) -> Columns:
+    return Columns(**{role: values.get(role) for role, _ in Columns().roles()}) if values else Columns()
+
+
+def _gate_notes(folder: Path) -> tuple[str, ...]:
+    """Return what the run's study decided: users for whom it did not show a gain."""
+    file = folder / "evaluation.json"
+    if not file.is_file():
+        return ()
+    gate = (json.loads(file.read_text(encoding="utf-8")).get("choice") or {}).get("gate") or ()
+    closed = [str(one["segment"]) for one in gate if not one["open"]]
+    if not closed:
+        return ()
+    return (
+        f"The study's gate is closed for {' and '.join(closed)} users: it did not show that synthetic events help "
+        "them. Serve them with a model of real events alone (--synthetic-weight 0).",
+    )

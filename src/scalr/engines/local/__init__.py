@@ -1,0 +1,1 @@
+"""The engine of this machine: part by part, in bounded memory, on all cores."""

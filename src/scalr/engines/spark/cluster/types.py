@@ -1,0 +1,45 @@
+"""Types that Spark and Arrow share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from scalr.foundation import SchemaError
+
+
+def spark_schema(schema: pa.Schema) -> tuple[pa.Schema, Any]:
+    """Return columns in types that Spark knows, as Arrow's and as Spark's.
+
+    Dictionaries become what they are made of, all kinds of text strings; times become microseconds.
+
+    Raises:
+        SchemaError: If a type has no counterpart that holds the same values.
+    """
+    from pyspark.errors import PySparkException
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    plain = pa.schema([one.with_type(_plain(one.type)) for one in schema])
+    for one in plain:
+        try:
+            from_arrow_schema(pa.schema([one]))
+        except PySparkException as error:
+            raise SchemaError(
+                f"column '{one.name}' of the target log has the type {one.type}, which Spark does not have",
+                expected="types that Spark has, such as bigint, double, string, date, timestamp",
+                fix="cast the column, or leave --engine spark out",
+            ) from error
+    return plain, from_arrow_schema(plain, True)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", tz=kind.tz)
+    if pa.types.is_date64(kind):
+        return pa.date32()
+    return kind

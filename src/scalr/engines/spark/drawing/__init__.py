@@ -1,0 +1,1 @@
+"""Draws of every part, refined and written by tasks."""

@@ -1,0 +1,1 @@
+"""Logs of Spark frames: checked, counted, the target packed on the driver."""

@@ -1,0 +1,92 @@
+"""Logs for Spark: the source as a frame in one form, the target log read on the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scalr.engines.spark.cluster.form import SourceForm
+from scalr.engines.spark.reading.source import LookedAt, in_one_form, look_at
+from scalr.engines.spark.reading.target import ReadTarget, read_target
+from scalr.foundation import Steps, TranslateSettings
+from scalr.logs import Columns, PackedTimes, SourceTally, StoredLog, StoredPair, Vocabulary, by_domain
+from scalr.synthesis import witness_settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparkLogs:
+    """Logs that were looked at: the source as a frame, the target read.
+
+    Attributes:
+        events: Source events in one form.
+        form: What its columns mean.
+        sources: The source logs.
+        target: The target log and the item table.
+        pair: The target log with a source that has no events.
+    """
+
+    events: Any
+    form: SourceForm
+    sources: tuple[LookedAt, ...]
+    target: ReadTarget
+    pair: StoredPair
+
+    @property
+    def rows(self) -> int:
+        """Return the number of source events."""
+        return sum(one.kept for one in self.sources)
+
+    @property
+    def inputs(self) -> tuple[Mapping[str, Any], ...]:
+        """Return what the manifest says of the inputs."""
+        sources = [
+            {"role": "source", "name": one.name, "files": sorted(one.frame.inputFiles()), "rows": one.rows}
+            for one in self.sources
+        ]
+        return (*sources, *self.target.entries)
+
+
+def look(
+    source: Any, target: Any, settings: Steps, *, items: Any = None, columns: Columns | None = None,
+    source_columns: Columns | Mapping[str, Columns] | None = None, target_columns: Columns | None = None,
+    time_unit: str | None = None, ids: str = "auto", drop_nulls: bool = False,
+) -> SparkLogs:  # fmt: skip
+    """Look at the source frames, in one scan each, and read the target log; see `scalr.read_pair`."""
+    sources, special = by_domain(source, source_columns)
+    general = columns or Columns()
+    looked = [
+        look_at(frame, name, general, special.get(name) or Columns(), time_unit=time_unit, drop_nulls=drop_nulls)
+        for name, frame in sources.items()
+    ]
+    paths = paths_of(settings.translate)
+    categories = paths is not None and paths.backoff > 0
+    read = read_target(
+        target, items, looked, general, target_columns or Columns(), time_unit=time_unit, as_text=ids == "string",
+        drop_nulls=drop_nulls, item_columns=settings.negatives.kind != "none", categories=categories,
+    )  # fmt: skip
+    events, form = in_one_form(looked, as_text=ids == "string")
+    return SparkLogs(events, form, tuple(looked), read, _pair_of(read, form))
+
+
+def _pair_of(read: ReadTarget, form: SourceForm) -> StoredPair:
+    no_ids = pa.array([], pa.string() if form.text_items else pa.int64())
+    nobody = Vocabulary(no_ids, np.zeros(0, np.uint64), np.zeros(0, np.int16), form.domains)
+    nothing = np.zeros(0, np.int64)
+    log = StoredLog(
+        form.name, read.log.users, nobody, np.zeros(1, np.int64), np.zeros(0, np.int32),
+        time=PackedTimes(0, 1, nothing) if "time" in form.roles else None, columns=form.columns,
+        time_unit=form.time_unit, schema=form.schema,
+    )  # fmt: skip
+    tally = SourceTally(nothing, nothing, nothing, (), True, 0)
+    return StoredPair(log, read.log, tally, items=read.items, inputs=read.entries, warnings=read.warnings)
+
+
+def paths_of(settings: TranslateSettings) -> TranslateSettings | None:
+    """Return the settings of the paths that a translator draws along or counts; None where it looks at no paths."""
+    if settings.translator == "factor":
+        return witness_settings(settings)
+    return settings if settings.translator in ("cooccurrence", "conditioned") else None

@@ -1,0 +1,70 @@
+"""Logs for a study on one machine: all events of some users of the target log, chosen by a hash of their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scalr.engines.spark.cluster.session import no_pandas_warning
+from scalr.engines.spark.reading.logs import SparkLogs
+from scalr.foundation import rng
+from scalr.logs import StoredPair, open_table, read_columns, read_logs
+
+STUDY_EVENTS = 5_000_000  # source events that a study gets, at most about; what a machine trains on in minutes
+
+
+def study_pair(
+    logs: SparkLogs, target: Any, items: Any, *, most: int = STUDY_EVENTS, item_columns: bool = False, **reading: Any
+) -> tuple[StoredPair, float]:
+    """Collect the events of some target users.
+
+    Users without target events are left out: no path leads through them, and nothing judges them.
+
+    Args:
+        logs: Logs that were looked at.
+        target: The target log as it was given.
+        items: The item table as it was given; None for none.
+        most: Source events to collect, at most about.
+        item_columns: See `scalr.logs.reading.read_logs`.
+        reading: Further arguments of it.
+
+    Returns:
+        The pair, and the share of the target users that it has.
+    """
+    users = logs.pair.target.users
+    share = min(1.0, most / max(_known_events(logs), 1))
+    keep = rng.keyed_units(0, rng.Purpose.STUDY_USERS, users.keys) < share
+    chosen = users.ids.take(pa.array(np.flatnonzero(keep)))
+    sources = {one.name: _of_users(one, chosen) for one in logs.sources}
+    name = logs.pair.target.columns.user or ""
+    opened = open_table(target, "target")
+    table = read_columns(opened, opened.schema.names)
+    mine = table.filter(pc.is_in(table[name].cast(chosen.type), value_set=chosen)) if share < 1 else target
+    pair = read_logs(sources, mine, items=items, item_columns=item_columns, **reading)
+    return replace(pair, inputs=logs.inputs), share
+
+
+def _known_events(logs: SparkLogs) -> int:
+    """Count the source events of target users."""
+    return int(_joined(logs.events, "user", logs.pair.target.users.ids).count())
+
+
+def _joined(frame: Any, user: str, ids: pa.Array) -> Any:
+    from pyspark.sql import functions as f
+
+    with no_pandas_warning():
+        known = frame.sparkSession.createDataFrame(pa.table({"scalr user": ids}))
+    is_known = frame[f"`{user}`"].cast(known.schema[0].dataType) == known["scalr user"]
+    return frame.join(f.broadcast(known), is_known, "left_semi")
+
+
+def _of_users(log: Any, ids: pa.Array) -> pa.Table:
+    chosen: Mapping[str, str] = {role: column for role, column in log.columns.roles() if column}
+    frame = _joined(log.frame, chosen["user"], ids).select(*(f"`{column}`" for column in chosen.values()))
+    with no_pandas_warning():
+        return frame.toArrow()

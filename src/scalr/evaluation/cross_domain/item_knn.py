@@ -1,0 +1,263 @@
+"""Item-kNN across domains: a target item is likely for a user whose items, of either domain, are near to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr.evaluation.cross_domain.protocol import Strength
+from scalr.evaluation.folds import Fold
+from scalr.evaluation.kernels.neighbours import block_nearness, nearest_items, pair_nearness
+from scalr.evaluation.models import Model
+from scalr.evaluation.models.prior import SMOOTHING
+from scalr.evaluation.training import examples_of, interactions
+from scalr.foundation import Codes, Floats, Int64, Mask, TrainSettings, rng
+from scalr.logs import EventLog, Pair, catalogue_of
+
+HISTORY_CAP = 500
+"""Items of one user and domain that are looked at: a history of n items makes n² pairs."""
+HELD_OUT = 0.2
+"""Share of the visible target events, the last ones, that calibrate."""
+SHARPNESS = 30.0
+"""Nearness enters as log(1 + 30 · nearness): a common neighbour or two tell much, and every further one less."""
+NEWTON_STEPS = 25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbourhood:
+    """How near target items are to the items of one domain, and who has these.
+
+    Attributes:
+        user_start: Shape (n_users + 1,), where each user's history begins in `user_item`.
+        user_item: Items of the domain by user, ascending within a user.
+        start: Shape (n_target_items + 1,), where each target item's neighbours begin in `neighbour`.
+        neighbour: Items of the domain, ascending within a target item.
+        similarity: Shape as `neighbour`, shrunk cosines.
+        n_other: Items of the domain.
+    """
+
+    user_start: Int64
+    user_item: Codes
+    start: Int64
+    neighbour: Codes
+    similarity: Floats
+    n_other: int
+
+    def of_pairs(self, user: Codes, item: Codes) -> Floats:
+        """Return the nearness of each (user, item), shape (n,)."""
+        nearest = self.start, self.neighbour, self.similarity
+        return _evidence(pair_nearness(user, item, self.user_start, self.user_item, *nearest, self.n_other))
+
+    def of_users(self, users: Codes) -> Floats:
+        """Return the nearness of all target items to some users, shape (n_users, n_target_items)."""
+        n_items = len(self.start) - 1
+        order = np.argsort(self.neighbour, kind="stable")
+        near_item = np.repeat(np.arange(n_items, dtype=np.int32), np.diff(self.start))[order]
+        by_neighbour, similarity = _starts(self.neighbour, self.n_other), self.similarity[order]
+        history = self.user_start, self.user_item
+        return _evidence(block_nearness(users, *history, by_neighbour, near_item, similarity, n_items))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearestItems:
+    """A fitted item-kNN: log-odds that are linear in the evidence of either domain.
+
+    Attributes:
+        source: Nearness to source items.
+        target: Nearness to target items.
+        offset: Shape (n_items,), share of the log popularity of items.
+        warm: Intercept and slopes of source and target evidence, for users with target events.
+        cold: The same for users without: fitted as if nobody had any, the last slope 0.
+        is_warm: Shape (n_users,).
+        fitted_until: Latest time of any event behind it; None without time.
+        fitted_on: Digest of the target log it was trained on.
+    """
+
+    source: Neighbourhood
+    target: Neighbourhood
+    offset: Floats
+    warm: Floats
+    cold: Floats
+    is_warm: Mask
+    fitted_until: int | None
+    fitted_on: int
+
+    def score(self, user: Codes, item: Codes) -> Floats:
+        """Return P(label = 1) for each (user, item), shape (n,)."""
+        evidence = self.source.of_pairs(user, item), self.target.of_pairs(user, item)
+        return _probability(self._logits(evidence, user, self.offset[item]).astype(np.float64))
+
+    def rank_scores(self, users: Codes) -> npt.NDArray[np.float32]:
+        """Return logits, shape (n_users, all items)."""
+        evidence = self.source.of_users(users), self.target.of_users(users)
+        return self._logits(evidence, users[:, None], self.offset[None, :])
+
+    def _logits(self, evidence: tuple[Floats, Floats], user: Codes, offset: Floats) -> npt.NDArray[np.float32]:
+        warm = self.is_warm[user]
+        intercept, by_source, by_target = (np.where(warm, *both) for both in zip(self.warm, self.cold, strict=True))
+        return np.asarray(intercept + offset + by_source * evidence[0] + by_target * evidence[1], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemNeighbours:
+    """Summed shrunk cosine similarities, made probabilities by a logistic regression.
+
+    The regression is fitted on the last of the visible target events, with neighbours among the events before them;
+    then neighbours are found anew among all. `shrinkage` is the number of common users at which a similarity counts
+    half, `neighbours` those of each target item in either domain, `popularity` the share of an item's log popularity in
+    its log-odds. There are no passes.
+
+    References:
+        Sarwar et al. 2001, Item-based collaborative filtering recommendation algorithms.
+    """
+
+    strengths: tuple[Strength, ...] = tuple(
+        {"shrinkage": shrinkage, "neighbours": neighbours, "popularity": popularity}
+        for shrinkage, neighbours, popularity in (
+            (2, 200, 0.5),
+            (2, 200, 0.0),
+            (2, 200, 1.0),
+            (10, 200, 0.5),
+            (0, 200, 0.5),
+            (10, 200, 0.0),
+            (10, 200, 1.0),
+            (2, 50, 0.5),
+        )
+    )
+    reads_source: bool = False
+
+    def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
+        """Yield the one model there is; see `Rival`."""
+        real, target = examples_of(fold, None, settings, seed), fold.pair.target
+        warm, cold = calibrated(fold.pair, settings, seed, strength)
+        near = neighbourhoods(fold.pair, strength)
+        is_warm = np.bincount(real.user, minlength=len(target.users)) > 0
+        offset = _popularity(target, settings, strength)
+        yield NearestItems(*near, offset, warm, cold, is_warm, real.fitted_until, real.fitted_on)
+
+
+def neighbourhoods(pair: Pair, strength: Strength) -> tuple[Neighbourhood, Neighbourhood]:
+    """Find the nearest source and target items of every target item."""
+    n_users, n_items = len(pair.target.users), len(pair.target.items)
+    user, item = _histories(pair.target)
+    by_item = np.argsort(item, kind="stable")
+    found = []
+    for log, is_target in ((pair.source, False), (pair.target, True)):
+        own_user, own_item = _histories(log)
+        user_start, n_other = _starts(own_user, n_users), len(log.items)
+        nearest = nearest_items(
+            _starts(item, n_items),
+            user[by_item],
+            user_start,
+            own_item,
+            np.bincount(own_item, minlength=n_other),
+            float(strength["shrinkage"]),
+            int(strength["neighbours"]),
+            is_target,
+        )
+        found.append(Neighbourhood(user_start, own_item, *nearest, n_other))
+    return found[0], found[1]
+
+
+def calibrated(pair: Pair, settings: TrainSettings, seed: int, strength: Strength) -> tuple[Floats, Floats]:
+    """Return intercept and slopes of source and target evidence, for users with target events and for those without.
+
+    Args:
+        pair: Visible logs; the last target events are the rows, the events before them the evidence.
+        settings: Negatives and half-life.
+        seed: Negatives; without times also which events are held out.
+        strength: See `ItemNeighbours`.
+    """
+    early, late = _cut(pair, seed)
+    n_items, catalogue = len(pair.target.items), catalogue_of(early.target)
+    if len(catalogue):  # as judged pairs are: of items that have events before
+        late = late.take(np.isin(late.item, catalogue))
+    user, item, weight = interactions(late, settings.half_life)
+    slots = settings.negatives + 1
+    key = np.arange(len(user) * slots, dtype=np.uint64)
+    chance = rng.keyed_units(seed, rng.Purpose.RIVAL, key).reshape(-1, slots)
+    items = catalogue[(chance * len(catalogue)).astype(np.int64)]
+    items[:, 0] = item
+    users, rows = np.repeat(user, slots), items.ravel()
+    before = interactions(early.target)[:2]
+    is_new = ~np.isin(users.astype(np.int64) * n_items + rows, before[0].astype(np.int64) * n_items + before[1])
+    evidence = [near.of_pairs(users, rows) for near in neighbourhoods(early, strength)]
+    features = np.stack([np.ones(len(users)), *evidence], axis=1)[is_new]
+    label = (np.arange(len(users)) % slots == 0).astype(np.float64)[is_new]
+    known = _popularity(early.target, settings, strength)[rows][is_new]
+    weights = np.repeat(weight, slots).astype(np.float64)[is_new]
+    is_warm = (np.bincount(before[0], minlength=len(pair.target.users)) > 0)[users[is_new]]
+    if not label.any():  # what was held out tells nothing: the base rate for everybody
+        base = np.array([-np.log(settings.negatives), 0.0, 0.0])
+        return base, base
+    cold = np.append(logistic(features[:, :2], label, weights, known), 0.0)
+    warm = (
+        logistic(features[is_warm], label[is_warm], weights[is_warm], known[is_warm]) if label[is_warm].any() else cold
+    )
+    return warm, cold
+
+
+def logistic(features: Floats, label: Floats, weight: Floats, offset: Floats) -> Floats:
+    """Return the coefficients of a weighted logistic regression, by Newton's method with a faint penalty.
+
+    Args:
+        features: Shape (n, k).
+        label: Shape (n,), 0 or 1.
+        weight: Shape (n,), above 0.
+        offset: Shape (n,), what is added to the log-odds as it is.
+
+    Returns:
+        Shape (k,).
+    """
+    weight = weight / weight.sum()
+    at = np.zeros(features.shape[1])
+    faint = 1e-6 * np.eye(len(at))
+    for _ in range(NEWTON_STEPS):
+        chance = _probability(np.einsum("nk,k->n", features, at) + offset)
+        slope = np.einsum("nk,n->k", features, weight * (label - chance)) - faint @ at
+        curvature = np.einsum("nk,nl,n->kl", features, features, weight * chance * (1 - chance)) + faint
+        step = np.linalg.solve(curvature, slope)
+        at = at + step / max(1.0, float(np.abs(step).max()) / 2.0)  # far from the summit Newton may leap over it
+    return at
+
+
+def _cut(pair: Pair, seed: int) -> tuple[Pair, EventLog]:
+    """Return the logs before the last target events, and these; without times, others and random ones."""
+    target, source = pair.target.positives(), pair.source
+    if target.time is None or source.time is None:
+        is_late = rng.keyed_units(seed, rng.Purpose.RIVAL, target.keys()) < HELD_OUT
+        return Pair(source, target.take(~is_late)), target.take(is_late)
+    since = np.sort(target.time)[int(len(target) * (1 - HELD_OUT))]
+    early = Pair(source.take(source.time < since), target.take(target.time < since))
+    return early, target.take(target.time >= since)
+
+
+def _histories(log: EventLog) -> tuple[Codes, Codes]:
+    """Return users and items of a log's interactions, by user and item, at most `HISTORY_CAP` of a user."""
+    user, item, _ = interactions(log)
+    keep = np.arange(len(user)) - np.searchsorted(user, user, side="left") < HISTORY_CAP
+    return user[keep], item[keep]
+
+
+def _popularity(target: EventLog, settings: TrainSettings, strength: Strength) -> Floats:
+    """Return the share of log popularity in each item's log-odds, shape (n_items,)."""
+    _, item, weight = interactions(target, settings.half_life)
+    mass = np.bincount(item, weight, len(target.items)) + SMOOTHING
+    share: Floats = strength["popularity"] * np.log(mass / (mass.mean() or 1.0))
+    return share
+
+
+def _evidence(nearness: Floats) -> Floats:
+    return np.log1p(SHARPNESS * nearness)
+
+
+def _probability(logits: Floats) -> Floats:
+    small: Floats = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1.0, small) / (1.0 + small)
+
+
+def _starts(codes: Codes, n: int) -> Int64:
+    return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=n))]).astype(np.int64)

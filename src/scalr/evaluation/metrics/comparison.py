@@ -1,0 +1,215 @@
+"""Relative changes between two arms, with intervals: over seeds by t, over users by bootstrap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from scalr.evaluation.kernels.bootstrap import resampled_ratios
+from scalr.foundation import Floats, Keys, SchemaError, rng
+
+LEVEL = 0.95
+RESAMPLES = 2000  # the ends of a 95 % interval then rest on 50 resamples each
+
+
+class Judged(Protocol):
+    """What is compared: the metrics of one arm and seed, and what each user adds to them."""
+
+    @property
+    def segments(self) -> Mapping[str, Mapping[str, float | None]]:
+        """Return metrics by segment and name; None where a segment has no users."""
+
+    def user_sums(self, segment: str, metric: str) -> tuple[Floats, Keys] | None:
+        """Return per-user numbers whose sums are in the ratio of the metric, and the users' keys; None without any."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeChange:
+    """How an arm differs from its baseline; NaN where the numbers do not say.
+
+    Attributes:
+        relative_change: arm / baseline - 1: -0.01 is one percent lower.
+        interval: Lower and upper end; NaN with fewer than two seeds or users.
+        level: Level of the interval.
+        p_value: Two-sided, against no change.
+        n: Seeds or users it rests on.
+    """
+
+    relative_change: float
+    interval: tuple[float, float]
+    level: float
+    p_value: float
+    n: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields of a comparison in `study.json`; null for NaN."""
+        numbers = [None if math.isnan(x) else x for x in (self.relative_change, *self.interval, self.p_value)]
+        return {"relative_change": numbers[0], "interval": numbers[1:3], "level": self.level, "p_value": numbers[3]}
+
+
+def paired_relative_change(arm: Floats, baseline: Floats, *, level: float = LEVEL) -> RelativeChange:
+    """Average the relative change over seeds, with a t interval.
+
+    Args:
+        arm: Shape (n_seeds,), one metric; seeds whose number is NaN on either side are left out.
+        baseline: Shape (n_seeds,), of the same seeds in the same order.
+        level: Level of the interval, in (0, 1).
+
+    Raises:
+        SchemaError: If shapes differ.
+    """
+    change = _ratios(np.asarray(arm, np.float64), np.asarray(baseline, np.float64)) - 1.0
+    change = change[np.isfinite(change)]
+    n = len(change)
+    if n < 2:
+        return RelativeChange(float(change[0]) if n else math.nan, (math.nan, math.nan), level, math.nan, n)
+    mean, error = float(change.mean()), float(change.std(ddof=1)) / math.sqrt(n)
+    half = student_t_quantile(0.5 + level / 2, n - 1) * error
+    statistic = abs(mean) / error if error > 0 else (math.inf if mean else 0.0)
+    p_value = 2 * student_t_cdf(-statistic, n - 1)
+    return RelativeChange(mean, (mean - half, mean + half), level, p_value, n)
+
+
+def bootstrap_relative_change(
+    arm: Floats, baseline: Floats, user_keys: Keys, *, seed: int = 0, level: float = LEVEL, resamples: int = RESAMPLES
+) -> RelativeChange:
+    """Compare two arms of one seed by resampling users, both arms with the same weights.
+
+    The change is sum(arm) / sum(baseline) - 1, so `arm` holds per-user *sums* (log loss) or per-user numbers that
+    are averaged over users (NDCG). Weights are Poisson(1); the interval is the percentile interval.
+
+    Args:
+        arm: Shape (n_users,).
+        baseline: Shape (n_users,), of the same users in the same order.
+        user_keys: Shape (n_users,), keys of the users, so that order does not matter.
+        seed: Any integer.
+        level: Level of the interval, in (0, 1).
+        resamples: How many.
+
+    Raises:
+        SchemaError: If shapes differ.
+    """
+    above, below = np.asarray(arm, np.float64), np.asarray(baseline, np.float64)
+    _refuse_shapes(above, below)
+    change = float(_ratios(above.sum(keepdims=True), below.sum(keepdims=True))[0]) - 1.0
+    stream = rng.stream(seed, rng.Purpose.BOOTSTRAP)
+    drawn = resampled_ratios(above, below, user_keys, stream, resamples) - 1.0
+    drawn = drawn[np.isfinite(drawn)]
+    if len(above) < 2 or len(drawn) == 0:
+        return RelativeChange(change, (math.nan, math.nan), level, math.nan, len(above))
+    low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
+    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    p_value = min(2 * (tail + 1) / (len(drawn) + 1), 1.0)
+    return RelativeChange(change, (float(low), float(high)), level, p_value, len(above))
+
+
+def compare_arms(
+    evaluations: Mapping[str, Sequence[Judged]], *, baseline: str = "real_only", headline: str = "scalr"
+) -> list[dict[str, Any]]:
+    """Compare every arm with the baseline, and the headline arm with every other one, by segment and metric.
+
+    Over two or more seeds by paired t; with one seed by a bootstrap over users, which leaves out the metrics that are
+    no ratio of sums over users (AUC and item coverage). Comparisons without a number are left out.
+
+    Args:
+        evaluations: By arm, one evaluation per seed, all arms with the same seeds in the same order.
+        baseline: Name of the arm the others are compared with.
+        headline: Name of the arm that is also compared with the controls; a gain counts when it beats them.
+
+    Returns:
+        Ready for `study.json`: arm, baseline, segment, metric, relative_change, interval, level, p_value.
+    """
+    pairs = [(arm, baseline) for arm in evaluations if arm != baseline and baseline in evaluations]
+    if headline in evaluations:
+        pairs += [(headline, other) for other in evaluations if other not in (headline, baseline)]
+    found = []
+    for arm, other in pairs:
+        for segment, metrics in evaluations[other][0].segments.items():
+            for metric in metrics:
+                change = _change(evaluations[arm], evaluations[other], segment, metric)
+                if change is not None and math.isfinite(change.relative_change):
+                    names = {"arm": arm, "baseline": other, "segment": segment, "metric": metric}
+                    found.append({**names, **change.to_json()})
+    return found
+
+
+def _change(arm: Sequence[Judged], baseline: Sequence[Judged], segment: str, metric: str) -> RelativeChange | None:
+    if len(arm) > 1:
+        sides = (
+            [math.nan if (x := one.segments[segment][metric]) is None else x for one in s] for s in (arm, baseline)
+        )
+        return paired_relative_change(*(np.array(side, np.float64) for side in sides))
+    above, below = arm[0].user_sums(segment, metric), baseline[0].user_sums(segment, metric)
+    return None if above is None or below is None else bootstrap_relative_change(above[0], below[0], above[1])
+
+
+def student_t_cdf(t: float, degrees: float) -> float:
+    """Return P(T <= t) of Student's t with `degrees` > 0 of freedom."""
+    if math.isinf(t):
+        return 0.0 if t < 0 else 1.0
+    total = degrees + t * t
+    tail = 0.5 * _incomplete_beta(degrees / 2, 0.5, degrees / total, t * t / total)
+    return tail if t < 0 else 1.0 - tail
+
+
+def student_t_quantile(probability: float, degrees: float) -> float:
+    """Return the t with P(T <= t) = `probability`, in (0, 1), by bisection."""
+    if probability < 0.5:
+        return -student_t_quantile(1 - probability, degrees)
+    low, high = 0.0, 1.0
+    while student_t_cdf(high, degrees) < probability:
+        high *= 2
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if student_t_cdf(middle, degrees) < probability else (low, middle)
+    return (low + high) / 2
+
+
+def _incomplete_beta(a: float, b: float, x: float, y: float) -> float:
+    """Return the regularised incomplete beta function I_x(a, b), by Lentz's continued fraction (DLMF 8.17.22).
+
+    `y` is 1 - x, given apart so that nothing is lost where x is close to 1.
+    """
+    if x <= 0.0 or y <= 0.0:
+        return 0.0 if x <= 0.0 else 1.0
+    if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly, use the symmetry
+        return 1.0 - _incomplete_beta(b, a, y, x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y)) / a
+    tiny = 1e-300
+    d = 1.0 / _nonzero(1 - (a + b) * x / (a + 1), tiny)
+    c, value = 1.0, d
+    for m in range(1, 500):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1.0 / _nonzero(1 + term * d, tiny)
+            c = _nonzero(1 + term / c, tiny)
+            value *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return front * value
+
+
+def _nonzero(x: float, tiny: float) -> float:
+    return x if abs(x) > tiny else tiny
+
+
+def _ratios(arm: Floats, baseline: Floats) -> Floats:
+    _refuse_shapes(arm, baseline)
+    missing = np.full(arm.shape, np.nan)
+    ratios: Floats = np.divide(arm, baseline, out=missing, where=baseline != 0)
+    return ratios
+
+
+def _refuse_shapes(arm: Floats, baseline: Floats) -> None:
+    if arm.shape != baseline.shape or arm.ndim != 1:
+        raise SchemaError(
+            f"an arm of shape {arm.shape} cannot be paired with a baseline of shape {baseline.shape}",
+            expected="two arrays of shape (n,), in the same order",
+            fix="compare arms of the same seeds or the same users",
+        )

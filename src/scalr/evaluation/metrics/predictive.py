@@ -1,0 +1,152 @@
+"""How good predicted probabilities are, and the labelled rows they are judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr.evaluation.folds import Fold
+from scalr.foundation import Codes, Floats, SchemaError, combine_keys, rng
+from scalr.logs import catalogue_of
+
+FLOOR = 1e-12  # keeps the log finite; far below what single precision predicts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledRows:
+    """Judged pairs, each followed by its negatives.
+
+    Attributes:
+        user: Shape (n,), codes.
+        item: Shape (n,), codes.
+        label: Shape (n,), 1 for a judged pair, 0 for a negative.
+    """
+
+    user: Codes
+    item: Codes
+    label: npt.NDArray[np.int8]
+
+
+def labelled_rows(fold: Fold, negatives: int, seed: int) -> LabelledRows:
+    """Give each judged pair of a fold uniform negatives from the catalogue.
+
+    A negative is a hash of the seed, the pair's keys and the negative's number, so every model and arm is judged on
+    the same rows. A negative may be an item that the user likes: nobody knows.
+
+    Args:
+        fold: Whose judged pairs.
+        negatives: Negatives per pair, at least 1.
+        seed: Any integer.
+    """
+    target = fold.pair.target
+    catalogue, width = catalogue_of(target), negatives + 1
+    keys = combine_keys(target.users.keys[fold.user], target.items.keys[fold.item])
+    slots = np.tile(np.arange(negatives, dtype=np.uint64), len(keys))
+    chance = rng.keyed_units(seed, rng.Purpose.TEST_NEGATIVES, np.repeat(keys, negatives), slots)
+    item = np.empty((len(keys), width), np.int32)
+    item[:, 0] = fold.item
+    item[:, 1:] = catalogue[(chance * len(catalogue)).astype(np.int64)].reshape(-1, negatives)
+    label = np.zeros((len(keys), width), np.int8)
+    label[:, 0] = 1
+    return LabelledRows(np.repeat(fold.user, width), item.ravel(), label.ravel())
+
+
+def row_losses(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: float = FLOOR) -> Floats:
+    """Return the log loss of each row in nats, shape (n,).
+
+    Args:
+        labels: Shape (n,), 0 or 1.
+        probabilities: Shape (n,), predicted P(label = 1).
+        floor: Clips probabilities to [floor, 1 - floor] so the log is finite.
+
+    Raises:
+        SchemaError: If shapes differ or a probability is not a number.
+    """
+    if labels.shape != probabilities.shape or labels.ndim != 1:
+        raise SchemaError(
+            f"labels of shape {labels.shape} do not fit probabilities of shape {probabilities.shape}",
+            expected="two arrays of shape (n,)",
+            fix="give one probability per label",
+        )
+    if np.isnan(probabilities).any():
+        raise SchemaError(
+            f"{int(np.isnan(probabilities).sum())} of {len(probabilities)} probabilities are not a number",
+            expected="probabilities in [0, 1]",
+            fix="lower the learning rate: the model has diverged",
+        )
+    right = np.where(labels == 1, probabilities, 1.0 - probabilities)
+    losses: Floats = -np.log(np.clip(right, floor, 1.0 - floor))
+    return losses
+
+
+def log_loss(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: float = FLOOR) -> float:
+    """Return the mean log loss in nats, at least 0; lower is better. See `row_losses`."""
+    return float(row_losses(labels, probabilities, floor=floor).mean())
+
+
+def base_rate_entropy(rate: float) -> float:
+    """Return the log loss in nats of always predicting `rate`, in (0, 1), where it is true."""
+    return float(-(rate * np.log(rate) + (1 - rate) * np.log(1 - rate)))
+
+
+def normalized_entropy(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: float = FLOOR) -> float:
+    """Divide mean log loss by the log loss of always predicting the base rate.
+
+    Below 1 beats the base rate; lower is better. The base rate is that of `labels`.
+
+    Args:
+        labels: Shape (n,), 0 or 1, both present.
+        probabilities: Shape (n,), predicted P(label = 1).
+        floor: Clips probabilities to [floor, 1 - floor] so the log is finite.
+
+    Raises:
+        SchemaError: If shapes differ, a probability is not a number, or `labels` holds one class only.
+
+    References:
+        He et al. 2014, Practical Lessons from Predicting Clicks on Ads, sec. 3.
+
+    Example:
+        >>> import numpy as np
+        >>> normalized_entropy(np.array([1, 0, 0, 0], np.int8), np.full(4, 0.25))
+        1.0
+    """
+    _refuse_one_class(labels)
+    return log_loss(labels, probabilities, floor=floor) / base_rate_entropy(float(np.mean(labels)))
+
+
+def calibration_ratio(labels: npt.NDArray[np.int8], probabilities: Floats) -> float:
+    """Divide the sum of predictions by the sum of labels; 1 is ideal, above 1 predicts too much.
+
+    Raises:
+        SchemaError: If no label is 1.
+    """
+    if not labels.any():
+        _refuse_one_class(labels)
+    return float(probabilities.sum() / labels.sum())
+
+
+def auc(labels: npt.NDArray[np.int8], probabilities: Floats) -> float:
+    """Return P(a random positive is ranked above a random negative), ties counting half; 0.5 is chance.
+
+    Args:
+        labels: Shape (n,), 0 or 1, both present.
+        probabilities: Shape (n,), any score that rises with P(label = 1).
+
+    Raises:
+        SchemaError: If `labels` holds one class only.
+    """
+    _refuse_one_class(labels)
+    _, place, count = np.unique(probabilities, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - (count - 1) / 2  # mean rank, from 1, of each group of ties
+    n_positive = int(labels.sum())
+    n_negative = len(labels) - n_positive
+    ranks = float(middle[place][labels == 1].sum())
+    return (ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+
+
+def _refuse_one_class(labels: npt.NDArray[np.int8]) -> None:
+    if len(labels) == 0 or labels.min() == labels.max():
+        found = f"{len(labels)} labels, all {labels[0]}" if len(labels) else "no labels"
+        raise SchemaError(f"there are {found}", expected="labels 0 and 1, both present", fix="judge on more rows")

@@ -1,0 +1,163 @@
+"""Alternating least squares on confidences (the library `implicit`), with a link from its scores to probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr.evaluation.kernels import factorization
+from scalr.evaluation.models.link import Asked, fit_log_odds
+from scalr.evaluation.models.mf import Factorization
+from scalr.evaluation.models.pair_features import Mass
+from scalr.evaluation.models.protocol import Examples
+from scalr.foundation import Floats, Keys, Singles, TrainSettings, require_extra, rng
+
+LEARNING_RATE, L2 = 1.0, 1.0  # there is no step; the penalty where the settings name none
+MAX_EPOCHS, PATIENCE = 15, 3
+ALPHA = 30.0  # a row's confidence is ALPHA · its weight, that of an absent pair 1
+HELD_BACK = 0.2  # share of the real pairs that the link is fitted on, and that its factors do not see
+FIRST_SPREAD = 0.01  # standard deviation of the first factors, as the library has it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """What a factorisation is fitted on: the confidences, and what counting knows.
+
+    Attributes:
+        matrix: Confidences, CSR of shape (n_users, n_items).
+        popularity: Shape (n_items,), log of the items' real weight, smoothed.
+        activity: Shape (n_users,), log of 1 + the users' real weight.
+    """
+
+    matrix: Any
+    popularity: Floats
+    activity: Floats
+
+
+def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Factorization]:
+    """Fit weighted regularised least squares; each pass solves for all users and all items once.
+
+    Real and synthetic weights of a pair add up; confidence is `ALPHA` · weight. Scores are no probabilities, so a
+    logistic link is fitted on score, log popularity of the item and log activity of the user: on a hashed fifth of the
+    real pairs, with uniform negatives, and with the factors of a second factorisation that saw all but these pairs. It
+    is then applied to the factors of all rows. There is no auxiliary head: the objective `auxiliary` acts as `joint`,
+    but the link, which holds intercept and popularity, is learnt from real rows alone whatever the objective.
+
+    Args:
+        examples: Rows to learn from.
+        settings: Dimensions, penalty and negatives; there is no learning rate and no prior.
+        seed: Any integer.
+
+    Raises:
+        MissingExtraError: If implicit or scikit-learn is not installed.
+
+    References:
+        Hu, Koren, Volinsky 2008, Collaborative Filtering for Implicit Feedback Datasets, sec. 4.
+    """
+    require_extra("implicit", "models")
+    require_extra("sklearn", "models")
+    real, synthetic = Mass.of(examples, ~examples.is_synthetic), Mass.of(examples, examples.is_synthetic)
+    chance = rng.keyed_units(seed, rng.Purpose.CALIBRATE, examples.user_keys[real.user], examples.item_keys[real.item])
+    seen = chance >= HELD_BACK
+    asked = _asked(examples, real, ~seen, settings.negatives, seed)
+    wholes = _rows(real, synthetic, np.ones(len(seen), np.bool_)), _rows(real, synthetic, seen)
+    solvers = [_Solver(rows, examples, settings, seed) for rows in wholes]
+    while True:
+        (users, items), fitted = (solver.step() for solver in solvers)
+        link = _link(asked, wholes[1], fitted)
+        yield _linked(link, wholes[0], users, items, examples)
+
+
+class _Solver:
+    """A factorisation that goes on from pass to pass, on one thread, so that its sums have one order."""
+
+    def __init__(self, rows: _Rows, examples: Examples, settings: TrainSettings, seed: int) -> None:
+        from implicit.cpu.als import AlternatingLeastSquares
+        from threadpoolctl import threadpool_limits
+
+        self._matrix, self._limits = rows.matrix, threadpool_limits
+        with threadpool_limits(1):
+            self._model = AlternatingLeastSquares(
+                factors=settings.dimensions,
+                regularization=L2 if settings.l2 is None else settings.l2,
+                alpha=1.0,
+                iterations=1,
+                num_threads=1,
+            )
+        stream = rng.stream(seed, rng.Purpose.FIRST_PARAMETERS)
+
+        def first(keys: Keys) -> Singles:
+            return factorization.first_factors(keys, settings.dimensions, stream, FIRST_SPREAD)
+
+        self._model.user_factors, self._model.item_factors = first(examples.user_keys), first(examples.item_keys)
+
+    def step(self) -> tuple[Singles, Singles]:
+        """Solve for users and items once; return copies of their factors."""
+        with self._limits(1):
+            self._model.fit(self._matrix, show_progress=False)
+        return self._model.user_factors.copy(), self._model.item_factors.copy()
+
+
+def _rows(real: Mass, synthetic: Mass, seen: npt.NDArray[np.bool_]) -> _Rows:
+    """Return the confidences of the real pairs that are seen and of all synthetic ones; counts as if all were seen."""
+    from scipy.sparse import csr_matrix
+
+    shape = len(real.of_user), len(real.of_item)
+    user, item = (np.concatenate([a[seen], b]) for a, b in ((real.user, synthetic.user), (real.item, synthetic.item)))
+    weight = np.concatenate([real.weight[seen], synthetic.weight])
+    summed = csr_matrix((weight, (user, item)), shape)
+    summed.sum_duplicates()
+    summed.data = (ALPHA * summed.data).astype(np.float32)
+    whole = float(real.weight.sum()) / max(float(real.weight[seen].sum()), 1e-12)
+    of_item, of_user = (
+        whole * np.bincount(codes[seen], real.weight[seen], n)
+        for codes, n in ((real.item, shape[1]), (real.user, shape[0]))
+    )
+    return _Rows(summed.astype(np.float32), np.log(of_item + 0.5), np.log1p(of_user))
+
+
+def _asked(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], negatives: int, seed: int) -> Asked:
+    """Return the held-back pairs whose item and user are seen all the same, each with its negatives."""
+    n_users, n_items = len(real.of_user), len(real.of_item)
+    is_known = np.bincount(real.item[~held_back], minlength=n_items) > 0
+    has_history = np.bincount(real.user[~held_back], minlength=n_users) > 0
+    keep = held_back & is_known[real.item] & has_history[real.user]
+    catalogue = examples.catalogue[is_known[examples.catalogue]]
+    user, first, width = real.user[keep], real.item[keep], negatives + 1
+    item = np.empty((len(user), width), np.int32)
+    item[:, 0] = first
+    for slot in range(negatives):
+        chance = rng.keyed_units(
+            seed,
+            rng.Purpose.TRAIN_NEGATIVES,
+            examples.user_keys[user],
+            examples.item_keys[first],
+            np.full(len(user), slot, np.uint64),
+        )
+        item[:, slot + 1] = catalogue[(chance * len(catalogue)).astype(np.int64)]
+    label = np.zeros(item.shape)
+    label[:, 0] = 1.0
+    return Asked(np.repeat(user, width), item.ravel(), label.ravel(), np.repeat(real.weight[keep], width))
+
+
+def _link(asked: Asked, rows: _Rows, factors: tuple[Singles, Singles]) -> Floats:
+    """Return the intercept and the coefficients of score, popularity and activity, shape (4,)."""
+    if len(asked.user) == 0:
+        return np.array([0.0, 1.0, 0.0, 0.0])
+    users, items = factors
+    score = np.einsum("nd,nd->n", users[asked.user], items[asked.item]).astype(np.float64)
+    columns = np.stack([score, rows.popularity[asked.item], rows.activity[asked.user]], axis=1)
+    return fit_log_odds(columns, asked.label, asked.weight)
+
+
+def _linked(link: Floats, rows: _Rows, users: Singles, items: Singles, examples: Examples) -> Factorization:
+    """Return factors whose product, with biases, is the log-odds: activity is one more dimension of the users."""
+    intercept, score, popularity, activity = (float(one) for one in link)
+    of_user = np.concatenate([score * users, activity * rows.activity[:, None]], axis=1).astype(np.float32)
+    of_item = np.concatenate([items, np.ones((len(items), 1))], axis=1).astype(np.float32)
+    bias = (popularity * rows.popularity).astype(np.float32)
+    return Factorization(of_user, of_item, bias, np.float32(intercept), examples.fitted_until, examples.fitted_on)

@@ -1,0 +1,233 @@
+"""The training loop of all networks: weighted loss, mixed rows, one step per batch. Imported on use: it needs torch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
+
+from scalr.evaluation.models.deep.checkpoints import Kept, State
+from scalr.evaluation.models.deep.fitted import handed_out
+from scalr.evaluation.models.deep.inbatch import InBatch
+from scalr.evaluation.models.deep.link import asked_of, linked
+from scalr.evaluation.models.deep.networks import Towers, build
+from scalr.evaluation.models.deep.rows import Negatives, Rows, RowSource, batches
+from scalr.evaluation.models.deep.steps import Steps
+from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.link import Asked
+from scalr.evaluation.models.mf import Factorization
+from scalr.evaluation.models.prior import REAL, SYNTHETIC
+from scalr.evaluation.models.protocol import Model
+from scalr.foundation import Singles, TrainSettings, rng
+
+LEAST_STEPS, LEAST_BATCH = 25, 32  # a pass over few rows takes smaller batches, else it would hardly move
+AVERAGES_PER_PASS = 10  # times that the parameters enter their average
+FADING = 0.5 ** (1 / AVERAGES_PER_PASS)  # of what is in the average, each time: a pass later it counts half
+
+
+class Heads(nn.Module):
+    """What stands between a network's logit and the labels, for real and for synthetic rows.
+
+    A real row's logit is m + c + prior[item] + bias[item], m being the network's; a synthetic row's has a scale, an
+    intercept, a prior and biases of its own: exp(a) · m + c' + prior'[item] + bias'[item]. Prediction has the first
+    head only, so what synthetic rows know about their own rate and their own popular items stays away from it.
+    """
+
+    def __init__(self, prior: Singles, negatives: int) -> None:
+        super().__init__()
+        self.intercept = nn.Parameter(torch.full((2,), -float(np.log(negatives))))
+        self.log_scale = nn.Parameter(torch.zeros(1))
+        self.real_bias, self.synthetic_bias = (
+            nn.Embedding.from_pretrained(torch.zeros(prior.shape[1], 1), freeze=False) for _ in range(2)
+        )
+        self.register_buffer("prior", torch.from_numpy(prior), persistent=False)
+
+    def forward(self, logit: torch.Tensor, item: torch.Tensor, synthetic: torch.Tensor | None) -> torch.Tensor:
+        """Return logits (n, k) of items, (n, k) or (1, k); `synthetic`, shape (n,): rows that have the second head."""
+        real = logit + self.intercept[REAL] + self.prior[REAL][item] + self.real_bias(item).squeeze(2)
+        if synthetic is None:
+            return real
+        other = self.log_scale.exp() * logit + self.intercept[SYNTHETIC] + self.prior[SYNTHETIC][item]
+        return torch.where(synthetic[:, None], other + self.synthetic_bias(item).squeeze(2), real)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """A network while it learns; its parameters change with every step.
+
+    Steps of a constant size never come to rest, so what is handed out is an average of the parameters on their way, as
+    in the reference model: half of it is the last pass (Polyak and Juditsky 1992, with a memory that fades).
+    """
+
+    network: nn.Module
+    heads: Heads
+    averages: tuple[AveragedModel, AveragedModel]
+    steps: Steps
+    world: World
+    negatives: Negatives
+    auxiliary: bool
+    device: torch.device
+    in_batch: InBatch | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        name: str,
+        world: World,
+        prior: Singles,
+        settings: TrainSettings,
+        rates: tuple[float, float],
+        seed: int,
+        sources: tuple[RowSource, ...] = (),
+    ) -> Learner:
+        """Start from parameters that depend on the seed alone; see `scalr.fit_rows`.
+
+        The loss `in_batch` counts the rows of `sources`.
+        """
+        # torch-rechub's SASRec makes tensors on the CPU while it computes, so a history keeps it there.
+        device = device_of(settings) if world.histories is None else torch.device("cpu")
+        first = int(rng.stream(seed, rng.Purpose.FIRST_PARAMETERS) >> np.uint64(1))
+        network = build(name, world, settings.dimensions, first).to(device)
+        heads = Heads(prior, settings.negatives).to(device)
+        other = world.catalogue if world.synthetic_catalogue is None else world.synthetic_catalogue
+        negatives = Negatives(seed, settings.negatives, world.catalogue, other)
+        steps = Steps.of([network, heads], world, *rates)
+        in_batch = None
+        if settings.loss == "in_batch":
+            assert isinstance(network, Towers)
+            in_batch = InBatch.of(sources, world.n_items, device)
+            heads.intercept.requires_grad_(False)  # a softmax does not see it; rounding errors would move it
+        averages = AveragedModel(network, multi_avg_fn=_faded), AveragedModel(heads, multi_avg_fn=_faded)
+        auxiliary = settings.objective == "auxiliary"
+        return cls(network, heads, averages, steps, world, negatives, auxiliary, device, in_batch)
+
+    def passes(
+        self,
+        sources: tuple[RowSource, ...],
+        batch_size: int,
+        kept: Kept | None = None,
+        held_back: RowSource | None = None,
+    ) -> Iterator[Model]:
+        """Go through the rows again and again; yield the model after each pass.
+
+        Args:
+            sources: The fold's own real rows first.
+            batch_size: Most positives per step.
+            kept: Where passes are kept; those that are there are not gone through again.
+            held_back: Real rows by which scores become probabilities; None where they are.
+        """
+        size = min(batch_size, max(LEAST_BATCH, sources[0].count(0) // LEAST_STEPS))
+        asked = None if held_back is None else asked_of(held_back, self.negatives)
+        epoch = 0
+        while True:
+            known = None if kept is None else kept.load(epoch)
+            if known is not None:
+                self._restore(known)
+            else:
+                self.network.train()
+                n_batches, pass_ = batches(sources, epoch, size)
+                for place, rows in enumerate(pass_):
+                    self.step(rows, epoch, 1 / n_batches)
+                    if is_averaged(place, n_batches):
+                        self.remember()
+                if kept is not None:
+                    kept.save(epoch, self._state())
+            epoch += 1
+            yield self.model(asked)
+
+    def _parts(self) -> dict[str, Any]:
+        average_network, average_heads = self.averages
+        return {
+            "network": self.network,
+            "heads": self.heads,
+            "layers": self.steps.layers,
+            "average_network": average_network,
+            "average_heads": average_heads,
+        }
+
+    def _state(self) -> State:
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def _restore(self, state: State) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def remember(self) -> None:
+        """Let the parameters enter their average."""
+        for average, part in zip(self.averages, (self.network, self.heads), strict=True):
+            average.update_parameters(part)
+
+    def step(self, rows: Rows, epoch: int, share: float) -> None:
+        """Take one gradient step."""
+        if self.in_batch is not None:
+            self._step_in_batch(rows, self.in_batch, share)
+            return
+        items = self.negatives.items(rows, epoch)
+        item = self._put(items.astype(np.int64))
+        weight = self._put(rows.weight)
+        history = None
+        if self.world.histories is not None:
+            history = self._put(self.world.histories.ahead_of(rows.number, rows.user))
+        synthetic = self._put(rows.is_synthetic) if self.auxiliary and rows.is_synthetic.any() else None
+        logit = self.heads(self.network(self._put(rows.user.astype(np.int64)), item, history), item, synthetic)
+        loss = functional.softplus(-logit[:, 0]) + functional.softplus(logit[:, 1:]).sum(dim=1)
+        self.steps.begin()
+        size = float(rows.weight.sum(dtype=np.float64)) * logit.shape[1]
+        ((weight * loss).sum() / size).backward()
+        weights = np.repeat(rows.weight, items.shape[1])
+        users = np.repeat(rows.user, items.shape[1])
+        self.steps.take((users, weights), (items.reshape(-1), weights), size, share)
+
+    def _step_in_batch(self, rows: Rows, in_batch: InBatch, share: float) -> None:
+        item, weight = self._put(rows.item.astype(np.int64)), self._put(rows.weight)
+        synthetic = self._put(rows.is_synthetic) if rows.is_synthetic.any() else None
+        apart = synthetic if self.negatives.synthetic is not self.negatives.real else None
+        users = self.network.user_vectors(self._put(rows.user.astype(np.int64)), None)
+        logit = users @ self.network.item_vectors(item).T
+        logit = self.heads(logit, item[None, :], synthetic if self.auxiliary else None)
+        found = in_batch.log_probabilities(logit, item, apart)
+        self.steps.begin()
+        size = float(rows.weight.sum(dtype=np.float64))
+        (-(weight * found.diagonal()).sum() / size).backward()
+        # A candidate's weight is that of a negative of all rows, and on the diagonal of a positive as well.
+        pushed = weight @ found.detach().exp()
+        self.steps.take((rows.user, rows.weight), (rows.item, (weight + pushed).cpu().numpy()), size, share)
+
+    def model(self, asked: Asked | None = None) -> Model:
+        """Return what has been learnt so far, a copy; with labelled pairs its scores become their log-odds."""
+        network, heads = copy.deepcopy(self.averages[0].module).eval(), self.averages[1].module
+        with torch.no_grad():
+            offset = (heads.prior[REAL] + heads.real_bias.weight[:, 0] + heads.intercept[REAL]).cpu().numpy().copy()
+        model = handed_out(network, offset, self.world, self.device)
+        return linked(model, asked) if asked is not None and isinstance(model, Factorization) else model
+
+    def _put(self, values: npt.NDArray[np.generic]) -> torch.Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+
+def is_averaged(place: int, n_batches: int) -> bool:
+    """Say whether the parameters enter their average after a batch of a pass: after the last one at any rate."""
+    return AVERAGES_PER_PASS * (place + 1) // n_batches > AVERAGES_PER_PASS * place // n_batches
+
+
+@torch.no_grad()
+def _faded(average: list[torch.Tensor], now: list[torch.Tensor], times: torch.Tensor | int) -> None:
+    """Move the average of `times` earlier parameters towards those of now: a plain mean, until fading sets in."""
+    share = max(1 / (int(times) + 1), 1 - FADING)
+    for one, other in zip(average, now, strict=True):
+        one.lerp_(other, share)
+
+
+def device_of(settings: TrainSettings) -> torch.device:
+    """Return where the network learns."""
+    if settings.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(settings.device)

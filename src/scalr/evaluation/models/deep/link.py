@@ -1,0 +1,62 @@
+"""From scores to probabilities: a scale and an offset, fitted on real rows that the network did not learn from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from scalr.evaluation.kernels import factorization
+from scalr.evaluation.models.deep.rows import Negatives, Rows, RowSource
+from scalr.evaluation.models.link import Asked, fit_log_odds
+from scalr.evaluation.models.mf import Factorization
+from scalr.foundation import Floats
+
+HELD_BACK = 0.05  # share of the real rows that scores are linked by; on rows that were learnt from they are too sure
+MOST_POSITIVES = 50_000  # more would not change two numbers
+LEAST_SCALE = 1e-3  # a link never turns the order of items round
+
+
+def asked_of(real: RowSource, negatives: Negatives) -> Asked:
+    """Return the first real rows of a pass, which are a random sample of them, each with its uniform negatives."""
+    parts: list[Rows] = []
+    for rows in real.portions(0):
+        parts.append(rows.take(~rows.is_synthetic))
+        if sum(map(len, parts)) >= MOST_POSITIVES:
+            break
+    rows = Rows.joined(parts).take(slice(0, MOST_POSITIVES))
+    items = negatives.items(rows, 0)
+    label = np.zeros(items.shape)
+    label[:, 0] = 1.0
+    weight = np.repeat(rows.weight, items.shape[1]).astype(np.float64)
+    return Asked(np.repeat(rows.user, items.shape[1]), items.reshape(-1), label.reshape(-1), weight)
+
+
+def linked(model: Factorization, asked: Asked) -> Factorization:
+    """Return the model whose scores are log-odds of these labels, in the same order."""
+    parameters = (model.user_factors, model.item_factors, model.item_bias, model.intercept)
+    score = factorization.pair_scores(*parameters, asked.user, asked.item).astype(np.float64)
+    scale, offset = fit_link(score, asked.label, asked.weight)
+    return replace(
+        model,
+        user_factors=(scale * model.user_factors).astype(np.float32),
+        item_bias=(scale * model.item_bias).astype(np.float32),
+        intercept=np.float32(scale * float(model.intercept) + offset),
+    )
+
+
+def fit_link(score: Floats, label: Floats, weight: Floats) -> tuple[float, float]:
+    """Return scale (at least `LEAST_SCALE`) and offset of the log-odds with the least weighted log loss.
+
+    Args:
+        score: Shape (n,).
+        label: Shape (n,), 0 or 1, both present.
+        weight: Shape (n,), above 0.
+    """
+    rate, spread = float(np.average(label, weights=weight)), float(score.std())
+    middle, base = float(np.average(score, weights=weight)), float(np.log(rate / (1 - rate)))
+    if spread >= 1e-9 and np.isfinite(spread):
+        offset, scale = map(float, fit_log_odds(score[:, None], label, weight))
+        if scale >= LEAST_SCALE:
+            return scale, offset
+    return LEAST_SCALE, base - LEAST_SCALE * middle

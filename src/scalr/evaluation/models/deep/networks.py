@@ -1,0 +1,218 @@
+"""Networks of torch-rechub behind one face: logits of a user's candidate items. Imported on use: it needs torch.
+
+The networks end in a sigmoid; its inverse gives the logit back, exactly enough within ±`LARGEST_LOGIT`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch_rechub.basic.features import SequenceFeature, SparseFeature
+from torch_rechub.models.matching import DSSM, SASRec
+from torch_rechub.models.ranking import DCNv2, DeepFM, WideDeep
+
+from scalr.evaluation.models.deep.world import World
+
+LARGEST_LOGIT = 13.8  # where single precision tells a probability from 0 and 1
+HISTORY = 20  # items that `sasrec` looks at
+WIDTHS = (5, 10, HISTORY)  # histories of at most so many items are looked at together
+SEQUENCE_SCALE = 0.3  # of user vectors, which normalisation gives the length of a vector of ones
+TOWER = "prelu"
+FIRST_SCALE = 2.0  # of the cosine of two towers, which alone is within ±1
+
+Inputs = dict[str, torch.Tensor]
+
+
+class ItemTable(nn.Module):
+    """Looks up what networks read about items: the code and the fields of the item table."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.register_buffer("fields", torch.empty(world.fields.shape, dtype=torch.int64), persistent=False)
+
+    def forward(self, item: torch.Tensor) -> Inputs:
+        """Return inputs by name for items, shape (n,)."""
+        known = self.fields[item]
+        return {"item": item, **{f"field{x}": known[:, x] for x in range(known.shape[1])}}
+
+
+def item_features(world: World, dimensions: int) -> list[Any]:
+    """Return the descriptions of the item's code and fields."""
+    fields = [SparseFeature(f"field{x}", size, dimensions) for x, size in enumerate(world.sizes)]
+    return [SparseFeature("item", world.n_items, dimensions), *fields]
+
+
+class Pairwise(nn.Module):
+    """A network that mixes user and item from its first layer on: it scores pair by pair."""
+
+    def __init__(self, world: World, network: nn.Module, doubled: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.network, self.table, self.doubled = network, ItemTable(world), doubled
+
+    def forward(self, user: torch.Tensor, item: torch.Tensor, history: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits of items (n, k) for users (n,), shape (n, k)."""
+        inputs = {"user": user.repeat_interleave(item.shape[1]), **self.table(item.reshape(-1))}
+        inputs |= {f"wide_{name}": inputs[name] for name in self.doubled}
+        probability: torch.Tensor = self.network(inputs)
+        return torch.logit(probability, 1 / (1 + math.exp(LARGEST_LOGIT))).reshape(item.shape)
+
+
+class Towers(nn.Module, ABC):
+    """A network whose score is a product of a user vector and an item vector."""
+
+    @abstractmethod
+    def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
+        """Return shape (n, d)."""
+
+    @abstractmethod
+    def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
+        """Return shape (n, d)."""
+
+    def forward(self, user: torch.Tensor, item: torch.Tensor, history: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits of items (n, k) for users (n,), shape (n, k)."""
+        items = self.item_vectors(item.reshape(-1)).reshape(*item.shape, -1)
+        of_user = self.user_vectors(user, history)
+        return (items @ of_user.unsqueeze(2)).squeeze(2)
+
+
+class TwoTower(Towers):
+    """DSSM: the scaled cosine of a user tower and an item tower."""
+
+    def __init__(self, world: World, dimensions: int) -> None:
+        super().__init__()
+        tower = {"dims": [2 * dimensions, dimensions], "activation": TOWER}
+        self.user = [SparseFeature("user", world.n_users, dimensions)]
+        self.network = DSSM(self.user, item_features(world, dimensions), tower, tower)
+        self.table, self.log_scale = ItemTable(world), nn.Parameter(torch.empty(1))
+
+    def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
+        """Return shape (n, d)."""
+        return self.network.user_tower({"user": user}) * (FIRST_SCALE * self.log_scale.exp())
+
+    def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
+        """Return shape (n, d)."""
+        return self.network.item_tower(self.table(item))
+
+
+class Sequence(Towers):
+    """SASRec: self-attention over the user's latest items, against item embeddings."""
+
+    def __init__(self, world: World, dimensions: int) -> None:
+        super().__init__()
+        feature = SequenceFeature("seq", world.n_items + 1, max(dimensions, 2), pooling="concat")
+        # Its dropout would take torch's global random numbers, which parallel trainings share.
+        self.network = SASRec([feature], max_len=HISTORY, dropout_rate=0.0, num_blocks=1, num_heads=1)
+
+    def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
+        """Return shape (n, d)."""
+        assert history is not None
+        # No item attends to later ones, so what is behind a history's end changes nothing: short ones go in short rows.
+        width = torch.bucketize((history != 0).sum(dim=1), torch.tensor(WIDTHS))
+        rows = [torch.nonzero(width == x).squeeze(1) for x in range(len(WIDTHS))]
+        vectors = torch.cat([self._attend(history[one, :most]) for one, most in zip(rows, WIDTHS, strict=True)])
+        return vectors[torch.argsort(torch.cat(rows))] * (SEQUENCE_SCALE * vectors.shape[1] ** -0.5)
+
+    def _attend(self, history: torch.Tensor) -> torch.Tensor:
+        """Return what attention makes of histories, shape (n, d)."""
+        # torch-rechub takes a single row for none, and cannot do without any.
+        several = torch.cat([history, history.new_zeros(2, history.shape[1])]) if len(history) < 2 else history
+        return self.network.user_tower({"seq": several}).squeeze(1)[: len(history)]
+
+    def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
+        """Return shape (n, d)."""
+        return self.network.item_emb.embed_dict["seq"](item + 1)
+
+
+def _mixer(dimensions: int) -> dict[str, Any]:
+    return {"dims": [4 * dimensions, 2 * dimensions], "activation": "relu"}
+
+
+def _features(world: World, dimensions: int) -> list[Any]:
+    return [SparseFeature("user", world.n_users, dimensions), *item_features(world, dimensions)]
+
+
+def _wide_deep(world: World, dimensions: int) -> nn.Module:
+    deep = _features(world, dimensions)
+    wide = [SparseFeature(f"wide_{one.name}", one.vocab_size, 1) for one in deep]
+    return Pairwise(world, WideDeep(wide, deep, _mixer(dimensions)), tuple(one.name for one in deep))
+
+
+def _deepfm(world: World, dimensions: int) -> nn.Module:
+    features = _features(world, dimensions)
+    return Pairwise(world, DeepFM(features, features, _mixer(dimensions)))
+
+
+def _dcn_v2(world: World, dimensions: int) -> nn.Module:
+    features = _features(world, dimensions)
+    return Pairwise(world, DCNv2(features, 2, _mixer(dimensions), use_low_rank_mixture=False))
+
+
+NETWORKS: dict[str, Callable[[World, int], nn.Module]] = {
+    "two_tower": TwoTower,
+    "wide_deep": _wide_deep,
+    "deepfm": _deepfm,
+    "dcn_v2": _dcn_v2,
+    "sasrec": Sequence,
+}
+
+
+def build(name: str, world: World, dimensions: int, seed: int) -> nn.Module:
+    """Return a network with first parameters that depend on the seed and the shapes alone.
+
+    Torch's global random numbers are left alone, so threads may train at the same time: modules are built without
+    memory, then filled from a generator of their own.
+
+    Args:
+        name: Of the network.
+        world: Users and items.
+        dimensions: Length of the embeddings; layers are 1, 2 or 4 times as wide.
+        seed: Of the first parameters, below 2**63.
+    """
+    with torch.device("meta"):
+        network = without_batch_norm(NETWORKS[name](world, dimensions))
+    network.to_empty(device="cpu")
+    random = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        fill(module, random)
+        if isinstance(module, ItemTable):
+            module.fields = torch.from_numpy(world.fields)
+    return network
+
+
+def without_batch_norm(network: nn.Module) -> nn.Module:
+    """Return the network without its batch normalisation, which the papers behind these networks do not have either.
+
+    It would scale embeddings up again that decay keeps small, so that users and items with few rows are noise of full
+    size; and its averages over real and synthetic rows together fit neither.
+    """
+    for module in list(network.modules()):
+        for name, inner in module.named_children():
+            if isinstance(inner, nn.BatchNorm1d):
+                setattr(module, name, nn.Identity())
+    return network
+
+
+SPREAD = 0.05  # standard deviation of first embeddings, as the reference model has it
+BIAS = 0.1  # largest first bias of a layer: without any, users without rows have no direction
+
+
+@torch.no_grad()
+def fill(module: nn.Module, random: torch.Generator) -> None:
+    """Give a module, without those inside it, its first parameters."""
+    if isinstance(module, nn.Embedding):
+        module.weight.normal_(0.0, SPREAD if module.embedding_dim > 1 else 0.0, generator=random)
+    elif isinstance(module, nn.LayerNorm | nn.PReLU):
+        module.reset_parameters()  # constants
+    else:
+        for parameter in module.parameters(recurse=False):
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter, generator=random)
+            elif isinstance(module, nn.Linear):
+                parameter.uniform_(-BIAS, BIAS, generator=random)
+            else:
+                parameter.zero_()

@@ -1,0 +1,97 @@
+"""Gradient steps: plain ones for what belongs to a user or an item, Adam's for all else. Imported on use: torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from scalr.evaluation.models.deep.world import World
+from scalr.foundation import Codes, Singles
+
+LAYERS = 0.003  # of the step size, for Adam
+LARGEST_STEP = 2.5  # times the mean gradient of its rows, for one user or item in one batch: never overshoots
+
+
+Pulls = tuple[Codes, Singles]
+"""Codes and weights, shape (n,) each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """How parameters move.
+
+    Embeddings and biases of users and items take plain steps, the sum over their rows, as in the reference model: who
+    has few rows moves little. Adam would move everybody alike, and rows of rare items would be noise of full size.
+
+    Attributes:
+        of_users: Tables with a row per user.
+        of_items: Tables with a row per item; a table with one row more has padding first.
+        layers: Adam, for all else.
+        rate: Step size per row of the log.
+        l2: Decay of these tables in a whole pass, in units of `rate`.
+        world: Users and items.
+    """
+
+    of_users: tuple[nn.Parameter, ...]
+    of_items: tuple[nn.Parameter, ...]
+    layers: torch.optim.Optimizer
+    rate: float
+    l2: float
+    world: World
+
+    @classmethod
+    def of(cls, modules: list[nn.Module], world: World, rate: float, l2: float) -> Steps:
+        """Tell tables of users and items by their names in the networks; see `networks`."""
+        users: dict[int, nn.Parameter] = {}
+        items: dict[int, nn.Parameter] = {}
+        every = [one for module in modules for one in module.named_parameters()]
+        for name, parameter in every:
+            table = name.split(".")[-2] if name.endswith(".weight") else ""
+            if table.removeprefix("wide_") == "user":
+                users[id(parameter)] = parameter
+            elif table.removeprefix("wide_") in ("item", "seq", "real_bias", "synthetic_bias"):
+                items[id(parameter)] = parameter
+        others = [parameter for _, parameter in every if id(parameter) not in users | items]
+        layers = torch.optim.Adam(others, lr=LAYERS * rate, fused=True)
+        return cls(tuple(users.values()), tuple(items.values()), layers, rate, l2, world)
+
+    def begin(self) -> None:
+        """Forget the gradients of the step before."""
+        self.layers.zero_grad()
+        for table in (*self.of_users, *self.of_items):
+            table.grad = None
+
+    @torch.no_grad()
+    def take(self, users: Pulls, items: Pulls, size: float, share: float) -> None:
+        """Move once.
+
+        Args:
+            users: Which users the batch's gradients belong to, and their weights.
+            items: The same of items.
+            size: What the loss was divided by.
+            share: Of the pass that the batch is.
+        """
+        self.layers.step()
+        for tables, (codes, weight), n in (
+            (self.of_users, users, self.world.n_users),
+            (self.of_items, items, self.world.n_items),
+        ):
+            held_back = self._held_back(codes, weight, n)
+            for table in tables:
+                if table.grad is None:
+                    continue
+                if held_back is not None:
+                    padding = len(table) - n
+                    table.grad[padding:] *= torch.from_numpy(held_back)[:, None].to(table.device)
+                table.mul_(1 - min(self.rate * self.l2 * share, 1.0)).add_(table.grad, alpha=-self.rate * size)
+
+    def _held_back(self, codes: Codes, weight: Singles, n: int) -> Singles | None:
+        """Return what each row's step is multiplied by, shape (n,); None where all are 1."""
+        step = self.rate * np.bincount(codes, weight, n)
+        if step.max(initial=0.0) <= LARGEST_STEP:
+            return None
+        factor: Singles = (LARGEST_STEP / np.maximum(step, LARGEST_STEP)).astype(np.float32)
+        return factor

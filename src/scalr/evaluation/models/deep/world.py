@@ -1,0 +1,78 @@
+"""What a network must know beside rows: how many users and items there are, and what is known about the items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from scalr.evaluation.models.deep.histories import Histories
+from scalr.evaluation.models.features import ItemFeatures
+from scalr.evaluation.models.protocol import Examples
+from scalr.foundation import Codes
+
+BUCKETS = 10  # of a number, with about equally many items each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """Users and items.
+
+    Attributes:
+        n_users: Number of users.
+        catalogue: Shape (n,), codes of the items that negatives of real rows are drawn from.
+        synthetic_catalogue: The same for synthetic rows; as `catalogue` if None.
+        fields: Shape (n_items, fields), a code per item and field of the item table, 0 where it is not known.
+        sizes: Codes of each field, 0 included.
+        histories: What users did before; None where the network does not ask.
+        fitted_until: Latest time of any event behind the rows; None without time.
+        fitted_on: Digest of the target log that was visible.
+    """
+
+    n_users: int
+    catalogue: Codes
+    synthetic_catalogue: Codes | None
+    fields: npt.NDArray[np.int64]
+    sizes: tuple[int, ...]
+    histories: Histories | None = None
+    fitted_until: int | None = None
+    fitted_on: int | None = None
+
+    @property
+    def n_items(self) -> int:
+        """Return the number of items."""
+        return len(self.fields)
+
+    @classmethod
+    def of(cls, examples: Examples, histories: Histories | None = None) -> Self:
+        """Return the world of some rows."""
+        fields, sizes = item_fields(examples.item_features, len(examples.item_keys))
+        return cls(
+            len(examples.user_keys),
+            examples.catalogue,
+            examples.synthetic_catalogue,
+            fields,
+            sizes,
+            histories,
+            examples.fitted_until,
+            examples.fitted_on,
+        )
+
+
+def item_fields(features: ItemFeatures, n_items: int) -> tuple[npt.NDArray[np.int64], tuple[int, ...]]:
+    """Return codes of the item table's columns, shape (n_items, fields), and the number of codes of each.
+
+    Numbers become the tenth of the items that they are in, from 1 on; 0 is for items without one.
+    """
+    columns: list[npt.NDArray[np.int64]] = [one.codes.astype(np.int64) for one in features.categories.values()]
+    sizes = [one.size for one in features.categories.values()]
+    for numbers in features.numbers.values():
+        known = np.isfinite(numbers)
+        edges = np.unique(np.quantile(numbers[known], np.arange(1, BUCKETS) / BUCKETS))
+        columns.append(np.where(known, 1 + np.searchsorted(edges, numbers, side="right"), 0))
+        sizes.append(len(edges) + 2)
+    if not columns:
+        return np.zeros((n_items, 0), np.int64), ()
+    return np.ascontiguousarray(np.stack(columns, axis=1)), tuple(sizes)

@@ -1,0 +1,224 @@
+"""Logistic matrix factorisation: an intercept, item biases, and the product of user and item factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scalr.evaluation.kernels import factorization
+from scalr.evaluation.models.prior import REAL, SYNTHETIC, item_prior, other_catalogue
+from scalr.evaluation.models.protocol import Examples
+from scalr.foundation import (
+    LANES,
+    Codes,
+    ConfigError,
+    Floats,
+    Keys,
+    Singles,
+    TrainSettings,
+    combine_keys,
+    line_zeros,
+    rng,
+)
+
+LEARNING_RATE, L2 = 0.1, 0.05  # where the settings name none
+FIRST_SPREAD = (
+    0.05  # standard deviation of the first factors; 0.01 is slow to leave zero, 0.1 drowns cold users in noise
+)
+AVERAGING = np.float32(0.5)  # share of earlier passes in the model that is handed out
+LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
+MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parameters:
+    """What is learnt, while it is learnt; the arrays change with every step.
+
+    Attributes:
+        user_factors: Shape (n_users, dimensions), zeros up to a whole number of `LANES`.
+        item_factors: Shape (n_items, dimensions), likewise.
+        item_bias: Shape (2, n_items), by head: what an item's log-odds are above its prior.
+        item_prior: Shape (2, n_items).
+        intercept: Shape (2,).
+    """
+
+    user_factors: Singles
+    item_factors: Singles
+    item_bias: Singles
+    item_prior: Singles
+    intercept: Singles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factorization:
+    """Fitted factors; only the real head is kept.
+
+    Attributes:
+        user_factors: Shape (n_users, dimensions). Users without rows keep their first, near-zero factors.
+        item_factors: Shape (n_items, dimensions).
+        item_bias: Shape (n_items,), of the real head.
+        intercept: That of the real head.
+        fitted_until: Latest time of any event behind it; None without time.
+        fitted_on: Digest of the target log it was trained on.
+    """
+
+    user_factors: Singles
+    item_factors: Singles
+    item_bias: Singles
+    intercept: np.float32
+    fitted_until: int | None
+    fitted_on: int | None
+
+    def score(self, user: Codes, item: Codes) -> Floats:
+        """Return P(label = 1) for each (user, item), shape (n,)."""
+        parameters = (self.user_factors, self.item_factors, self.item_bias, self.intercept)
+        logits = factorization.pair_scores(*parameters, user, item).astype(np.float64)
+        # exp of a negative number only: no overflow, however large the logit.
+        small: Floats = np.exp(-np.abs(logits))
+        return np.where(logits >= 0, 1.0, small) / (1.0 + small)
+
+    def rank_scores(self, users: Codes) -> Singles:
+        """Return logits, shape (n_users, all items)."""
+        columns = np.ascontiguousarray(self.item_factors.T)
+        scores: Singles = factorization.block_scores(self.user_factors, columns, self.item_bias, self.intercept, users)
+        return scores
+
+
+def fit_factorization(
+    examples: Examples, settings: TrainSettings, seed: int, *, lesson: Callable[[Parameters, int], None] | None = None
+) -> Iterator[Factorization]:
+    """Fit by stochastic gradient descent with a constant step, one step per row on its positive and its negatives.
+
+    A constant step never comes to rest, so the model that is handed out after a pass averages the parameters at the end
+    of the passes so far, the last one with half of the weight (Polyak and Juditsky 1992, with a memory that fades).
+
+    The intercept starts at log(1 / negatives), the log-odds of a positive among its negatives; biases start at
+    `popularity_prior` times the item's log popularity among the rows of its head and are drawn back to there: where
+    popularity lasts, a prior of 1 spares the data what counting knows; where it drifts, 0 is better.
+
+    Args:
+        examples: Rows to learn from.
+        settings: Objective, dimensions, learning rate, penalty and negatives.
+        seed: Any integer.
+        lesson: Called after every pass with the parameters, which it may change, and the number of the pass from 0.
+
+    Raises:
+        ConfigError: If weights are so large that they cannot be taken in steps that converge.
+    """
+    examples, (learning_rate, penalty) = in_steps(examples), rates(settings)
+    n_items = len(examples.item_keys)
+    user_factors, item_factors = (
+        _first_factors(keys, settings.dimensions, _stream(seed, side))
+        for side, keys in enumerate((examples.user_keys, examples.item_keys))
+    )
+    item_bias = np.zeros((2, n_items), np.float32)
+    intercept = np.full(2, -np.log(settings.negatives), np.float32)
+    rows = np.empty(len(examples), factorization.ROW)
+    rows["user"], rows["item"], rows["weight"] = examples.user, examples.item, examples.weight
+    rows["kind"] = examples.is_synthetic
+    head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
+    l2 = np.array([penalty, settings.synthetic_penalty * penalty], np.float32)
+    strength = np.float32(settings.popularity_prior or 0.0)
+    prior = strength * item_prior(examples, head[rows["kind"]])
+    catalogues = (examples.catalogue, other_catalogue(examples))
+    order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
+    negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
+    average: Factorization | None = None
+    epoch = 0
+    while True:
+        order = factorization.visiting_order(examples.n_first, len(examples), order_key, epoch)
+        factorization.pass_over(
+            user_factors,
+            item_factors,
+            item_bias,
+            prior,
+            intercept,
+            rows,
+            order,
+            head,
+            examples.n_first,
+            catalogues,
+            settings.negatives,
+            _numbered(negatives_key, epoch),
+            learning_rate,
+            l2,
+        )
+        if lesson is not None:
+            lesson(Parameters(user_factors, item_factors, item_bias, prior, intercept), epoch)
+        epoch += 1
+        now = Factorization(
+            np.ascontiguousarray(user_factors[:, : settings.dimensions]),
+            np.ascontiguousarray(item_factors[:, : settings.dimensions]),
+            prior[REAL] + item_bias[REAL],
+            intercept[REAL],
+            examples.fitted_until,
+            examples.fitted_on,
+        )
+        average = now if average is None else _mixed(average, now)
+        yield average
+
+
+def _mixed(earlier: Factorization, now: Factorization) -> Factorization:
+    share = np.float32(1) - AVERAGING
+    return replace(
+        now,
+        user_factors=AVERAGING * earlier.user_factors + share * now.user_factors,
+        item_factors=AVERAGING * earlier.item_factors + share * now.item_factors,
+        item_bias=AVERAGING * earlier.item_bias + share * now.item_bias,
+        intercept=np.float32(AVERAGING * earlier.intercept + share * now.intercept),
+    )
+
+
+def _first_factors(keys: Keys, dimensions: int, stream: np.uint64) -> Singles:
+    """Return first factors, and zeros up to a whole number of `LANES`, which stay zeros."""
+    factors = line_zeros((len(keys), -(-dimensions // LANES) * LANES))
+    factors[:, :dimensions] = factorization.first_factors(keys, dimensions, stream, FIRST_SPREAD)
+    return factors
+
+
+def rates(settings: TrainSettings) -> tuple[float, float]:
+    """Return step size and penalty, the model's own where the settings name none."""
+    return (
+        LEARNING_RATE if settings.learning_rate is None else settings.learning_rate,
+        L2 if settings.l2 is None else settings.l2,
+    )
+
+
+def in_steps(examples: Examples) -> Examples:
+    """Return the same rows with those above `LARGEST_STEP` in several parts of equal weight.
+
+    One step with a weight of hundreds, as merged duplicates may have, would overshoot and diverge.
+
+    Raises:
+        ConfigError: If the rows would become more than `MOST_PARTS` times as many.
+    """
+    parts = np.maximum(np.ceil(examples.weight / LARGEST_STEP), 1.0)
+    if parts.sum() > MOST_PARTS * max(len(examples), 1000):
+        raise ConfigError(
+            f"event weights are as large as {examples.weight.max():g}, {examples.weight.mean():g} on average",
+            expected=f"weights around 1; model 'mf' takes at most {MOST_PARTS * LARGEST_STEP:g} on average",
+            fix="divide the weights by their mean, or lower synthetic_weight",
+        )
+    if parts.max(initial=1.0) == 1.0:
+        return examples
+    times = parts.astype(np.int64)
+    return replace(
+        examples,
+        user=np.repeat(examples.user, times),
+        item=np.repeat(examples.item, times),
+        weight=np.repeat((examples.weight / parts).astype(np.float32), times),
+        time=None,
+        is_synthetic=np.repeat(examples.is_synthetic, times),
+        n_first=int(times[: examples.n_first].sum()),
+    )
+
+
+def _stream(seed: int, side: int) -> np.uint64:
+    """Return the key of the first parameters of users (side 0) or items (side 1)."""
+    return _numbered(rng.stream(seed, rng.Purpose.FIRST_PARAMETERS), side)
+
+
+def _numbered(key: np.uint64, number: int) -> np.uint64:
+    return np.uint64(combine_keys(np.array([key], np.uint64), np.array([number], np.uint64))[0])

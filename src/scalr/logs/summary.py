@@ -1,0 +1,249 @@
+"""What a pair of logs holds: sizes, overlap, times, and where the numbers are weak."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scalr.foundation import Codes, Int64
+from scalr.logs.event_log import EventLog, Pair, TimeUnit, Vocabulary, has_events
+from scalr.logs.source_counts import DomainCount, SourceTally
+from scalr.logs.stored import StoredPair
+from scalr.logs.times import format_time
+
+FEW_OVERLAP_USERS = 100
+FEW_OVERLAP_SHARE = 0.05  # of the target users
+FEW_TARGET_EVENTS = 1_000
+FEW_ALONE_SHARE = 0.001  # users without source events: fewer need no explanation, and looking takes long
+LEAKY_SHARE = 0.05  # of the target interactions with items that are in both domains
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSummary:
+    """One domain in numbers. Interactions are distinct (user, item) pairs with label 1.
+
+    Attributes:
+        name: Name of the domain.
+        role: "source" or "target".
+        users: Users with an event.
+        items: Items with an event.
+        events: Rows of the log.
+        interactions: Distinct (user, item) pairs with label 1.
+        repeated_share: Share of the events with label 1 that repeat an earlier pair, in [0, 1].
+        density: Interactions / (users * items), in [0, 1].
+        positive_share: Share of events with label 1, in [0, 1]; None without labels.
+        time_range: First and last time as text; None without time.
+    """
+
+    name: str
+    role: str
+    users: int
+    items: int
+    events: int
+    interactions: int
+    repeated_share: float
+    density: float
+    positive_share: float | None
+    time_range: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairSummary:
+    """A pair of logs in numbers.
+
+    Attributes:
+        domains: Source domains, then the target domain.
+        overlap_users: Users with an event of label 1 in both domains.
+        overlap_share_of_target: Of the target users with an event of label 1, in [0, 1].
+        overlap_share_of_source: Of the source users with an event of label 1, in [0, 1].
+        target_users_without_source: Target users with no source event at all.
+        warnings: Plain sentences on what is weak.
+    """
+
+    domains: tuple[DomainSummary, ...]
+    overlap_users: int
+    overlap_share_of_target: float
+    overlap_share_of_source: float
+    target_users_without_source: int
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON has them."""
+        return asdict(self)
+
+
+def overlap_users(tally: SourceTally, target: EventLog) -> Codes:
+    """Return the codes of users with at least one positive event in both domains, ascending."""
+    return np.flatnonzero((tally.positives_of_user > 0) & has_events(target.positives())).astype(np.int32)
+
+
+def summarise(pair: Pair | StoredPair) -> PairSummary:
+    """Count what a pair holds, and say where it is weak."""
+    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    source, tally, target = stored.source, stored.tally, pair.target
+    names = source.items.domains if len(source.items.domains) > 1 else (source.name,)
+    domains = [_summarise_count(one, name, source.time_unit) for one, name in zip(tally.domains, names, strict=True)]
+    overlap = len(overlap_users(tally, target))
+    return PairSummary(
+        domains=(*domains, _summarise_domain(target, target.name, "target")),
+        overlap_users=overlap,
+        overlap_share_of_target=overlap / max(_n_distinct(target.positives().user), 1),
+        overlap_share_of_source=overlap / max(int(np.count_nonzero(tally.positives_of_user)), 1),
+        target_users_without_source=len(_without_source(tally, target)),
+        warnings=pair.warnings,
+    )
+
+
+def weak_points(pair: StoredPair) -> tuple[str, ...]:
+    """Say in plain sentences, with numbers, where the logs of a pair are weak."""
+    tally = pair.tally
+    found = [*_overlap_warnings(tally, pair.target), *_item_warnings(pair), *_user_warnings(tally, pair.target)]
+    n_events = len(pair.target.positives())
+    if n_events < FEW_TARGET_EVENTS:
+        found.append(f"The target has only {n_events:,} events: too few to measure small effects.")
+    found += _time_warnings(pair, tally)
+    if pair.target.time is None:
+        found.append("The logs have no time: nothing can be split by time, and the order of events is not used.")
+    return tuple(found)
+
+
+def _overlap_warnings(tally: SourceTally, target: EventLog) -> list[str]:
+    overlap, n_target = len(overlap_users(tally, target)), _n_distinct(target.positives().user)
+    if overlap < FEW_OVERLAP_USERS:
+        return [f"Only {overlap:,} users are active in both domains; fewer than {FEW_OVERLAP_USERS} can teach little."]
+    if overlap < FEW_OVERLAP_SHARE * n_target:
+        share = 100 * overlap / n_target
+        return [f"Only {overlap:,} of {n_target:,} target users ({share:.1f} %) are active in both domains."]
+    return []
+
+
+def _item_warnings(pair: StoredPair) -> list[str]:
+    """Warn of item ids that are in both domains: transfer may be no more than looking them up."""
+    source, target = pair.source, pair.target
+    if source.items.ids.type != target.items.ids.type:
+        return []
+    place = pc.fill_null(pc.index_in(source.items.ids, value_set=target.items.ids), -1).to_numpy()
+    if not (place >= 0).any():
+        return []
+    n_items, real_target = len(target.items), target.positives()
+    in_source = np.unique(np.concatenate([_same_items(part.positives(), place, n_items) for part in source.parts()]))
+    shared = np.intersect1d(in_source % n_items, real_target.item)
+    if not len(shared):
+        return []
+    in_target = np.unique(_pairs(real_target.user, real_target.item, n_items)[np.isin(real_target.item, shared)])
+    share = float(np.isin(in_target, in_source).mean())
+    noun = "item id is" if len(shared) == 1 else "item ids are"
+    said = f"{len(shared):,} {noun} in both domains (such as {target.items.ids[int(shared[0])].as_py()!r})"
+    if share >= LEAKY_SHARE:
+        leak = f"for {100 * share:.0f} % of their target events the user has the same item in the source"
+        return [f"{said}, and {leak}: the answer may leak, so remove these items from one domain."]
+    return [f"{said}: if they are the same things, remove them from one domain; if not, rename them."]
+
+
+def _same_items(part: EventLog, place: npt.NDArray[Any], n_items: int) -> Int64:
+    """Return (user, target item) of the events whose item id the target has too, one number each."""
+    same = place[part.item]
+    return np.unique(_pairs(part.user[same >= 0], same[same >= 0], n_items))
+
+
+def _time_warnings(pair: StoredPair, tally: SourceTally) -> list[str]:
+    """Warn of logs that share no time: a wrong unit, or files of different years."""
+    target = pair.target
+    if tally.time_range is None or target.time is None or not len(target):
+        return []
+    spans = [tally.time_range, (int(target.time.min()), int(target.time.max()))]
+    if spans[0][0] <= spans[1][1] and spans[1][0] <= spans[0][1]:
+        return []
+    first, second = (
+        " to ".join(format_time(end, unit) for end in span)
+        for span, unit in zip(spans, (pair.source.time_unit, target.time_unit), strict=True)
+    )
+    return [f"The logs share no time: the source runs from {first}, the target from {second}. Is a time unit wrong?"]
+
+
+def _user_warnings(tally: SourceTally, target: EventLog) -> list[str]:
+    found = []
+    single, active = int((tally.events_of_user == 1).sum()), int((tally.events_of_user > 0).sum())
+    if single > active / 2:
+        found.append(f"{single:,} of {active:,} source users have a single source event: little is known of them.")
+    if (n_alike := count_lookalikes(tally, target)) > 0:
+        noun = "user has" if n_alike == 1 else "users have"
+        found.append(
+            f"{n_alike:,} target {noun} no source events, but a source id that differs only in case, spaces, leading "
+            "zeros or a trailing '.0': are these the same users?"
+        )
+    return found
+
+
+def count_lookalikes(tally: SourceTally, target: EventLog) -> int:
+    """Count target users without source events whose id looks like that of a source user.
+
+    Ids look alike if they are equal without outer spaces, case, leading zeros and a trailing ".0".
+    """
+    alone = _without_source(tally, target)
+    if pa.types.is_integer(target.users.ids.type) or len(alone) <= FEW_ALONE_SHARE * len(target.users):
+        return 0
+    theirs = _normal_ids(target.users, np.flatnonzero(tally.events_of_user).astype(np.int32))
+    return int(pc.sum(pc.is_in(_normal_ids(target.users, alone), value_set=theirs)).as_py() or 0)
+
+
+def _without_source(tally: SourceTally, target: EventLog) -> Codes:
+    """Return the users with target events and no source events, ascending."""
+    return np.flatnonzero(has_events(target) & (tally.events_of_user == 0)).astype(np.int32)
+
+
+def _normal_ids(users: Vocabulary, codes: npt.NDArray[np.int32]) -> pa.Array:
+    ids = pc.utf8_lower(pc.utf8_trim_whitespace(users.ids.take(pa.array(codes))))
+    ids = pc.replace_substring_regex(ids, pattern=r"\.0$", replacement="")
+    return pc.replace_substring_regex(ids, pattern="^0+(.)", replacement=r"\1")
+
+
+def _summarise_domain(log: EventLog, name: str, role: str) -> DomainSummary:
+    real = log.positives()
+    interactions = int(np.count_nonzero(real.starts_interaction()))
+    users, items = _n_distinct(log.user), _n_distinct(log.item)
+    span = None
+    if log.time is not None and len(log):
+        span = (format_time(int(log.time.min()), log.time_unit), format_time(int(log.time.max()), log.time_unit))
+    return DomainSummary(
+        name=name,
+        role=role,
+        users=users,
+        items=items,
+        events=len(log),
+        interactions=interactions,
+        repeated_share=1 - interactions / len(real) if len(real) else 0.0,
+        density=interactions / (users * items) if len(log) else 0.0,
+        positive_share=None if log.label is None else len(real) / max(len(log), 1),
+        time_range=span,
+    )
+
+
+def _summarise_count(count: DomainCount, name: str, unit: TimeUnit | None) -> DomainSummary:
+    span = None if count.time_range is None else tuple(format_time(end, unit) for end in count.time_range)
+    return DomainSummary(
+        name=name,
+        role="source",
+        users=count.users,
+        items=count.items,
+        events=count.events,
+        interactions=count.interactions,
+        repeated_share=1 - count.interactions / count.positives if count.positives else 0.0,
+        density=count.interactions / (count.users * count.items) if count.events else 0.0,
+        positive_share=count.positives / max(count.events, 1) if count.has_labels else None,
+        time_range=None if span is None else (span[0], span[1]),
+    )
+
+
+def _pairs(user: npt.NDArray[Any], item: npt.NDArray[Any], n_items: int) -> npt.NDArray[np.int64]:
+    joined: npt.NDArray[np.int64] = user.astype(np.int64) * n_items + item
+    return joined
+
+
+def _n_distinct(codes: npt.NDArray[np.int32]) -> int:
+    return int(np.count_nonzero(np.bincount(codes)))

@@ -1,0 +1,1 @@
+"""Engines read and write tables. They know columns, not recommendation."""

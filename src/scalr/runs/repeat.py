@@ -1,0 +1,206 @@
+"""Repeat a finished run from its manifest, and say whether the same came out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scalr.foundation import (
+    Board,
+    ConfigError,
+    InputError,
+    RunSettings,
+    SilentBoard,
+    Steps,
+    __version__,
+    describe_environment,
+)
+from scalr.logs import files_digest, find_files
+from scalr.runs.config_file import apply_change
+from scalr.runs.generating import write_generation
+from scalr.runs.manifest import read_manifest
+from scalr.runs.requests import PATHS, absolute_paths, generation_request, read_timed
+from scalr.runs.resuming import Plan, forget
+from scalr.runs.running import run
+
+COMMANDS = ("run", "generate")
+_NOT_READING = {*Steps.model_fields, "layout", "leaks"}  # all other settings of a generation say how logs are read
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a manifest says was asked for.
+
+    Attributes:
+        manifest: The whole manifest.
+        settings: The settings, with the logs.
+    """
+
+    manifest: Mapping[str, Any]
+    settings: RunSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """A run that was made again.
+
+    Attributes:
+        manifest: The new manifest; of a run with the study under "evaluation".
+        equal: Files with the content that the old manifest has for them: all Parquet, and the study.
+        differing: Those with another one, or which are only in one of the two.
+    """
+
+    manifest: Mapping[str, Any]
+    equal: tuple[str, ...]
+    differing: tuple[str, ...]
+
+
+def read_request(file: Path, changes: Sequence[str] = ()) -> Request:
+    """Read what a manifest says was asked for, and check that the inputs are what they were.
+
+    Args:
+        file: The manifest, or the folder it is in.
+        changes: "source=PATH", "source.NAME=PATH", "target=PATH" or "items=PATH", for logs that stand elsewhere now.
+
+    Raises:
+        InputError: If there is no such manifest, or an input file has another content.
+        ConfigError: If the manifest does not say what was asked for, or another setting is to be changed.
+    """
+    manifest = read_manifest(file)
+    command, asked = manifest["command"], manifest.get("request")
+    if command not in COMMANDS or not isinstance(asked, dict):
+        raise ConfigError(
+            f"'{file}' is the manifest of scalr {command}, version {manifest['version']}",
+            expected=f"that of scalr {' or '.join(COMMANDS)}, with a 'request'",
+            fix="repeat the command itself",
+        )
+    values = dict(asked)
+    for change in changes:
+        if change.partition("=")[0].split(".")[0] not in PATHS:
+            raise ConfigError(
+                f"--set '{change}' would make another run of it",
+                expected=f"with --from-manifest, only {', '.join(PATHS)}: where the same files are now",
+                fix="write a configuration for another run",
+            )
+        apply_change(values, change)
+    settings = RunSettings.parse(absolute_paths(values), f"'{file}'")
+    for what in _other_inputs(manifest, settings):
+        raise InputError(
+            what,
+            expected="the files that the run was made from (their SHA-256 is in the manifest)",
+            fix="name where they are now: --set target=PATH",
+        )
+    return Request(manifest, settings)
+
+
+def repeat_run(
+    request: Request,
+    out: Path,
+    *,
+    threads: int | None = None,
+    memory_limit: int | None = None,
+    resume: bool = False,
+    board: Board | None = None,
+) -> Repetition:
+    """Do a run or a generation again and compare what comes out; other versions may give something else.
+
+    Args:
+        request: From `read_request`.
+        out: A new folder.
+        threads: As in `scalr.run`, like the others.
+        memory_limit: Bytes to stay within.
+        resume: Go on from what a repetition that was cut off has finished.
+        board: Where progress is shown.
+
+    Raises:
+        InputError: If a log or the folder cannot be used.
+    """
+    settings, board = request.settings, board or SilentBoard()
+    if request.manifest["command"] == "run":
+        made = run(settings, out, threads=threads, memory_limit=memory_limit, resume=resume, board=board)
+    else:
+        made, _ = write_generation(
+            partial(read_timed, settings),
+            _steps(settings),
+            out,
+            layout=settings.layout,
+            inputs=_reading(request),
+            threads=threads,
+            memory_limit=memory_limit,
+            leaks=settings.leaks,
+            resume=resume,
+            board=board,
+        )
+    before, after = _results(request.manifest), _results(made)
+    equal = tuple(name for name in sorted(after) if after[name] == before.get(name))
+    return Repetition(made, equal, tuple(sorted((before.keys() | after.keys()) - set(equal))))
+
+
+def plan_of(request: Request) -> Plan:
+    """Return what repeating is going to do."""
+    settings, command = request.settings, request.manifest["command"]
+    if command == "run":
+        return Plan(command, absolute_paths(settings.model_dump(mode="json")))
+    asked = generation_request(_steps(settings), _reading(request), settings.layout, settings.leaks)
+    return Plan(command, asked)
+
+
+def _steps(settings: RunSettings) -> Steps:
+    return Steps(**{name: getattr(settings, name) for name in Steps.model_fields})
+
+
+def _reading(request: Request) -> dict[str, Any]:
+    """Return the settings that say how the logs of a generation are read."""
+    names = set(request.manifest["request"]) - _NOT_READING
+    return {name: value for name, value in request.settings.model_dump(mode="json").items() if name in names}
+
+
+def differences(manifest: Mapping[str, Any]) -> list[str]:
+    """Return sentences on what made a run that is not what would repeat it: versions of scalr and of libraries."""
+    then, now = manifest.get("environment") or {}, describe_environment()
+    pairs = [("scalr", manifest["version"], __version__), ("Python", then.get("python"), now["python"])]
+    pairs += [(name, then.get("libraries", {}).get(name), version) for name, version in now["libraries"].items()]
+    return [f"made with {name} {before}, repeated with {after}" for name, before, after in pairs if before != after]
+
+
+def already_finished(out: Path, plan: Plan) -> dict[str, Any] | None:
+    """Return the manifest of a finished output of the same plan and inputs; None where there is none.
+
+    What its run may have left beside it is removed.
+    """
+    if not (out / "manifest.json").is_file():
+        return None
+    manifest = read_manifest(out)
+    is_same = (manifest["command"], manifest["version"]) == (plan.command, __version__)
+    if not is_same or manifest.get("request") != plan.settings:
+        return None
+    if next(_other_inputs(manifest, RunSettings.parse(dict(plan.settings))), None):
+        return None
+    forget(out)
+    return manifest
+
+
+def _other_inputs(manifest: Mapping[str, Any], settings: RunSettings) -> Iterator[str]:
+    """Yield a sentence per input whose content is not what a manifest says."""
+    inputs = manifest.get("inputs") or ()
+    for role in PATHS:
+        given: Any = getattr(settings, role)
+        named = given if isinstance(given, dict) else {None: given} if given else {}
+        for name, path in named.items():
+            stated = next(
+                (one.get("digest") for one in inputs if one["role"] == role and name in (None, one.get("name"))), None
+            )
+            if files_digest(find_files(path)[0]) != stated:
+                yield f"{role} '{os.path.relpath(path)}' is not the file that the run was made from"
+
+
+def _results(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        one["file"]: one["sha256"]
+        for one in manifest["outputs"]
+        if one["file"].endswith(".parquet") or one["file"] == "evaluation.json"
+    }

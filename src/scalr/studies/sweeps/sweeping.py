@@ -1,0 +1,328 @@
+"""Sweeps: change one setting over a few points, train and judge at each, hold the outcome to what the paper says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+
+from scalr.evaluation import Evaluation, Fold, compare_arms, evaluate, fit_saturation, split, train
+from scalr.foundation import Board, SilentBoard, Steps
+from scalr.logs import Pair
+from scalr.studies.arms import Synthesis
+from scalr.studies.choosing.choice import Choice
+from scalr.studies.choosing.races import Journal
+from scalr.studies.choosing.tuning import choose
+from scalr.studies.findings.comparisons import BASELINE, METRIC
+from scalr.studies.results import metric_means
+from scalr.studies.sweeps.claims import CLAIMS, RULE, contrast, finding, is_monotone
+from scalr.studies.sweeps.points import (
+    DRAWS,
+    LINKED,
+    NAMES,
+    SAME_TOTAL,
+    Point,
+    checked_names,
+    contrasts_of,
+    linked_fold,
+    points_of,
+)
+from scalr.synthesis import SyntheticEvents, synthetic_weights
+
+SWEEPS_SCHEMA = "scalr.sweeps/1"
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a model is trained with, so that points that mean the same train once."""
+
+    key: tuple[str, ...]
+    steps: Steps = field(compare=False)
+    same_total: bool
+    linked: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One fit with one seed.
+
+    Attributes:
+        epochs: Passes, chosen on the validation fold.
+        evaluation: Metrics on the test fold.
+        events: Synthetic events in the test fold.
+        item_coverage: Share of the target items that they reach, in [0, 1].
+        weight: Their total weight in training, λ and shrinkage included.
+        marginals: What alignment did, per marginal; empty without it.
+    """
+
+    epochs: int
+    evaluation: Evaluation
+    events: int
+    item_coverage: float
+    weight: float
+    marginals: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sweeps:
+    """Finished sweeps.
+
+    Attributes:
+        choice: What the validation periods chose before; its `steps` are the base settings.
+        fold: The first seed's test fold.
+        base: The base settings' runs, one per seed.
+        real_only: Runs with real events alone, one per seed.
+        points: By sweep, its points with one run per seed each.
+    """
+
+    choice: Choice
+    fold: Fold
+    base: tuple[Run, ...]
+    real_only: tuple[Run, ...]
+    points: Mapping[str, tuple[tuple[Point, tuple[Run, ...]], ...]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `sweeps.json`: protocol, and by sweep its points, contrasts, fit, claim and finding."""
+        return {
+            "schema": SWEEPS_SCHEMA,
+            "protocol": self._protocol(),
+            "real_only": _metrics(self.real_only),
+            "sweeps": {name: self._sweep(name) for name in self.points},
+        }
+
+    def _protocol(self) -> dict[str, Any]:
+        steps, fold, users = self.choice.steps, self.fold, np.unique(self.fold.user)
+        seeds = list(range(steps.seed, steps.seed + len(self.real_only)))
+        return {
+            "seeds": seeds,
+            "split": steps.split.model_dump(mode="json"),
+            "interval": "Student t over seeds" if len(seeds) > 1 else "bootstrap over test users",
+            "judged_pairs": len(fold.user),
+            "judged_users": len(users),
+            "judged_cold_users": int(fold.is_cold(users).sum()),
+            "left_out": dict(fold.left_out),
+            "tuning": "settings of training as real events alone chose them on validation periods, for all points; "
+            "passes chosen by each point and seed there; nothing else is tuned per point; no gate",
+            "finding": RULE,
+            "same_total": "total training weight of the synthetic events as with the base settings",
+            "base": steps.model_dump(mode="json", exclude={"seed", "study"}),
+        }
+
+    def _sweep(self, name: str) -> dict[str, Any]:
+        points = {point.label: (point, runs) for point, runs in self.points[name]}
+        evaluations = {label: [run.evaluation for run in runs] for label, (_, runs) in points.items()}
+        real = [run.evaluation for run in self.real_only]
+        content: dict[str, Any] = {
+            "points": [
+                {
+                    "setting": point.setting(),
+                    "label": label,
+                    "base": runs is self.base,
+                    **_facts(runs),
+                    "metrics": _metrics(runs),
+                    "comparison": _comparison(evaluations[label], real),
+                }
+                for label, (point, runs) in points.items()
+            ],
+            "contrasts": [
+                row
+                for label, against in contrasts_of(name, list(points))
+                for row in compare_arms(
+                    {against: evaluations[against], label: evaluations[label]}, baseline=against, headline=""
+                )
+                if row["metric"] == METRIC
+            ],
+        }
+        content["fit"] = _volume_fits(content) if name == "volume" else None
+        outcome, sentence = finding(name, content)
+        return {**content, "claim": CLAIMS[name], "outcome": outcome, "finding": sentence}
+
+
+def sweep(
+    pair: Pair,
+    steps: Steps | None = None,
+    names: Iterable[str] = NAMES,
+    *,
+    threads: int = 1,
+    board: Board | None = None,
+    journal: Journal | None = None,
+) -> Sweeps:
+    """Change one setting at a time, and compare each point with real events alone on the test period.
+
+    As in a study, validation periods choose the settings of training (and with the translator `auto` all others);
+    these are the base settings. Real events alone train once per seed, and points that mean the same train once. At
+    λ = 0 the settings of training are those of real events alone, so that the point is the baseline bit for bit.
+
+    Args:
+        pair: The whole logs.
+        steps: Base settings; of `study` only seeds and trials matter, there is no gate. Defaults if None.
+        names: Sweeps, of `NAMES`.
+        threads: Points trained at a time; the results do not depend on it.
+        board: Shown the progress.
+        journal: Trials that are known already.
+
+    Raises:
+        ConfigError: If no sweep has a name.
+        InputError: If the logs cannot be cut as asked.
+    """
+    names, board, steps = (
+        checked_names(names),
+        board or SilentBoard(),
+        (steps or Steps()).changed({"study.gate": False}),
+    )
+    seeds = range(steps.seed, steps.seed + steps.study.seeds)
+    choice = choose(pair, steps, ("real_only", "scalr"), journal=journal or Journal(), threads=threads, board=board)
+    base = _fit(Point("base"), choice)
+    points = {name: points_of(name, choice.steps, pair) for name in names}
+    fits = {name: [_fit(point, choice) for point in own] for name, own in points.items()}
+    distinct = list(dict.fromkeys((base, *(fit for own in fits.values() for fit in own))))
+    advance = board.stage("sweeping", 2 * len(seeds) * (len(distinct) + 1), "fits")
+    runs: dict[Fit | None, list[Run]] = {fit: [] for fit in (None, *distinct)}
+    first: Fold | None = None
+    for seed in seeds:
+        folds = split(pair, steps.split, seed)
+        first = first or folds.test
+        bench = _Bench(pair, folds.validation, seed, choice, threads, advance)
+        epochs = bench.each(runs, bench.passes)
+        bench = _Bench(pair, folds.test, seed, choice, threads, advance)
+        for fit, judged in bench.each(runs, partial(bench.run, epochs)).items():
+            runs[fit].append(judged)
+    assert first is not None  # seeds >= 1
+    done = {fit: tuple(own) for fit, own in runs.items()}
+    found = {name: tuple((p, done[f]) for p, f in zip(points[name], fits[name], strict=True)) for name in names}
+    return Sweeps(choice, first, done[base], done[None], found)
+
+
+class _Bench:
+    """Trains and judges the fits of one fold and seed; threads may share it."""
+
+    def __init__(
+        self, pair: Pair, fold: Fold, seed: int, choice: Choice, threads: int, advance: Callable[[int], None]
+    ) -> None:
+        self._fold, self._seed, self._choice, self._threads, self._advance = fold, seed, choice, threads, advance
+        whole = Synthesis(fold, seed, threads=threads)
+        self._base_total = self._total(whole.scalr(choice.steps), choice.steps)
+        overlap = pair.overlap_users
+        linked = {share: linked_fold(fold, overlap, share, seed) for share in LINKED if share < 1}
+        self._synthesis = {1.0: whole} | {share: Synthesis(one, seed) for share, one in linked.items()}
+
+    def each(self, fits: Iterable[Fit | None], do: Callable[[Fit | None], Value]) -> dict[Fit | None, Value]:
+        """Do something for every fit, several at a time; None stands for real events alone."""
+
+        def one(fit: Fit | None) -> Value:
+            value = do(fit)
+            self._advance(1)
+            return value
+
+        fits = list(fits)
+        with ThreadPoolExecutor(self._threads) as pool:
+            return dict(zip(fits, pool.map(one, fits), strict=True))
+
+    def passes(self, fit: Fit | None) -> int:
+        """Return the passes that early stopping on the judged pairs chooses."""
+        steps, events = self._material(fit)
+        return train(self._fold, events, steps.train, self._seed).epochs
+
+    def run(self, passes: Mapping[Fit | None, int], fit: Fit | None) -> Run:
+        """Train for as many passes as were chosen and judge."""
+        epochs = passes[fit]
+        steps, events = self._material(fit)
+        trained = train(self._fold, events, steps.train, self._seed, epochs=epochs)
+        evaluation = evaluate(trained.model, self._fold, self._choice.steps.evaluate, self._seed)
+        if events is None:
+            return Run(epochs, evaluation, 0, 0.0, 0.0)
+        aligned = (receipt.details.get("marginals", ()) for receipt in events.receipts if receipt.stage == "align")
+        weight = self._total(events, steps)
+        return Run(epochs, evaluation, len(events), events.item_coverage(), weight, tuple(next(aligned, ())))
+
+    def _material(self, fit: Fit | None) -> tuple[Steps, SyntheticEvents | None]:
+        return (self._choice.of("real_only"), None) if fit is None else (fit.steps, self._events(fit))
+
+    def _events(self, fit: Fit) -> SyntheticEvents:
+        events = self._synthesis[fit.linked].scalr(fit.steps)
+        own = self._total(events, fit.steps)
+        if not fit.same_total or own <= 0:
+            return events
+        return replace(events, weight=events.weight * np.float32(self._base_total / own))
+
+    def _total(self, events: SyntheticEvents, steps: Steps) -> float:
+        weight = synthetic_weights(events, self._fold.pair.target, steps.train)
+        return float((np.minimum(weight, 1.0) if steps.train.objective == "thinned" else weight).sum())
+
+
+def _fit(point: Point, choice: Choice) -> Fit:
+    base = choice.steps
+    steps = base.changed(point.changes)
+    if steps.train.synthetic_weight == 0:
+        own = choice.of("real_only").train.model_copy(update={"synthetic_weight": 0.0})
+        steps = steps.model_copy(update={"train": own})
+    key = _digests(steps)
+    return Fit(key, steps, point.same_total and key != _digests(base), point.linked)
+
+
+def _digests(steps: Steps) -> tuple[str, ...]:
+    return steps.translate.digest(), steps.sample.digest(), steps.refine.digest(), steps.train.digest()
+
+
+def _facts(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the events of a point are, means over seeds."""
+    marginals = [run.marginals for run in runs]
+    aligned = [
+        {"by": one["by"]}
+        | {key: _mean([own[place][key] for own in marginals]) for key in one if key.startswith(("total_v", "wasser"))}
+        for place, one in enumerate(marginals[0])
+    ]
+    return {
+        "synthetic_events": float(np.mean([run.events for run in runs])),
+        "item_coverage": float(np.mean([run.item_coverage for run in runs])),
+        "synthetic_weight": float(np.mean([run.weight for run in runs])),
+        "epochs": [run.epochs for run in runs],
+        "alignment": aligned,
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _metrics(runs: Sequence[Run]) -> dict[str, Any]:
+    evaluations = [run.evaluation for run in runs]
+    return {segment: metric_means(evaluations, segment) for segment in evaluations[0].segments}
+
+
+def _comparison(point: Sequence[Evaluation], real: Sequence[Evaluation]) -> dict[str, dict[str, Any]]:
+    """Return the relative changes of a point against real events only, by segment and metric."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in compare_arms({BASELINE: real, "point": point}, headline=""):
+        change = {name: row[name] for name in ("relative_change", "interval", "level", "p_value")}
+        found.setdefault(row["segment"], {})[row["metric"]] = change
+    return found
+
+
+def _volume_fits(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit a curve to the mean normalized entropy over draws, with the weight per event and in total held constant."""
+    fits = {}
+    for curve, same in (("per_event", False), ("total", True)):
+        own = [point for point in content["points"] if point["label"].endswith(SAME_TOTAL) == same]
+        labels = [point["label"] for point in own]
+        losses = np.array([point["metrics"]["all"][METRIC]["mean"] for point in own], np.float64)
+        steps = [one for a, b in pairwise(labels) if (one := contrast(content, b, a)) is not None]
+        middle = len(losses) // 2
+        fits[curve] = {
+            "volumes": list(DRAWS),
+            "labels": labels,
+            **fit_saturation(np.array(DRAWS, np.float64), losses).to_json(),
+            "gains": {
+                "first_half": float(losses[0] - losses[middle]),
+                "second_half": float(losses[middle] - losses[-1]),
+            },
+            "monotone": is_monotone(steps, contrast(content, labels[-1], labels[0])),
+        }
+    return fits

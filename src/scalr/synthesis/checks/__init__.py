@@ -1,0 +1,1 @@
+"""Checks of synthetic rows against the logs they are made of."""

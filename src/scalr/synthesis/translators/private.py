@@ -1,0 +1,292 @@
+"""Differentially private co-occurrence: counts of pairs from bounded contributions, with noise, once.
+
+Every user testifies for at most m pairs (source item, target item), chosen by a hash of its own events alone, and for
+each at most once: adding or removing a user changes at most m counts by one, in Euclidean norm sqrt(m). Discrete
+Gaussian noise is added to the counts that are not 0, and what stays below a threshold is dropped (OpenDP's
+`make_gaussian_threshold`). What is drawn from the noisy counts is (epsilon, delta)-differentially private in the other
+users: rows of a user are a function of the noisy counts and of its own events (Hsu et al. 2014, billboard lemma).
+
+The noise comes from the operating system and no seed repeats it: who could repeat it could take it off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from scalr.foundation import (
+    Codes,
+    ConfigError,
+    Floats,
+    Int64,
+    PrivacySettings,
+    Receipt,
+    SampleSettings,
+    Stopwatch,
+    TranslateSettings,
+    hashing,
+    require_extra,
+    rng,
+)
+from scalr.logs import EventLog, Pair, StoredPair
+from scalr.synthesis.translators.cooccurrence import horizon, source_cutoff, target_histories
+from scalr.synthesis.translators.history_caps import HISTORY_BOUND
+from scalr.synthesis.translators.protocol import NO_ITEM, Drawing, Draws, supported
+from scalr.synthesis.translators.queries import Asked, source_events
+
+EXTRA = "privacy"
+BISECTIONS = 40  # of the noise, to the last bit that matters
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What is added to counts, and from where on they are kept.
+
+    Attributes:
+        scale: Of the discrete Gaussian.
+        threshold: Least noisy count that is kept.
+        epsilon: What is promised, as OpenDP accounts for it, at most what was asked for.
+        delta: Likewise.
+    """
+
+    scale: float
+    threshold: int
+    epsilon: float
+    delta: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrivateTranslation:
+    """Noisy counts by source item: all that is kept of other users.
+
+    Attributes:
+        pair: The logs it was fitted on.
+        start: Shape (n_source + 1,), where each source item's pairs start.
+        item: Shape (pairs,), target items, ascending for a source item.
+        count: Shape (pairs,), noisy counts, at least 1.
+        noise: What was added.
+        fitted_until: Latest time of any event it saw; None without time.
+        receipt: What fitting took, with the guarantee.
+        least: Least count that is drawn.
+    """
+
+    pair: Pair | StoredPair
+    start: Int64
+    item: Codes
+    count: Int64
+    noise: Noise
+    fitted_until: int | None
+    receipt: Receipt
+    least: int = 1
+
+    def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
+        """Draw in proportion to noisy counts; see `Translation.drawing`. Own items of a user are not left out."""
+        return PrivateDrawing(source.positives(), self, supported(settings, self.least), seed)
+
+    def totals(self) -> Int64:
+        """Return the summed counts of each source item, shape (n_source,)."""
+        below = np.concatenate([[0], np.cumsum(self.count)])
+        sums: Int64 = below[self.start[1:]] - below[self.start[:-1]]
+        return sums
+
+    def probability(self, user: Codes, item: Codes) -> Floats:
+        """Return the share of the item in the noisy counts; see `Translation.probability`."""
+        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        asked, total = Asked.of(user, item, len(stored.target.users)), np.zeros(len(item))
+        n_target, totals = len(stored.target.items), self.totals()
+        source_item = np.repeat(np.arange(len(totals)), np.diff(self.start))
+        known = np.append(source_item * n_target + self.item, np.iinfo(np.int64).max)
+
+        def told(log: EventLog) -> Callable[[Int64, Codes], Floats]:
+            def of_events(event: Int64, wanted: Codes) -> Floats:
+                key = log.item[event].astype(np.int64) * n_target + wanted
+                place = np.searchsorted(known, key)
+                count = np.append(self.count, 0)[place]
+                there = (known[place] == key) & (count >= self.least)
+                return np.where(there, count, 0) / np.maximum(totals[log.item[event]], 1)
+
+            return of_events
+
+        for part in stored.source.parts():
+            log = part.positives()
+            asked.look_up(log, told(log), total)
+        return asked.answer(total, source_events(stored))
+
+
+class PrivateDrawing:
+    """Draws from noisy counts; see `Drawing`."""
+
+    def __init__(self, events: EventLog, fitted: PrivateTranslation, settings: SampleSettings, seed: int) -> None:
+        self.events, self._given = events, (events, fitted, settings, seed)
+        self._fitted, self._settings, self._stream = fitted, settings, rng.stream(seed, rng.Purpose.DRAW)
+        weight = np.where(fitted.count >= settings.min_support, fitted.count, 0) ** (1.0 / settings.temperature)
+        self._below = np.concatenate([[0.0], np.cumsum(weight)])
+        self._totals = fitted.totals()
+        owner = np.repeat(np.arange(len(self._totals)), np.diff(fitted.start))
+        self._ranked = np.lexsort((fitted.item, -fitted.count, owner))
+
+    def fork(self) -> PrivateDrawing:
+        """Return the same for another thread."""
+        return PrivateDrawing(*self._given)
+
+    def draw(self, first: int, last: int) -> Draws:
+        """Draw for events [first, last); see `Drawing.draw`."""
+        key, k, fitted = self.events.keys(first, last), self._settings.draws_per_event, self._fitted
+        source = self.events.item[first:last].astype(np.int64)
+        low, high = fitted.start[source], fitted.start[source + 1]
+        keys = hashing.combine_keys(np.full(len(key), self._stream), key)
+        place = np.empty((last - first, k), np.int64)
+        for number in range(k):
+            if self._settings.strategy == "topk":
+                at = np.where(low + number < high, low + number, len(self._ranked))
+                place[:, number] = np.append(self._ranked, -1)[at]
+                continue
+            below, above = self._below[low], self._below[high]
+            wanted = below + hashing.units(keys, number) * (above - below)
+            found = np.clip(np.searchsorted(self._below, wanted, side="right") - 1, low, np.maximum(high - 1, low))
+            place[:, number] = np.where(above > below, found, -1)
+        flat = place.ravel()
+        count = np.append(fitted.count, 0)[flat]
+        is_drawn = (flat >= 0) & (count >= self._settings.min_support)
+        item = np.where(is_drawn, np.append(fitted.item, 0)[flat], NO_ITEM).astype(np.int32)
+        share = count / np.maximum(np.repeat(self._totals[source], k), 1)
+        return Draws(key, item, share.astype(np.float32), count.astype(np.int32))
+
+
+def fit_private(pair: Pair | StoredPair, settings: TranslateSettings) -> PrivateTranslation:
+    """Count the pairs of bounded contributions and add noise. Every call spends the whole budget anew.
+
+    Raises:
+        ConfigError: If another translator, a window or back-off is asked for: only plain counts are noised.
+        MissingExtraError: If OpenDP is not installed.
+    """
+    privacy = settings.privacy
+    if settings.translator not in ("cooccurrence", "auto") or settings.backoff or settings.window_days is not None:
+        raise ConfigError(
+            f"privacy.epsilon is {privacy.epsilon} with translator '{settings.translator}', back-off "
+            f"{settings.backoff:g} and window {settings.window_days}",
+            expected="plain co-occurrence: translator 'cooccurrence', no back-off, no window",
+            fix="leave these out, or protect by --privacy k=N",
+        )
+    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    with Stopwatch() as watch:
+        noise = noise_for(privacy)
+        keys = contributions(stored, settings.history_cap or HISTORY_BOUND, privacy.pairs_per_user)
+        pairs, counts = np.unique(keys, return_counts=True)
+        kept, noisy = noised(pairs, counts, noise, privacy.pairs_per_user)
+        n_target = len(stored.target.items)
+        start = np.searchsorted(kept, np.arange(len(stored.source.items) + 1, dtype=np.int64) * n_target)
+    guarantee = {
+        "unit": "user", "epsilon": noise.epsilon, "delta": noise.delta, "pairs_per_user": privacy.pairs_per_user,
+        "noise_scale": noise.scale, "threshold": noise.threshold,
+    }  # fmt: skip
+    receipt = watch.receipt("fit", len(keys), len(kept), translator="cooccurrence", privacy=guarantee)
+    item = (kept % n_target).astype(np.int32)
+    return PrivateTranslation(
+        pair, start.astype(np.int64), item, noisy, noise, horizon(stored), receipt, max(privacy.k, 1)
+    )
+
+
+def contributions(stored: StoredPair, cap: int, most: int) -> Int64:
+    """Return one number source item * n_target + target item for every pair that a user testifies for.
+
+    At most `most` distinct ones per user, which depend on nothing but the user's own events and id.
+    """
+    target = target_histories(stored.target.positives(), cap)
+    cutoff, users, items = source_cutoff(stored, cap), [], []
+    for part in stored.source.parts():
+        log = part.positives()
+        new = log.starts_interaction() & (np.diff(target.start)[log.user] > 0)
+        new &= True if cutoff is None else cutoff.admits(log)
+        users.append(log.user[new])
+        items.append(log.item[new])
+    user = np.concatenate(users) if users else np.empty(0, np.int32)
+    order = np.argsort(user, kind="stable")
+    user, item = user[order], (np.concatenate(items) if items else user)[order]
+    n_users = len(stored.target.users)
+    start = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=n_users))])
+    targets = np.diff(target.start)
+    possible = np.diff(start) * targets
+    whole = possible <= most
+    owner = np.repeat(np.arange(n_users), np.where(whole, possible, most))
+    number = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    chance = rng.keyed_units(0, rng.Purpose.TESTIFY, stored.target.users.keys[owner], number.astype(np.uint64))
+    place = np.where(whole[owner], number, (chance * possible[owner]).astype(np.int64))
+    mine, theirs = place // np.maximum(targets[owner], 1), place % np.maximum(targets[owner], 1)
+    pair = item[start[owner] + mine].astype(np.int64) * len(stored.target.items)
+    pair += target.item[target.start[owner] + theirs]
+    distinct: Int64 = np.unique(np.stack([owner, pair]), axis=1)[1]
+    return distinct
+
+
+def noise_for(privacy: PrivacySettings) -> Noise:
+    """Return the least noise that keeps what is asked for, as OpenDP accounts for it; half of delta is the threshold's.
+
+    Raises:
+        MissingExtraError: If OpenDP is not installed.
+    """
+    assert privacy.epsilon is not None
+    low, high = 1e-2, 1e6
+    for _ in range(BISECTIONS):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if _spent(middle, privacy)[0] <= privacy.epsilon else (middle, high)
+    epsilon, delta = _spent(high, privacy)
+    if epsilon > privacy.epsilon:
+        raise ConfigError(
+            f"privacy.epsilon is {privacy.epsilon}",
+            expected="an epsilon that noise can keep",
+            fix="ask for a larger one",
+        )
+    return Noise(high, _threshold(high, privacy), epsilon, delta)
+
+
+def _threshold(scale: float, privacy: PrivacySettings) -> int:
+    """Return a threshold that counts of a single user pass with a probability of less than half of delta in all."""
+    tail = privacy.delta / 2 / privacy.pairs_per_user
+    return 2 + math.ceil(scale * NormalDist().inv_cdf(1 - tail))
+
+
+def _spent(scale: float, privacy: PrivacySettings) -> tuple[float, float]:
+    dp = require_extra("opendp.prelude", EXTRA)
+    mechanism = _mechanism(dp, scale, _threshold(scale, privacy))
+    fixed = dp.c.make_fix_delta(dp.c.make_zCDP_to_approxDP(mechanism), privacy.delta)
+    try:
+        epsilon, delta = fixed.map(_distance(privacy.pairs_per_user))
+    except dp.OpenDPException:  # the threshold alone would spend more than delta
+        return math.inf, 1.0
+    return float(epsilon), float(delta)
+
+
+def _distance(pairs_per_user: int) -> tuple[int, int, int]:
+    """Return how far a user moves the counts: how many, in Euclidean norm (rounded up), and each."""
+    return pairs_per_user, math.isqrt(pairs_per_user - 1) + 1, 1
+
+
+def _mechanism(dp: Any, scale: float, threshold: int) -> Any:
+    dp.enable_features("contrib")
+    domain = dp.map_domain(dp.atom_domain(T="i64"), dp.atom_domain(T="i32"))
+    metric = dp.l02inf_distance(dp.absolute_distance(T="i32"))
+    return dp.m.make_gaussian_threshold(domain, metric, scale=scale, threshold=threshold)
+
+
+def noised(pairs: Int64, counts: Int64, noise: Noise, pairs_per_user: int) -> tuple[Int64, Int64]:
+    """Add noise to counts and keep those above the threshold.
+
+    Args:
+        pairs: Shape (n,), distinct numbers.
+        counts: Shape (n,), at least 1, of contributions of at most `pairs_per_user` pairs of a user, each once.
+        noise: What to add.
+        pairs_per_user: Bound of the contributions.
+
+    Returns:
+        The pairs that are kept, ascending, and their noisy counts.
+    """
+    dp = require_extra("opendp.prelude", EXTRA)
+    found = _mechanism(dp, noise.scale, noise.threshold)(dict(zip(pairs.tolist(), counts.tolist(), strict=True)))
+    kept = np.array(sorted(found), np.int64)
+    return kept, np.array([found[one] for one in kept.tolist()], np.int64)

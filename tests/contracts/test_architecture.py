@@ -1,0 +1,278 @@
+"""The layout's rules: imports point one way, names say something, files stay short, `import scalr` is light."""
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+import time
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import scalr
+
+ROOT = Path(scalr.__file__).parent
+
+MAY_IMPORT = {
+    "foundation": (),
+    "logs": ("foundation",),
+    "synthesis": ("logs", "foundation"),
+    "engines": ("synthesis", "logs", "foundation"),
+    "evaluation": ("synthesis", "logs", "foundation"),
+    "studies": ("evaluation", "synthesis", "logs", "foundation"),
+    "report": ("studies", "synthesis", "logs", "foundation"),
+    "runs": ("report", "studies", "engines", "synthesis", "logs", "foundation"),
+    "adapters": ("runs", "synthesis", "logs", "foundation"),
+    "cli": ("adapters", "runs", "studies", "engines", "synthesis", "logs", "foundation"),
+}
+"""The import rule: a wing (a folder of src/scalr) may import these others, through their faces only."""
+
+SUBFOLDERS = {
+    "foundation": ("kernels",),
+    "logs": ("tables", "readers"),
+    "synthesis": ("kernels", "translators", "checks"),
+    "engines": ("local", "spark"),
+    "engines.spark": ("cluster", "reading", "fitting", "drawing"),
+    "evaluation": ("kernels", "metrics", "models", "cross_domain"),
+    "studies": ("choosing", "findings", "sweeps"),
+}
+"""Folders inside a wing; one may import those before it. `engines.local` and `engines.spark` never meet."""
+APART = {("engines.local", "engines.spark"), ("engines.spark", "engines.local")}
+
+VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
+MODELS = {"torch", "lightgbm", "implicit", "sklearn", "scipy"}
+HEAVY = {*MODELS, "pyspark", "altair", "pandas", "polars", "numba", "duckdb", "pyarrow"}
+HEAVY_FOR_THE_COMMAND = {*MODELS, "pyspark", "altair", "vl_convert", "pandas", "polars"}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(file): file for file in sorted(ROOT.rglob("*.py"))}
+"""Every module of the package by its dotted name."""
+
+
+FACES = {f"scalr.{wing}" for wing in MAY_IMPORT}
+
+
+def wing_of(module: str) -> str:
+    """The folder directly below src/scalr; empty for the package itself and `__main__`."""
+    wing = [*module.split("."), ""][1]
+    return wing if wing in MAY_IMPORT else ""
+
+
+def imports_of(module: str) -> set[str]:
+    """Modules of scalr that `module` imports anywhere: at the top, inside functions or for types only."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} uses a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                through_face = node.module in FACES and wing_of(module) != wing_of(str(node.module))
+                found.add(inner if inner in FILES and not through_face else str(node.module))
+    return {name for name in found if name.split(".")[0] == "scalr"} - {module}
+
+
+IMPORTS = {module: imports_of(module) for module in FILES if module != "scalr"}
+
+
+def face_imports(module: str) -> set[str]:
+    """Modules of its own package that a face hands names out from."""
+    stub = FILES[module].with_suffix(".pyi")
+    if FILES[module].name != "__init__.py" or not stub.is_file():
+        return set()
+    nodes = [node for node in ast.walk(ast.parse(stub.read_text())) if isinstance(node, ast.ImportFrom)]
+    named = {
+        (f"{module}.{node.module}" if node.module else module, alias.name) for node in nodes for alias in node.names
+    }
+    return {f"{place}.{name}" if f"{place}.{name}" in FILES else place for place, name in named} & set(FILES)
+
+
+GRAPH = {module: IMPORTS.get(module, set()) | face_imports(module) for module in FILES}
+"""Imports with those of the faces, which are carried out on first use."""
+
+
+def test_the_top_holds_wings_and_entry_files_only() -> None:
+    entries = {path.stem for path in ROOT.iterdir()} - {"__pycache__", "py"}
+    assert entries == {*MAY_IMPORT, "__init__", "__main__"}
+
+
+def test_wings_import_what_the_rule_allows() -> None:
+    crossing = {
+        (wing_of(module), wing_of(target))
+        for module in IMPORTS
+        for target in IMPORTS[module]
+        if wing_of(module) and wing_of(module) != wing_of(target)
+    }
+    assert {(a, b) for a, b in crossing if b not in MAY_IMPORT[a]} == set()
+
+
+def test_the_rule_allows_nothing_that_is_not_used() -> None:
+    used = {(wing_of(module), wing_of(target)) for module in IMPORTS for target in IMPORTS[module]}
+    assert {(wing, other) for wing, others in MAY_IMPORT.items() for other in others} - used == set()
+
+
+def test_wings_are_imported_through_their_faces() -> None:
+    past = {
+        (module, target)
+        for module in IMPORTS
+        for target in IMPORTS[module]
+        if wing_of(module) != wing_of(target) and target.count(".") > 1
+    }
+    assert past == set()
+
+
+def test_nothing_inside_imports_its_own_face_or_the_package() -> None:
+    own = {(module, f"scalr.{wing_of(module)}") for module in IMPORTS if wing_of(module)}
+    assert {(module, face) for module, face in own if face in IMPORTS[module] and face != "scalr.cli"} == set()
+    assert {module for module in IMPORTS if "scalr" in IMPORTS[module]} == set()
+
+
+def folder_of(module: str) -> str:
+    """The folder of a module below src/scalr, such as "engines.spark.drawing"."""
+    return ".".join(FILES[module].relative_to(ROOT).parent.parts)
+
+
+def test_folders_inside_a_wing_have_an_order() -> None:
+    backwards = set()
+    for parent, order in SUBFOLDERS.items():
+        for module, targets in IMPORTS.items():
+            for target in targets:
+                places = [place_in(parent, order, one) for one in (module, target)]
+                if None not in places and places[0] < places[1]:
+                    backwards.add((module, target))
+    assert backwards == set()
+
+
+def place_in(parent: str, order: tuple[str, ...], module: str) -> int | None:
+    """The place of a module's folder in the order of its parent; None elsewhere."""
+    below = folder_of(module).removeprefix(f"{parent}.")
+    folder = below.split(".")[0]
+    return order.index(folder) if folder_of(module).startswith(f"{parent}.") and folder in order else None
+
+
+def test_every_folder_inside_a_wing_is_in_the_order() -> None:
+    below = {file.parent for file in FILES.values() if len(file.relative_to(ROOT).parts) > 2}
+    known = {f"{parent}.{folder}" for parent, order in SUBFOLDERS.items() for folder in order}
+    known |= {"evaluation.models.deep"}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in below} == known
+
+
+def test_local_and_spark_do_not_meet() -> None:
+    pairs = {(folder_of(a)[:13], folder_of(b)[:13]) for a in IMPORTS for b in IMPORTS[a]}
+    assert {(a.rstrip("."), b.rstrip(".")) for a, b in pairs} & {
+        (a[:13].rstrip("."), b[:13].rstrip(".")) for a, b in APART
+    } == set()
+
+
+def test_wings_are_nouns_that_no_public_function_has() -> None:
+    assert set(MAY_IMPORT) & set(scalr.__all__) == set()
+
+
+@pytest.mark.parametrize("wing", ["", *MAY_IMPORT])
+def test_no_name_of_a_face_is_that_of_a_module_beside_it(wing: str) -> None:
+    """Importing the module would replace the name."""
+    face = f"scalr.{wing}".rstrip(".")
+    names = importlib.import_module(face).__all__ if (FILES[face].with_suffix(".pyi")).is_file() else []
+    beside = {module.removeprefix(f"{face}.") for module in FILES if module.startswith(f"{face}.")}
+    stub = FILES[face].with_suffix(".pyi").read_text() if names else ""
+    assert {name for name in names if name in beside and f"from . import {name} " not in stub} == set()
+
+
+@pytest.mark.parametrize("wing", [wing for wing in MAY_IMPORT if wing not in ("adapters", "cli")])
+def test_a_face_lists_every_module_in_a_line(wing: str) -> None:
+    folder = ROOT / wing
+    entries = {path.stem + "/" * path.is_dir() for path in folder.iterdir() if path.suffix in ("", ".py")}
+    listed = [
+        line.split()[0]
+        for line in str(ast.get_docstring(ast.parse((folder / "__init__.py").read_text())))
+        .split("\n\n")[1]
+        .splitlines()
+    ]
+    assert listed == sorted(entries - {"__init__", "__pycache__/"})
+
+
+@pytest.mark.parametrize("wing", [wing for wing in MAY_IMPORT if wing not in ("adapters", "cli")])
+def test_a_face_hands_out_what_others_use(wing: str) -> None:
+    face = importlib.import_module(f"scalr.{wing}")
+    for name in face.__all__:
+        try:
+            assert getattr(face, name) is not None
+        except ModuleNotFoundError as error:
+            if str(error.name).split(".")[0] not in HEAVY:
+                raise
+
+
+def test_three_files_from_a_public_function_to_its_loop() -> None:
+    """The chain that a reader follows: `sample`, a translator, a kernel."""
+    assert "scalr.synthesis.translators.cooccurrence" in GRAPH["scalr.synthesis.translators"]
+    assert any(".kernels." in target for target in IMPORTS["scalr.synthesis.translators.cooccurrence"])
+
+
+def test_no_cycle_between_modules() -> None:
+    """Reachability by repeated relaxation: a module must never reach itself."""
+    reach = {module: set(targets) for module, targets in GRAPH.items()}
+    for middle, start in product(reach, reach):
+        if middle in reach[start]:
+            reach[start] |= reach[middle]
+    assert {module for module, reached in reach.items() if module in reached} == set()
+
+
+def test_names_say_something() -> None:
+    assert {module for module in FILES if VAGUE & set(module.split("."))} == set()
+
+
+def test_files_are_short() -> None:
+    repository = ROOT.parent.parent
+    files = [file for folder in ("src", "tests", "benchmarks") for file in (repository / folder).rglob("*.py")]
+    lengths = {str(file.relative_to(repository)): len(file.read_text().splitlines()) for file in files}
+    assert {file: n for file, n in lengths.items() if n > 400} == {}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after `statement`."""
+    code = f"import json, sys\n{statement}\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(answer.stdout))
+
+
+def test_import_is_light() -> None:
+    assert loaded_by("import scalr") & HEAVY == set()
+
+
+def test_command_starts_without_optional_parts() -> None:
+    assert loaded_by("import scalr.cli") & HEAVY_FOR_THE_COMMAND == set()
+
+
+def test_import_is_quick() -> None:
+    """Less than 0.3 seconds beyond a bare interpreter: the fastest of five runs each."""
+
+    def fastest(statement: str) -> float:
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", statement], check=True)
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+    assert fastest("import scalr") - fastest("pass") < 0.3
+
+
+@pytest.mark.parametrize("name", scalr.__all__)
+def test_public_names_exist(name: str) -> None:
+    assert getattr(scalr, name) is not None
+    assert name in dir(scalr)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="attribute nonsense"):
+        _ = scalr.nonsense
+    with pytest.raises(ImportError, match="nonsense"):
+        importlib.import_module("scalr.nonsense")

@@ -1,0 +1,141 @@
+"""The gate of studies of impressions: who chooses never judges, closed segments are real-only, null worlds close it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.studies.test_impressions import QUICK, impression_world
+
+from scalr.evaluation.folds import impression_folds
+from scalr.evaluation.judging import Judgement, judge
+from scalr.foundation.config import Steps
+from scalr.foundation.errors import SchemaError
+from scalr.studies.findings.impressions import finding
+from scalr.studies.gate import Opening, half_of, open_impression_segments, routed
+from scalr.studies.impressions import conversion_study
+
+pytest.importorskip("sklearn", reason="the model is scikit-learn's logistic regression")
+
+FAST = {
+    **QUICK,
+    "study": {"seeds": 1, "choosing_seeds": 1, "gate": True},
+    "conversions": {"masses": [1.0], "penalties": [3.0], "most_events": 2000, "arms": ["scalr"]},
+}
+
+
+@pytest.fixture(scope="module")
+def fold():
+    return impression_folds(impression_world(impressions=4000)[0], Steps().split)[0]
+
+
+def opening(segment: str, *, is_open: bool) -> Opening:
+    return Opening(segment, is_open, 10, -0.1, 0.01, 0.01)
+
+
+def test_the_halves_share_no_user_and_lose_no_impression(fold) -> None:
+    chooses, judges = half_of(fold), half_of(fold, judge=True)
+    assert not set(chooses.user.tolist()) & set(judges.user.tolist())
+    assert len(chooses.user) + len(judges.user) == len(fold.user)
+    assert 0.3 < len(np.unique(chooses.user)) / len(np.unique(fold.user)) < 0.7
+    np.testing.assert_array_equal(chooses.label.sum() + judges.label.sum(), fold.label.sum())
+
+
+def test_a_half_of_one_label_is_refused(fold) -> None:
+    with pytest.raises(SchemaError, match="the half of users that choose") as error:
+        half_of(replace(fold, label=np.zeros_like(fold.label)))
+    assert "--no-gate" in error.value.fix
+
+
+def test_closed_segments_are_served_by_real_events_alone(fold) -> None:
+    ours, real = np.full(len(fold.user), 0.7), np.full(len(fold.user), 0.2)
+    served = routed(fold, ours, real, (opening("warm", is_open=True), opening("cold", is_open=False)))
+    np.testing.assert_array_equal(served == 0.7, fold.is_warm)
+    both = tuple(opening(one, is_open=False) for one in ("warm", "cold"))
+    np.testing.assert_array_equal(routed(fold, ours, real, both), real)
+
+
+def test_a_segment_opens_where_it_beats_both_and_counts_its_own_users_once(fold) -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 0.01, len(fold.user))
+    good = np.where(fold.label == 1, 0.3, 0.01)
+    poor = np.clip(np.where(fold.label == 1, 0.05, 0.05) + noise, 0.01, 0.2)
+    stated = {"scalr": np.where(fold.is_warm, good, poor), "real_only": poor, "shuffled_users": poor}
+    judged = {arm: [judge(fold, one)] * 2 for arm, one in stated.items()}
+    warm, cold = open_impression_segments(judged, [fold, fold])
+    assert (warm.is_open, cold.is_open) == (True, False)
+    assert warm.users == len(np.unique(fold.user[fold.is_warm]))
+    assert cold.users == len(np.unique(fold.user[~fold.is_warm]))
+    ours, real = (judge(fold, stated[arm]).loss["warm"].sum() for arm in ("scalr", "real_only"))
+    assert warm.change == pytest.approx(ours / real - 1)
+    equal = {**judged, "shuffled_users": judged["scalr"]}
+    assert not any(one.is_open for one in open_impression_segments(equal, [fold, fold]))
+
+
+def test_losses_are_means_over_the_seeds_that_have_the_user_in_the_segment(fold) -> None:
+    half = replace(fold, is_warm=np.ones(len(fold.user), np.bool_))
+    none = replace(fold, is_warm=np.zeros(len(fold.user), np.bool_))
+
+    def losses(warm: float, cold: float) -> list[Judgement]:
+        users = np.unique(fold.user)
+        random = np.random.default_rng(int(10 * warm))
+        own = {"warm": random.normal(warm, 0.1, len(users)), "cold": random.normal(cold, 0.1, len(users))}
+        return [Judgement({}, users.astype(np.int32), own)] * 2
+
+    judged = {"scalr": losses(1.0, 3.0), "real_only": losses(2.0, 3.0), "shuffled_users": losses(1.5, 2.0)}
+    warm, cold = open_impression_segments(
+        judged, [half, none]
+    )  # everybody is warm with one seed and cold with the other
+    assert warm.change == pytest.approx(-0.5, abs=0.02)
+    assert cold.change == pytest.approx(0.0, abs=0.02)
+    assert (warm.is_open, cold.is_open) == (True, False)
+
+
+def test_a_study_whose_gate_is_closed_gives_real_events_alone_bit_for_bit() -> None:
+    study = conversion_study(impression_world(relatedness=0.0)[0], Steps.parse(FAST), threads=2)
+    assert [one.is_open for one in study.gate] == [False, False]
+    content = study.to_json()
+    for method in ("raw", "analytic", "isotonic"):
+        ours, real = (study.results[arm][0].probabilities[method] for arm in ("scalr", "real_only"))
+        np.testing.assert_array_equal(ours, real)
+        assert not np.array_equal(study.ungated[0].probabilities[method], real)
+    assert content["segments"]["scalr"] == content["segments"]["real_only"]
+    without = [one for one in content["without_gate"] if one["metric"] == "normalized_entropy"]
+    assert {one["segment"] for one in without} == {"all", "warm", "cold"}
+    assert all(one["relative_change"] != 0 for one in without)
+    found = finding(content)
+    assert found.tone == "no_gain"
+    assert "gate is closed for all users" in found.sentences[0]
+    assert found.sentences[1].startswith("Without the gate, on the test period: normalized entropy")
+
+
+def test_without_a_gate_nothing_is_as_if_there_was_one() -> None:
+    pair = impression_world(impressions=4000)[0]
+    off = {**FAST, "study": {"seeds": 1, "choosing_seeds": 1, "gate": False}}
+    unasked = {**FAST, "study": {"seeds": 1, "choosing_seeds": 1}}  # the translator is not `auto`
+    one, other = (conversion_study(pair, Steps.parse(given)) for given in (off, unasked))
+    assert one.gate == other.gate == ()
+    assert one.to_json()["segments"] == other.to_json()["segments"]
+    assert one.to_json()["without_gate"] is None
+
+
+@pytest.mark.slow
+def test_in_null_worlds_a_segment_opens_no_more_often_than_promised() -> None:
+    """40 gates of 20 null worlds, 5 % each at most: more than 6 open ones have a chance below 0.7 %."""
+    openings = []
+    for seed in range(20):
+        steps = Steps.parse({**FAST, "seed": seed})
+        openings += conversion_study(impression_world(0.0, seed, impressions=8000)[0], steps, threads=2).gate
+    assert len(openings) == 40
+    assert sum(one.is_open for one in openings) <= 6
+
+
+@pytest.mark.slow
+def test_where_tastes_are_shared_the_gate_opens() -> None:
+    """Enough impressions to see it: a gate that never opens would pass every other test."""
+    pair = impression_world(impressions=40_000)[0]
+    study = conversion_study(pair, Steps.parse(FAST), threads=2)
+    assert any(one.is_open for one in study.gate)
+    content = study.to_json()
+    change = next(one for one in content["comparisons"] if one["arm"] == "scalr")
+    assert change["relative_change"] < 0
+    assert "gate is open" in " ".join(finding(content).sentences)
