@@ -6,10 +6,11 @@ import json
 import subprocess
 import sys
 import time
-from itertools import product
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from benchmarks import structure
 
 import scalr
 
@@ -41,62 +42,24 @@ SUBFOLDERS = {
 """Folders inside a wing; one may import those before it. `engines.local` and `engines.spark` never meet."""
 APART = {("engines.local", "engines.spark"), ("engines.spark", "engines.local")}
 
+CHAINS = {
+    "fit": ("synthesis.translators", "synthesis.translators.cooccurrence", "synthesis.kernels.path_layout"),
+    "sample": ("synthesis.sampling", "synthesis.translators.cooccurrence", "synthesis.kernels.uniform_paths"),
+    "train": ("evaluation.training", "evaluation.models.mf", "evaluation.kernels.factorization"),
+    "evaluate": ("evaluation.judging", "evaluation.kernels.ranking"),
+}
+"""From a public function to its compiled loop."""
+
+PUBLIC_WITH_NINE = ("scalr.logs.reading.read_pair", "scalr.runs.running.run")
+
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 MODELS = {"torch", "lightgbm", "implicit", "sklearn", "scipy"}
 HEAVY = {*MODELS, "pyspark", "altair", "pandas", "polars", "numba", "duckdb", "pyarrow"}
 HEAVY_FOR_THE_COMMAND = {*MODELS, "pyspark", "altair", "vl_convert", "pandas", "polars"}
 
 
-def module_name(file: Path) -> str:
-    parts = file.relative_to(ROOT.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-FILES = {module_name(file): file for file in sorted(ROOT.rglob("*.py"))}
-"""Every module of the package by its dotted name."""
-
-
-FACES = {f"scalr.{wing}" for wing in MAY_IMPORT}
-
-
-def wing_of(module: str) -> str:
-    """The folder directly below src/scalr; empty for the package itself and `__main__`."""
-    wing = [*module.split("."), ""][1]
-    return wing if wing in MAY_IMPORT else ""
-
-
-def imports_of(module: str) -> set[str]:
-    """Modules of scalr that `module` imports anywhere: at the top, inside functions or for types only."""
-    found = set()
-    for node in ast.walk(ast.parse(FILES[module].read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} uses a relative import"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                through_face = node.module in FACES and wing_of(module) != wing_of(str(node.module))
-                found.add(inner if inner in FILES and not through_face else str(node.module))
-    return {name for name in found if name.split(".")[0] == "scalr"} - {module}
-
-
-IMPORTS = {module: imports_of(module) for module in FILES if module != "scalr"}
-
-
-def face_imports(module: str) -> set[str]:
-    """Modules of its own package that a face hands names out from."""
-    stub = FILES[module].with_suffix(".pyi")
-    if FILES[module].name != "__init__.py" or not stub.is_file():
-        return set()
-    nodes = [node for node in ast.walk(ast.parse(stub.read_text())) if isinstance(node, ast.ImportFrom)]
-    named = {
-        (f"{module}.{node.module}" if node.module else module, alias.name) for node in nodes for alias in node.names
-    }
-    return {f"{place}.{name}" if f"{place}.{name}" in FILES else place for place, name in named} & set(FILES)
-
-
-GRAPH = {module: IMPORTS.get(module, set()) | face_imports(module) for module in FILES}
-"""Imports with those of the faces, which are carried out on first use."""
+IMPORTS = {module: structure.imports_of(module) for module in structure.files() if module != "scalr"}
+"""Modules of scalr that each module imports anywhere: at the top, inside functions or for types only."""
 
 
 def test_the_top_holds_wings_and_entry_files_only() -> None:
@@ -106,16 +69,16 @@ def test_the_top_holds_wings_and_entry_files_only() -> None:
 
 def test_wings_import_what_the_rule_allows() -> None:
     crossing = {
-        (wing_of(module), wing_of(target))
+        (structure.wing_of(module), structure.wing_of(target))
         for module in IMPORTS
         for target in IMPORTS[module]
-        if wing_of(module) and wing_of(module) != wing_of(target)
+        if structure.wing_of(module) and structure.wing_of(module) != structure.wing_of(target)
     }
     assert {(a, b) for a, b in crossing if b not in MAY_IMPORT[a]} == set()
 
 
 def test_the_rule_allows_nothing_that_is_not_used() -> None:
-    used = {(wing_of(module), wing_of(target)) for module in IMPORTS for target in IMPORTS[module]}
+    used = {(structure.wing_of(module), structure.wing_of(target)) for module in IMPORTS for target in IMPORTS[module]}
     assert {(wing, other) for wing, others in MAY_IMPORT.items() for other in others} - used == set()
 
 
@@ -124,20 +87,20 @@ def test_wings_are_imported_through_their_faces() -> None:
         (module, target)
         for module in IMPORTS
         for target in IMPORTS[module]
-        if wing_of(module) != wing_of(target) and target.count(".") > 1
+        if structure.wing_of(module) != structure.wing_of(target) and target.count(".") > 1
     }
     assert past == set()
 
 
 def test_nothing_inside_imports_its_own_face_or_the_package() -> None:
-    own = {(module, f"scalr.{wing_of(module)}") for module in IMPORTS if wing_of(module)}
+    own = {(module, f"scalr.{structure.wing_of(module)}") for module in IMPORTS if structure.wing_of(module)}
     assert {(module, face) for module, face in own if face in IMPORTS[module] and face != "scalr.cli"} == set()
     assert {module for module in IMPORTS if "scalr" in IMPORTS[module]} == set()
 
 
 def folder_of(module: str) -> str:
     """The folder of a module below src/scalr, such as "engines.spark.drawing"."""
-    return ".".join(FILES[module].relative_to(ROOT).parent.parts)
+    return ".".join(structure.files()[module].relative_to(ROOT).parent.parts)
 
 
 def test_folders_inside_a_wing_have_an_order() -> None:
@@ -159,7 +122,7 @@ def place_in(parent: str, order: tuple[str, ...], module: str) -> int | None:
 
 
 def test_every_folder_inside_a_wing_is_in_the_order() -> None:
-    below = {file.parent for file in FILES.values() if len(file.relative_to(ROOT).parts) > 2}
+    below = {file.parent for file in structure.files().values() if len(file.relative_to(ROOT).parts) > 2}
     known = {f"{parent}.{folder}" for parent, order in SUBFOLDERS.items() for folder in order}
     known |= {"evaluation.models.deep"}
     assert {".".join(folder.relative_to(ROOT).parts) for folder in below} == known
@@ -180,9 +143,9 @@ def test_wings_are_nouns_that_no_public_function_has() -> None:
 def test_no_name_of_a_face_is_that_of_a_module_beside_it(wing: str) -> None:
     """Importing the module would replace the name."""
     face = f"scalr.{wing}".rstrip(".")
-    names = importlib.import_module(face).__all__ if (FILES[face].with_suffix(".pyi")).is_file() else []
-    beside = {module.removeprefix(f"{face}.") for module in FILES if module.startswith(f"{face}.")}
-    stub = FILES[face].with_suffix(".pyi").read_text() if names else ""
+    names = importlib.import_module(face).__all__ if (structure.files()[face].with_suffix(".pyi")).is_file() else []
+    beside = {module.removeprefix(f"{face}.") for module in structure.files() if module.startswith(f"{face}.")}
+    stub = structure.files()[face].with_suffix(".pyi").read_text() if names else ""
     assert {name for name in names if name in beside and f"from . import {name} " not in stub} == set()
 
 
@@ -210,23 +173,37 @@ def test_a_face_hands_out_what_others_use(wing: str) -> None:
                 raise
 
 
-def test_three_files_from_a_public_function_to_its_loop() -> None:
-    """The chain that a reader follows: `sample`, a translator, a kernel."""
-    assert "scalr.synthesis.translators.cooccurrence" in GRAPH["scalr.synthesis.translators"]
-    assert any(".kernels." in target for target in IMPORTS["scalr.synthesis.translators.cooccurrence"])
+@pytest.mark.parametrize(("function", "chain"), CHAINS.items())
+def test_three_files_from_a_public_function_to_its_loop(function: str, chain: tuple[str, ...]) -> None:
+    """The files that a reader follows; the `__init__` of a family is a list of its members and no stop."""
+    files = [f"scalr.{name}" for name in chain]
+    assert len(files) <= 3
+    assert getattr(scalr, function).__module__ == files[0]
+    for file, following in pairwise(files):
+        family = following.rpartition(".")[0]
+        near = {file, *IMPORTS[file]}  # the family, its protocol, or the face that hands it out
+        knows_family = any(family in (one, one.rpartition(".")[0]) for one in near)
+        knows_family |= f"scalr.{structure.wing_of(family)}" in near
+        assert following in IMPORTS[file] or (knows_family and following in IMPORTS[family]), (file, following)
+    assert ".kernels." in files[-1]
 
 
 def test_no_cycle_between_modules() -> None:
-    """Reachability by repeated relaxation: a module must never reach itself."""
-    reach = {module: set(targets) for module, targets in GRAPH.items()}
-    for middle, start in product(reach, reach):
-        if middle in reach[start]:
-            reach[start] |= reach[middle]
+    reach = structure.reachable(structure.graph())
     assert {module for module, reached in reach.items() if module in reached} == set()
 
 
+def test_cycles_are_seen() -> None:
+    assert structure.reachable({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})["a"] == {"a", "b", "c"}
+
+
+def test_the_picture_is_current() -> None:
+    """If not: `python -m benchmarks.structure --draw`."""
+    assert structure.PICTURE.read_text(encoding="utf-8") == structure.drawing()
+
+
 def test_names_say_something() -> None:
-    assert {module for module in FILES if VAGUE & set(module.split("."))} == set()
+    assert {module for module in structure.files() if VAGUE & set(module.split("."))} == set()
 
 
 def test_files_are_short() -> None:
