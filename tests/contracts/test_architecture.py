@@ -197,11 +197,6 @@ def test_cycles_are_seen() -> None:
     assert structure.reachable({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})["a"] == {"a", "b", "c"}
 
 
-def test_the_picture_is_current() -> None:
-    """If not: `python -m benchmarks.structure --draw`."""
-    assert structure.PICTURE.read_text(encoding="utf-8") == structure.drawing()
-
-
 def test_names_say_something() -> None:
     assert {module for module in structure.files() if VAGUE & set(module.split("."))} == set()
 
