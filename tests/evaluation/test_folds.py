@@ -21,6 +21,17 @@ def test_nothing_that_may_be_fitted_is_later_than_its_cut():
     assert folds.validation.until < folds.test.until
 
 
+def test_source_events_at_the_cut_are_not_fitted():
+    pair = small_pair()
+    cuts = [fold.until for fold in (split(pair, SplitSettings()).validation, split(pair, SplitSettings()).test)]
+    for name, cut in zip(("validation", "test"), cuts, strict=True):
+        time = np.where(pair.source.time >= cut, cut, pair.source.time)  # the order of the events stays canonical
+        fold = getattr(split(replace(pair, source=replace(pair.source, time=time)), SplitSettings()), name)
+        assert fold.until == cut
+        assert fold.pair.source.time.max() < cut
+        assert len(fold.pair.source) == (pair.source.time < cut).sum() < len(pair.source)
+
+
 def test_shares_are_those_asked_for():
     pair = small_pair()
     folds = split(pair, SplitSettings(test_share=0.3, validation_share=0.2))

@@ -7,7 +7,7 @@ import pytest
 from tests.learning import folds, grouped_pair, synthetic_for
 
 from scalr.evaluation.metrics.predictive import labelled_rows, normalized_entropy
-from scalr.evaluation.training import ExtraReal, examples_of, train
+from scalr.evaluation.training import ExtraReal, examples_of, fading, interactions, train
 from scalr.foundation import rng
 from scalr.foundation.config import TrainSettings
 from scalr.foundation.errors import ConfigError, LeakError, SchemaError
@@ -40,6 +40,29 @@ def test_weight_zero_is_real_only_bit_for_bit(split, objective, shrinkage):
     settings = with_settings(objective=objective, shrinkage=shrinkage)
     weightless = replace(synthetic_for(split.test), weight=np.zeros(500, np.float32))
     assert same(real_only, train(split.test, weightless, settings, seed=3, epochs=3))
+
+
+@pytest.mark.parametrize("half_life", [0.1, 0.5])
+def test_weights_fade_with_the_age_since_the_newest_event(split, half_life):
+    log = split.test.pair.target
+    faded = fading(log, half_life)
+    span = int(log.time.max()) - int(log.time.min())
+    newest, oldest = int(np.argmax(log.time)), int(np.argmin(log.time))
+    assert faded.weight.mean() == pytest.approx(1.0, rel=1e-5)
+    assert faded.weight.argmax() == newest
+    assert faded.weight[oldest] / faded.weight[newest] == pytest.approx(0.5 ** (1 / half_life), rel=1e-4)
+    age = (int(log.time.max()) - log.time) / span
+    np.testing.assert_allclose(faded.weight, faded.weight[newest] * 0.5 ** (age / half_life), rtol=1e-5)
+
+
+def test_a_repeated_interaction_keeps_the_weight_of_its_newest_event(split):
+    log, n_items = split.test.pair.target, len(split.test.pair.target.items)
+    cell = log.user.astype(np.int64) * n_items + log.item
+    user, item, weight = interactions(log, 0.2)
+    faded = fading(log, 0.2).weight
+    for one in range(0, len(user), 7):
+        events = np.flatnonzero(cell == user[one] * n_items + item[one])
+        assert weight[one] == faded[events[np.argmax(log.time[events])]]
 
 
 @pytest.mark.parametrize("objective", ["auxiliary", "joint", "thinned"])

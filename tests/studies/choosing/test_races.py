@@ -137,6 +137,12 @@ def test_between_settings_of_equal_loss_ranking_decides(ranks, best):
     assert best_of(trials[::-1], 0.001).changes == {"x": best}
 
 
+@pytest.mark.parametrize(("ratio", "best"), [(1.0009, "b"), (1.0011, "a"), (1.005, "a")])
+def test_losses_are_equal_up_to_the_tolerance_and_no_further(ratio, best):
+    trials = [trial("a", (0.8, 0.8), (0.1, 0.1)), trial("b", (0.8 * ratio,) * 2, (0.5, 0.5))]
+    assert best_of(trials, 0.001).changes == {"x": best}
+
+
 def test_a_trial_ranks_by_its_mean_over_seeds_and_not_at_all_where_one_is_missing():
     assert trial("a", (0.8, 0.8), (0.1, 0.3)).ndcg == pytest.approx(0.2)
     assert trial("a", (0.8, 0.8), (0.1, None)).ndcg is None
