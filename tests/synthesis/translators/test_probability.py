@@ -47,6 +47,20 @@ def test_cooccurrence_agrees_with_dense_counts(window_days):
     assert found.max() > 0.1
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_pair_with_exactly_k_others_behind_it_keeps_its_probability(k):
+    pair = small_pair()
+    table = CountTable(pair, None)
+
+    def law(user, item):
+        return np.where(table.counts(user, item) >= k, table.law(user, item), 0.0)
+
+    at_the_bound = [table.counts(u, j) == k for u, j in zip(pair.source.user, pair.source.item, strict=True)]
+    assert np.any(at_the_bound)
+    found = whole(fit(pair, settings=TranslateSettings(privacy={"k": k})))
+    np.testing.assert_allclose(found, averaged(pair, law), atol=1e-12)
+
+
 def test_a_cap_on_histories_agrees_with_draws_that_say_their_probability():
     """Every item that a source event can give is drawn, so the confidences of its draws are its whole law."""
     pair = small_pair()
