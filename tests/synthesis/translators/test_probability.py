@@ -49,7 +49,7 @@ def test_cooccurrence_agrees_with_dense_counts(window_days):
 
 @pytest.mark.parametrize("k", [2, 3])
 def test_a_pair_with_exactly_k_others_behind_it_keeps_its_probability(k):
-    pair = small_pair()
+    pair = small_pair(users=12, events=(60, 60))
     table = CountTable(pair, None)
 
     def law(user, item):
