@@ -28,6 +28,7 @@ def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
     from scalr.engines.spark.cluster.layout import Layout, lay_out
     from scalr.engines.spark.reading.logs import look
     from scalr.foundation.config import Steps
+    from scalr.logs.log_request import LogRequest
 
     nobody: Any = None  # who is asked only about items that are split
     with tempfile.TemporaryDirectory(prefix="scalr-shuffles-") as folder:
@@ -42,7 +43,7 @@ def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
         try:
             number = f.expr("lpad(pmod(xxhash64(user_id, item_id, timestamp), 100000000), 8, '0')")
             events = session.read.parquet(str(source)).withColumn("item_id", f.concat(f.lit("item_"), number))
-            logs = look(events, str(target), Steps())
+            logs = look(LogRequest(events, str(target)), Steps())
             layout = Layout(parts, parts, -(-logs.rows // parts), ())
             lay_out(logs.events, logs.form, layout, nobody, windowed=False).take(1)
             n_writers = logs.events.rdd.getNumPartitions()

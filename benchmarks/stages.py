@@ -54,10 +54,11 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
     from scalr.foundation.config import TranslateSettings
+    from scalr.logs.log_request import LogRequest
     from scalr.logs.reading import read_logs
     from scalr.synthesis.translators.cooccurrence import fit_cooccurrence
 
-    stored = read_logs(options.source, options.target)
+    stored = read_logs(LogRequest(options.source, options.target))
     histories = array_bytes(fit_cooccurrence(stored, TranslateSettings()).target)
     print(json.dumps({"translation_bytes": stored.source.nbytes + histories}))
 

@@ -11,20 +11,21 @@ from scalr.engines.generation import generate
 from scalr.evaluation.folds import split
 from scalr.foundation.config import SplitSettings, Steps
 from scalr.foundation.errors import LeakError, SchemaError
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 from scalr.synthesis.checks.detection import find_leaks
 from scalr.synthesis.translators import fit, translator_names
 
 
 def folds():
-    return split(read_logs(*small_tables(seed=4)).load(), SplitSettings(hide_overlap=0.5), seed=1)
+    return split(read_logs(LogRequest(*small_tables(seed=4))).load(), SplitSettings(hide_overlap=0.5), seed=1)
 
 
 @pytest.mark.parametrize("translator", translator_names())
 @pytest.mark.parametrize("log", ["source", "target"])
 def test_future_events(translator, log):
     """One event of the test period among those that are fitted on."""
-    pair, fold = read_logs(*small_tables(seed=4)).load(), folds().test
+    pair, fold = read_logs(LogRequest(*small_tables(seed=4))).load(), folds().test
     fold.guard(fit(fold.pair, translator).fitted_until, "a translation")
     later = np.flatnonzero(getattr(pair, log).time >= fold.until)[:1]
     kept = getattr(pair, log).time < fold.until
@@ -52,24 +53,24 @@ def test_synthetic_rows_that_are_fed_back(layout):
     source, target = small_tables(seed=4)
     made = generate(source, target, steps=Steps.parse({"refine": {"align": None}})).table(layout)
     with pytest.raises(SchemaError, match="synthetic events"):
-        read_logs(source, made)
+        read_logs(LogRequest(source, made))
     with pytest.raises(SchemaError, match="synthetic events"):
-        read_logs(made, target)
+        read_logs(LogRequest(made, target))
     if layout == "target":
         with pytest.raises(SchemaError, match="synthetic events"):
-            read_logs(source, made.drop_columns(["is_synthetic", "generation_id"]))
+            read_logs(LogRequest(source, made.drop_columns(["is_synthetic", "generation_id"])))
         real = target.append_column("is_synthetic", pa.array([False] * len(target)))
         with pytest.raises(SchemaError, match=f"{len(made)} synthetic events"):
-            read_logs(source, pa.concat_tables([real, made.select(real.column_names).cast(real.schema)]))
-        assert len(read_logs(source, real).target) == len(target)
+            read_logs(LogRequest(source, pa.concat_tables([real, made.select(real.column_names).cast(real.schema)])))
+        assert len(read_logs(LogRequest(source, real)).target) == len(target)
 
 
 def test_an_item_in_both_domains():
     source, target = small_tables(seed=4)
     shared = target.set_column(1, "item", pa.array([j - 100 for j in target["item"].to_pylist()]))
-    (warning,) = [said for said in read_logs(source, shared).warnings if "in both domains (such as" in said]
+    (warning,) = [said for said in read_logs(LogRequest(source, shared)).warnings if "in both domains (such as" in said]
     assert "the answer may leak" in warning or "remove them from one domain" in warning
-    assert not [said for said in read_logs(source, target).warnings if "in both domains (such as" in said]
+    assert not [said for said in read_logs(LogRequest(source, target)).warnings if "in both domains (such as" in said]
 
 
 @pytest.mark.parametrize("kind", ["boolean", "text", "null where synthetic"])

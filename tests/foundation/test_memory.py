@@ -46,10 +46,11 @@ NEGATIVES = (
 from scalr import generation
 from scalr.foundation.config import Steps
 from scalr.foundation.memory import use_lean_allocator
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 use_lean_allocator()
 source, target, out = sys.argv[1:]
-stored = read_logs(source, target)
+stored = read_logs(LogRequest(source, target))
 def work(most):
     steps = Steps.parse({"refine": {"align": None}, "negatives": {"kind": "rate", "per_positive": most}})
     folder = Path(out) / str(most)

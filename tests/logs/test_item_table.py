@@ -70,7 +70,7 @@ def test_item_ids_follow_the_logs(small_source: pa.Table, small_target: pa.Table
         pair = read_pair(small_source, small_target, items=given_items, ids="string")
         assert pair.items is not None
         assert "soap" in pair.items.target["title"].to_pylist()
-    assert any("knows only 1 of 3" in warning for warning in read_pair(small_source, small_target, items=file).warnings)
+    assert any("has only 1 of 3" in warning for warning in read_pair(small_source, small_target, items=file).warnings)
 
 
 def test_source_categories_are_codes_in_any_type(small_source: pa.Table, small_target: pa.Table) -> None:

@@ -10,8 +10,9 @@ from tests.worlds import small_tables
 
 from scalr.foundation.errors import ConfigError, InputError
 from scalr.foundation.memory import LEAST, Room, format_bytes, parse_bytes, room, rows_within, threads_within
-from scalr.logs.collecting import MemoryIntake, Read
+from scalr.logs.collecting import CollectedEvents, MemoryBuffer
 from scalr.logs.event_log import EventLog, TimeUnit
+from scalr.logs.log_request import LogRequest
 from scalr.logs.ordering import PackedTimes
 from scalr.logs.reading import read_logs, read_pair
 from scalr.logs.stored import StoredPair, item_ranges
@@ -46,19 +47,19 @@ def tables(request: pytest.FixtureRequest) -> tuple[object, pa.Table]:
 
 
 def test_a_log_in_files_is_the_log_in_memory(tables: tuple[object, pa.Table], tmp_path: Path) -> None:
-    in_memory = read_logs(*tables)
-    on_disk = read_logs(*tables, room=Room(memory_limit=1, folder=tmp_path / "events"))
+    in_memory = read_logs(LogRequest(*tables))
+    on_disk = read_logs(LogRequest(*tables), room=Room(memory_limit=1, folder=tmp_path / "events"))
     assert list((tmp_path / "events").iterdir()), "events must have gone to files"
     assert on_disk.source.nbytes == on_disk.source.item_start.nbytes < in_memory.source.nbytes
     assert same(on_disk.source.whole(), in_memory.source.whole())
     assert same(on_disk.target, in_memory.target)
     assert on_disk.source.item_start.tolist() == in_memory.source.item_start.tolist()
     assert on_disk.warnings == in_memory.warnings
-    assert on_disk.tally.digest == in_memory.tally.digest
+    assert on_disk.source_counts.digest == in_memory.source_counts.digest
 
 
 def test_parts_make_up_the_whole(tables: tuple[object, pa.Table]) -> None:
-    stored = read_logs(*tables)
+    stored = read_logs(LogRequest(*tables))
     whole, parts = stored.source.whole(), list(stored.source.parts(100))
     assert len(parts) > 3
     assert all(len(np.intersect1d(a.item, b.item)) == 0 for a, b in pairwise(parts))
@@ -83,15 +84,17 @@ def test_keys_of_a_range_are_those_of_the_whole(tables: tuple[object, pa.Table])
 
 
 def test_the_tally_of_parts_is_that_of_the_whole(tables: tuple[object, pa.Table]) -> None:
-    stored = read_logs(*tables)
-    again = StoredPair.of(stored.load()).tally
+    stored = read_logs(LogRequest(*tables))
+    again = StoredPair.from_pair(stored.load()).source_counts
     for name in ("events_of_user", "positives_of_user", "interactions_of_user"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(stored.tally, name))
+        np.testing.assert_array_equal(getattr(again, name), getattr(stored.source_counts, name))
     assert (again.domains, again.digest, again.whole_weights) == (
-        stored.tally.domains, stored.tally.digest, stored.tally.whole_weights,
+        stored.source_counts.domains, stored.source_counts.digest, stored.source_counts.whole_weights,
     )  # fmt: skip
     real = stored.load().source.positives()
-    assert stored.tally.interactions_of_user.sum() == len(set(zip(real.user.tolist(), real.item.tolist(), strict=True)))
+    assert stored.source_counts.interactions_of_user.sum() == len(
+        set(zip(real.user.tolist(), real.item.tolist(), strict=True))
+    )
 
 
 def test_ranges_cover_all_items_that_have_events() -> None:
@@ -145,13 +148,13 @@ def test_a_room_leaves_nothing_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spread", [10, 2**31 - 1, 2**31 + 5, 2**40])
 def test_times_take_four_bytes_while_they_fit_and_come_back_in_any_case(spread: int) -> None:
     """Batches in turn near and far: the first far one widens all."""
-    random, intake, batches = np.random.default_rng(0), MemoryIntake(), []
+    random, buffer, batches = np.random.default_rng(0), MemoryBuffer(), []
     for reach in (5, spread, 7):
         batches.append(random.integers(-reach, reach, 40) + 10**9)
         batches[-1][:2] = 10**9 - reach, 10**9 + reach
         codes = np.zeros(40, np.int32)
-        intake.add({"user": codes, "item": codes, "time": batches[-1]}, lambda: np.zeros(40, np.uint64))
+        buffer.add({"user": codes, "item": codes, "time": batches[-1]}, lambda: np.zeros(40, np.uint64))
     codes = np.zeros(1, np.int32)
-    times = Read(intake, codes, codes, TimeUnit("integer", "s", pa.int64())).times(intake.take()["time"])
+    times = CollectedEvents(buffer, codes, codes, TimeUnit("integer", "s", pa.int64())).times(buffer.take()["time"])
     assert isinstance(times, PackedTimes) == (spread < 2**31 - 10)
     np.testing.assert_array_equal(times[:120], np.concatenate(batches) * 1_000_000)

@@ -71,7 +71,7 @@ def strong(n: int = 2_000) -> tuple[pa.Table, pa.Table]:
 
 def warnings_of(source: pa.Table, target: pa.Table, columns: Columns | None = None) -> str:
     pair = read_pair(source, target, columns=columns)
-    assert pair.warnings == weak_points(StoredPair.of(pair)) == summarise(pair).warnings
+    assert pair.warnings == weak_points(StoredPair.from_pair(pair)) == summarise(pair).warnings
     return " | ".join(pair.warnings)
 
 
@@ -111,7 +111,7 @@ def test_users_that_look_alike_are_counted() -> None:
 )
 def test_what_looks_alike(source_id: str, target_id: str, expected: int) -> None:
     pair = read_pair(log(["x", source_id], [1, 2]), log(["x", target_id], [3, 4]))
-    assert count_lookalikes(StoredPair.of(pair).tally, pair.target) == expected
+    assert count_lookalikes(StoredPair.from_pair(pair).source_counts, pair.target) == expected
 
 
 def test_few_events_single_events_and_no_time_are_named() -> None:

@@ -16,7 +16,7 @@ from scalr.logs.vocabulary import IdCoder, IdColumn, unify
 
 
 def column(values: list[int] | list[str], type_: pa.DataType | None = None) -> IdColumn:
-    return IdColumn.of(
+    return IdColumn.from_values(
         pa.chunked_array(
             [pa.array(values, type_ or (pa.int64() if not values or isinstance(values[0], int) else pa.large_string()))]
         )

@@ -135,14 +135,14 @@ def test_an_input_that_changes_during_the_run(command, change, jobs, tell, tmp_p
 
 
 def test_an_input_that_changes_while_it_is_read(jobs, tell, tmp_path, monkeypatch):
-    target, tally = Path(jobs["generate"].arguments[4]), StoredLog.tally
+    target, count_events = Path(jobs["generate"].arguments[4]), StoredLog.count_events
     whole = target.read_bytes()
 
     def meanwhile(self):
         target.write_bytes(whole + b" ")
-        return tally(self)
+        return count_events(self)
 
-    monkeypatch.setattr(StoredLog, "tally", meanwhile)
+    monkeypatch.setattr(StoredLog, "count_events", meanwhile)
     try:
         code, said = tell(jobs["generate"], tmp_path / "run")
     finally:

@@ -6,6 +6,7 @@ from tests.worlds import small_tables
 from scalr.cli.inputs import LogOptions
 from scalr.foundation.config import RunSettings, TranslateSettings
 from scalr.foundation.errors import ConfigError, OutputError
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 from scalr.logs.schema import Columns
 from scalr.runs.config_file import check_new, read_config, write_config
@@ -20,7 +21,7 @@ def config(tmp_path):
         pq.write_table(table, files[name])
     file = tmp_path / "scalr.yaml"
     logs = LogOptions([str(files["source"])], str(files["target"]), None, Columns(), None, None, None, "auto", False)
-    write_config(file, read_logs(files["source"], files["target"]), logs.settings())
+    write_config(file, read_logs(LogRequest(files["source"], files["target"])), logs.settings())
     return file
 
 

@@ -19,6 +19,7 @@ from scalr.foundation.config import NegativeSettings, Steps
 from scalr.foundation.errors import SchemaError
 from scalr.foundation.receipts import Receipt
 from scalr.logs.event_log import EventLog
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs, read_pair
 from scalr.synthesis import negatives
 from scalr.synthesis import parts as stream
@@ -71,7 +72,7 @@ def test_negatives_of_the_first_k_events_are_k_times_the_rate_rounded(rows: floa
 @pytest.mark.parametrize("per_positive", [None, 2, 1])
 def test_the_base_rate_is_that_of_the_real_log(per_positive: int | None, tmp_path: Path) -> None:
     source, target = impression_tables()
-    stored = read_logs(source, target)
+    stored = read_logs(LogRequest(source, target))
     steps = Steps.parse({**PLAIN, "negatives": {"kind": "rate", "per_positive": per_positive}})
     done = write_events(stored, steps, tmp_path, threads=2)
     table, rate = written(tmp_path), float(np.mean(target["label"].to_numpy()))
@@ -103,7 +104,7 @@ def test_weights_of_the_log_count_in_its_base_rate() -> None:
 def test_files_are_the_same_for_any_threads_and_those_in_memory(
     layout: str, per_positive: int | None, tmp_path: Path
 ) -> None:
-    stored = read_logs(*impression_tables(), item_columns=True)
+    stored = read_logs(LogRequest(*impression_tables(), item_columns=True))
     steps = Steps.parse({"seed": 3, "negatives": {"kind": "rate", "per_positive": per_positive}})
     for threads in (1, 3):
         (tmp_path / str(threads)).mkdir()
@@ -119,7 +120,7 @@ def test_rows_follow_their_event_and_columns_of_the_item_are_joined(tmp_path: Pa
     source, target = impression_tables()
     items = pa.table({"item": range(100, 112), "brand": [f"brand {i}" for i in range(12)]})
     target = target.append_column("brand", pa.array(["of the log"] * len(target)))
-    stored = read_logs(source, target, items=items, item_columns=True)
+    stored = read_logs(LogRequest(source, target, items=items, item_columns=True))
     write_events(stored, Steps.parse({**PLAIN, "negatives": {"kind": "rate"}}), tmp_path)
     rows = written(tmp_path).to_pylist()
     of_item = {row["item"]: row["shape"] for row in target.to_pylist()}
@@ -140,7 +141,7 @@ def test_rows_follow_their_event_and_columns_of_the_item_are_joined(tmp_path: Pa
 
 
 def test_without_negatives_nothing_is_joined_from_the_log(tmp_path: Path) -> None:
-    stored = read_logs(*impression_tables())
+    stored = read_logs(LogRequest(*impression_tables()))
     write_events(stored, Steps.parse(PLAIN), tmp_path)
     table = written(tmp_path)
     assert table["shape"].null_count == len(table)
@@ -198,7 +199,7 @@ def test_a_log_without_both_labels_is_refused(label: int | None) -> None:
 
 
 def test_the_generation_id_changes_with_negatives_only_where_they_are_on() -> None:
-    stored = read_logs(*impression_tables())
+    stored = read_logs(LogRequest(*impression_tables()))
     ids = [
         generation_name(stored, Steps.parse({"negatives": one}))
         for one in ({}, {"per_positive": 3}, {"kind": "rate"}, {"kind": "rate", "per_positive": 3})

@@ -10,6 +10,7 @@ from tests.worlds import small_tables
 
 from scalr.engines.generation import generate
 from scalr.foundation.errors import SchemaError
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs, read_pair
 from scalr.logs.schema import SYNTHETIC_COLUMNS, Columns
 from scalr.synthesis.events import rows_of, taken
@@ -41,11 +42,13 @@ def rich_tables():
 def table_and_target():
     source, target, items = rich_tables()
     stored = read_logs(
-        source,
-        target,
-        items=items,
-        target_columns=Columns(user="who", item="what", time="when", label="clicked", value="price"),
-        source_columns=Columns(user="user", item="item", time="time", label=""),
+        LogRequest(
+            source,
+            target,
+            items=items,
+            target_columns=Columns(user="who", item="what", time="when", label="clicked", value="price"),
+            source_columns=Columns(user="user", item="item", time="time", label=""),
+        )
     )
     from scalr.engines.generation import generate_from
     from scalr.foundation.config import Steps

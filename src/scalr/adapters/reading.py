@@ -14,9 +14,11 @@ from scalr.adapters.part_files import Parts
 from scalr.adapters.training_events import ADDED, TrainingEvents
 from scalr.foundation import InputError, TrainSettings
 from scalr.logs import (
+    CollectedEvents,
+    CollectedLog,
     Columns,
-    MemoryIntake,
-    Read,
+    MemoryBuffer,
+    ReadRules,
     ScannedLog,
     find_columns,
     open_table,
@@ -61,10 +63,8 @@ def read_run(
     as_text = not pa.types.is_integer(log.users.type)
     users, (of_log, _) = unify([log.users, drawn.cast(pa.large_string()) if as_text else drawn])
     items, (of_items,) = unify([log.items])
-    events = target_log(
-        Read(log.intake, of_log, of_items, log.time_unit), users, items,
-        name="target", columns=log.columns, schema=schema,
-    )  # fmt: skip
+    collected = CollectedEvents(log.buffer, of_log, of_items, log.time_unit)
+    events = target_log(CollectedLog([collected], users, items, "target", log.columns, schema))
     own = [pa.field(one.name, parts.type_of(one.name)) for one in schema if one.name.lower() not in ADDED]
     added = [pa.field("is_synthetic", pa.bool_()), pa.field("weight", pa.float32())]
     return TrainingEvents(
@@ -112,14 +112,11 @@ def _scan_target(folder: Path, manifest: Mapping[str, Any], target: Any) -> Scan
             expected="the target log that the synthetic events were made for",
             fix="name it with --target FILES (in Python target=...)",
         )
-    general, special = (_columns(reading.get(name)) for name in ("columns", "target_columns"))
+    general, special = (Columns.from_settings(reading.get(name)) for name in ("columns", "target_columns"))
     table = open_table(given, "target")
     columns = find_columns(table, general, special)
-    log = scan(
-        table, "target", "target", columns, MemoryIntake(),
-        time_unit=reading.get("time_unit"), as_text=reading.get("ids") == "string",
-        drop_nulls=bool(reading.get("drop_nulls")), progress=None,
-    )  # fmt: skip
+    rules = ReadRules(reading.get("time_unit"), reading.get("ids") == "string", bool(reading.get("drop_nulls")))
+    log = scan(table, "target", columns, MemoryBuffer(), rules)
     if log.entry["digest"] != entry.get("digest"):
         raise InputError(
             f"the target log {table.name} is not the one that '{folder}' was made from: {log.entry['rows']:,} rows, "
@@ -133,10 +130,6 @@ def _scan_target(folder: Path, manifest: Mapping[str, Any], target: Any) -> Scan
 def _paths(given: str, entry: Mapping[str, Any]) -> list[str]:
     """Return the files that must be there: what was given itself, unless it is a glob."""
     return list(entry["files"]) if any(letter in given for letter in "*?[") else [given]
-
-
-def _columns(values: Mapping[str, Any] | None) -> Columns:
-    return Columns(**{role: values.get(role) for role, _ in Columns().roles()}) if values else Columns()
 
 
 def _gate_notes(folder: Path) -> tuple[str, ...]:

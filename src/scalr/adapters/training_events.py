@@ -22,6 +22,7 @@ from scalr.logs import (
     Columns,
     EventLog,
     ItemTable,
+    ReadRules,
     Tabular,
     Vocabulary,
     from_microseconds,
@@ -169,9 +170,8 @@ class TrainingEvents:
         sources = tuple(source_names(self._reading))
         nothing, _ = unify([pa.array([], pa.int64())] * len(sources), sources)
         names = [str(self.columns.item)]
-        return read_items(
-            given, self.items, nothing, names, as_text=self._reading.get("ids") == "string", drop_nulls=True
-        )[0]
+        rules = ReadRules(as_text=self._reading.get("ids") == "string", drop_nulls=True)
+        return read_items(given, self.items, nothing, names, rules)[0]
 
     def _weighed(self, read: pa.Table) -> tuple[npt.NDArray[np.bool_], Singles]:
         """Say which rows stay, and what all of them weigh."""

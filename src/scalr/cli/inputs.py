@@ -13,7 +13,7 @@ from scalr.logs import Columns
 
 if TYPE_CHECKING:
     from scalr.foundation import Room, Steps
-    from scalr.logs import StoredPair
+    from scalr.logs import LogRequest, StoredPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +85,28 @@ class LogOptions:
         from scalr.logs import read_logs
 
         with Stopwatch() as watch:
-            pair = read_logs(
-                o.sources(self.source),
-                self.target,
-                items=self.items,
-                columns=self.columns,
-                source_columns=o.columns(self.source_columns),
-                target_columns=o.columns(self.target_columns),
-                time_unit=self.time_unit,
-                ids=self.ids,
-                drop_nulls=self.drop_nulls,
-                item_columns=self.item_columns,
-                room=room,
-                board=terminal,
-            )
+            pair = read_logs(self.request(), room=room, board=terminal)
         for warning in pair.warnings:
             terminal.note(f"! {warning}")
         rows = len(pair.source) + len(pair.target)
         return pair, watch.receipt("read", rows, rows)
+
+    def request(self) -> LogRequest:
+        """Return the logs that the options name, and how to read them."""
+        from scalr.logs import LogRequest
+
+        return LogRequest(
+            source=o.sources(self.source),
+            target=self.target,
+            items=self.items,
+            columns=self.columns,
+            source_columns=o.columns(self.source_columns),
+            target_columns=o.columns(self.target_columns),
+            time_unit=self.time_unit,
+            ids=self.ids,
+            drop_nulls=self.drop_nulls,
+            item_columns=self.item_columns,
+        )
 
     def refuse_inside(self, out: Path) -> None:
         """Refuse an output folder inside one of the logs.

@@ -159,16 +159,15 @@ def _leaks_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> dic
     files = _part_files(folder, "--leaks")
     refuse_unfit("report", "compact" if (folder / "dictionaries").exists() else "target")
     settings = manifest.get("settings") or {}
-    target, roles = settings.get("target"), [role for role, _ in Columns().roles()]
+    target = settings.get("target")
     if not isinstance(target, str):
         raise InputError(
             f"the manifest of '{folder}' names no target log",
             expected="a folder of scalr generate or run, made from files",
             fix="leave --leaks out, or name another folder",
         )
-    names = (settings.get(one) or {} for one in ("columns", "target_columns"))
-    given = [Columns(**{role: one.get(role) for role in roles}) for one in names]
-    columns = find_columns(open_table(target, "target"), *given)
+    general, special = (Columns.from_settings(settings.get(name)) for name in ("columns", "target_columns"))
+    columns = find_columns(open_table(target, "target"), general, special)
     found, _ = check_written("report", target, columns, dict.fromkeys(files, ""), terminal)
     return {"leaks": found}
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalr.cli import options as o
 from scalr.cli.console import Terminal, number, table
 from scalr.cli.inputs import LogOptions
 from scalr.foundation import ConfigError
 
 if TYPE_CHECKING:
     from scalr.foundation import RunSettings, Steps
-    from scalr.runs import Inputs
+    from scalr.logs import LogRequest
 
 PLAN_WORDS = {
     "source_events": "source events",
@@ -94,19 +93,15 @@ class SparkOptions:
         """Generate synthetic events with Spark, and say what was made."""
         from scalr.cli.summaries import reach, stages_table
         from scalr.engines import own_session, parse_day, spark_settings
-        from scalr.runs import Inputs, write_generation_on_spark
+        from scalr.runs import write_generation_on_spark
         from scalr.studies import privacy_sentence
 
-        inputs = Inputs(
-            o.sources(logs.source), logs.target, logs.items, logs.columns, o.columns(logs.source_columns),
-            o.columns(logs.target_columns), logs.time_unit, logs.ids, logs.drop_nulls,
-        )  # fmt: skip
         with terminal, own_session(self.master, spark_settings(self.conf)) as session:
             if self.dry_run:
-                self._plan(inputs, steps, terminal, session)
+                self._plan(logs.request(), steps, terminal, session)
                 return
             manifest = write_generation_on_spark(
-                session, inputs, steps, out, settings=logs.settings(),
+                session, logs.request(), steps, out, settings=logs.settings(),
                 day=None if self.day is None else parse_day(self.day), board=terminal,
             )  # fmt: skip
         for warning in manifest["warnings"]:
@@ -130,13 +125,14 @@ class SparkOptions:
             return run_on_spark(session, settings, out, threads=threads, trials_file=trials_file, board=terminal)
 
     @staticmethod
-    def _plan(inputs: Inputs, steps: Steps, terminal: Terminal, session: Any) -> None:
+    def _plan(request: LogRequest, steps: Steps, terminal: Terminal, session: Any) -> None:
         """Show what a run would take."""
         from scalr.engines import plan
         from scalr.foundation import format_bytes
+        from scalr.runs import read_on_spark
 
         terminal.stage("counting")
-        found = plan(inputs.read(session, steps), steps)
+        found = plan(read_on_spark(session, request, steps), steps)
         for warning in found.warnings:
             terminal.note(f"! {warning}")
         made = table("What it would take (nothing was written)", "", "")

@@ -10,7 +10,7 @@ import pyarrow as pa
 from scalr.engines.spark.cluster.session import is_spark_frame
 from scalr.engines.spark.generation import SparkGeneration, generate_on_spark
 from scalr.foundation import Board, Receipt, SilentBoard, Steps, Stopwatch
-from scalr.logs import Columns, Pair, Source, StoredPair, read_logs
+from scalr.logs import Columns, LogRequest, Pair, Source, StoredPair, read_logs
 from scalr.synthesis import (
     SyntheticEvents,
     TableBuilder,
@@ -97,7 +97,8 @@ def generate(
     with Stopwatch() as watch:
         steps = steps or Steps()
         join = steps.negatives.kind != "none"
-        stored = read_logs(source, target, items=items, columns=columns or Columns(), item_columns=join, board=board)
+        request = LogRequest(source, target, items=items, columns=columns, item_columns=join)
+        stored = read_logs(request, board=board)
     rows = len(stored.source) + len(stored.target)
     return generate_from(stored, steps, watch.receipt("read", rows, rows), threads=threads, board=board)
 

@@ -1,12 +1,15 @@
 """Event logs: files or frames in, a pair of logs with integer codes out.
 
-    collecting     events of a log, collected batch by batch
+    assembling     codes for ids, events in order, items joined: from read logs to a stored pair
+    collecting     buffers for events as they are read, and the logs made from them
     column_roles   which column of a log has which role
     event_log      `EventLog` and `Pair`: logs as integer codes
     item_table     the item table, joined to item codes
+    log_request    `LogRequest`: which logs to read, and how
     ordering       events sorted into canonical order with bounded memory
     readers/       one reader per column role: ids, times, numbers
     reading        `read_pair` and `read_logs`: the border where wrong input is refused
+    refusals       checks that every engine makes of the logs it reads
     scanning       one log read, checked and counted
     schema         column names: the user's, common ones, those of synthetic events
     simulation     `simulate`: worlds with a known truth

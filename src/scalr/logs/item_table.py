@@ -1,130 +1,167 @@
-"""The item table: what is known about items, one row per item code."""
+"""The item table: columns that describe items, joined to the item codes of a pair."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scalr.foundation import SchemaError, nearest_name
+from scalr.foundation import Int64, SchemaError, nearest_name
 from scalr.logs.event_log import ItemTable, Vocabulary
+from scalr.logs.log_request import ReadRules
 from scalr.logs.readers.column import Column, Misfits, nulls_in, plain_column
 from scalr.logs.readers.ids import check_id_type, read_ids
-from scalr.logs.schema import COMMON_NAMES
-from scalr.logs.tables.digests import files_digest, table_digest
+from scalr.logs.scanning import input_entry
+from scalr.logs.schema import COMMON_NAMES, Columns
 from scalr.logs.tables.files import is_text
 from scalr.logs.tables.open_table import Tabular, distinct_rows, open_table, read_columns
 
 _DOMAIN = "domain"
 
 
-def read_items(
-    given: Any, target: Vocabulary, source: Vocabulary, item_columns: Sequence[str], *, as_text: bool, drop_nulls: bool
-) -> tuple[ItemTable, dict[str, Any], list[str]]:
-    """Join an item table to the items of a pair.
+@dataclass(frozen=True, slots=True, eq=False)
+class _ItemRows:
+    """Rows of an item table as read.
 
-    Where the table has a column `domain` with only "source", "target" and names of the source domains in it, a row
-    belongs to that domain; otherwise to every domain that has its id.
+    Attributes:
+        rows: All columns of the rows that have an id.
+        ids: The id column of these rows.
+        domains: Names of the source domains of the pair.
+        as_text: Whether ids of the logs were read as text.
+    """
+
+    rows: pa.Table
+    ids: Column
+    domains: tuple[str, ...]
+    as_text: bool
+
+
+def read_items(
+    items: Any, target: Vocabulary, source: Vocabulary, id_names: Sequence[str], rules: ReadRules
+) -> tuple[ItemTable, dict[str, Any], list[str]]:
+    """Read an item table and join it to the items of a pair.
+
+    If the table has a column `domain` with only "source", "target" and names of the source domains in it, a row
+    belongs to that domain; otherwise a row belongs to every domain that has its id.
 
     Args:
-        given: A path or a frame with a column of item ids, each id once per domain.
+        items: A path or a frame with a column of item ids, each id once per domain.
         target: Items of the target domain.
         source: Items of the source domains.
-        item_columns: Names the id column may have, best first.
-        as_text: Ids were read as text.
-        drop_nulls: Drop rows without an id instead of refusing them.
+        id_names: Names that the id column may have, best first.
+        rules: Whether ids are read as text, and rows without an id dropped.
 
     Returns:
-        The table, what the manifest says of it, and warnings.
+        The table, its entry in the manifest, and warnings.
 
     Raises:
         SchemaError: If the table has no id column, ids of another type, or several different rows for one item.
     """
-    opened = open_table(given, "items")
-    id_name = _id_column(opened.schema.names, item_columns, opened.name)
-    rows = read_columns(opened, opened.schema.names, as_text=[id_name])
-    entry = {
-        "role": "items",
-        "name": "items",
-        "files": [str(file) for file in opened.files],
-        "rows": len(rows),
-        "bytes": sum(file.stat().st_size for file in opened.files) if opened.files else rows.nbytes,
-        "digest": files_digest(opened.files) if opened.files else table_digest(rows),
-    }
-    warnings = []
-    column = plain_column(id_name, opened.name, rows[id_name], is_untyped=opened.format == "CSV")
-    check_id_type(column)
-    if (missing := column.missing()).any():
+    table = open_table(items, "items")
+    id_name = _id_column(table.schema.names, id_names, table.name)
+    rows = read_columns(table, table.schema.names, as_text=[id_name])
+    entry = input_entry("items", "items", replace(table, frame=rows), len(rows))
+    ids = plain_column(id_name, table.name, rows[id_name], is_untyped=table.format == "CSV")
+    kept, warnings = _without_null_ids(_ItemRows(rows, ids, source.domains, rules.as_text), rules.drop_nulls)
+    target_rows, source_rows = _rows_by_code(kept, target, is_target=True), _rows_by_code(kept, source, is_target=False)
+    n_target = int((target_rows >= 0).sum())
+    if not n_target and not (source_rows >= 0).any():
+        raise SchemaError(
+            f"{ids.title} has ids such as {kept.rows[id_name][0].as_py()!r}, none of which is in the logs",
+            expected=f"ids such as {target.ids[0].as_py()!r}",
+            fix="use the item ids of the logs, in their type; or remove the item table",
+        )
+    if n_target < len(target) / 2:
+        warnings.append(f"The item table has only {n_target:,} of {len(target):,} target items.")
+    others = kept.rows.drop_columns([id_name])
+    joined = [others.take(pa.array(at, mask=at < 0)).combine_chunks() for at in (target_rows, source_rows)]
+    return ItemTable(target=joined[0], source=joined[1], item_column=id_name), entry, warnings
+
+
+def _without_null_ids(items: _ItemRows, drop_nulls: bool) -> tuple[_ItemRows, list[str]]:
+    """Drop or refuse rows without an id.
+
+    Returns:
+        The other rows, and a warning for those that were dropped.
+
+    Raises:
+        SchemaError: If there are such rows and `drop_nulls` is False, no row is left, or ids have an unusable type.
+    """
+    ids, warnings = items.ids, []
+    check_id_type(ids)
+    if (is_null := ids.missing()).any():
         if not drop_nulls:
             misfits = Misfits()
-            misfits.add(column, missing)
-            raise nulls_in(column.title, misfits, "an id in every row")
-        warnings.append(f"{missing.sum():,} rows of {opened.name} had no item id and were dropped.")
-        rows = rows.filter(pa.array(~missing))
-        column = replace(column, values=column.values.filter(pa.array(~missing)))
-    if not len(rows):
-        raise SchemaError(f"{opened.name} has no rows", expected="one row per item", fix="leave the item table out")
+            misfits.add(ids, is_null)
+            raise nulls_in(ids.title, misfits, "an id in every row")
+        warnings.append(f"{is_null.sum():,} rows of {ids.table} had no item id and were dropped.")
+        is_valid = pa.array(~is_null)
+        ids = replace(ids, values=ids.values.filter(is_valid))
+        items = replace(items, rows=items.rows.filter(is_valid), ids=ids)
+    if not len(items.rows):
+        raise SchemaError(f"{ids.table} has no rows", expected="one row per item", fix="remove the item table")
+    return items, warnings
 
-    parts, known = [], []
-    for vocabulary, is_target in ((target, True), (source, False)):
-        places = np.full(len(vocabulary), -1, np.int64)
-        for number, domain in enumerate(vocabulary.domains):
-            codes = np.flatnonzero(vocabulary.domain == number)
-            names = ("target",) if is_target else ("source", domain)
-            chosen = _rows_of_domain(rows, names, source.domains)
-            ids = _ids_like(vocabulary.ids, column, as_text or len(vocabulary.domains) > 1)
-            if ids is not None:
-                rows_chosen, ids_chosen = _once(rows, ids, chosen, id_name, opened.name)
-                found = pc.index_in(vocabulary.ids.take(pa.array(codes)), value_set=ids_chosen)
-                is_found = found.is_valid().to_numpy(zero_copy_only=False)
-                places[codes[is_found]] = rows_chosen[found.drop_null().to_numpy()]
-        known.append(int((places >= 0).sum()))
-        parts.append(rows.drop_columns([id_name]).take(pa.array(places, mask=places < 0)).combine_chunks())
-    if known[0] + known[1] == 0:
-        raise SchemaError(
-            f"{column.title} has ids such as {rows[id_name][0].as_py()!r}, none of which is in the logs",
-            expected=f"ids such as {target.ids[0].as_py()!r}",
-            fix="use the item ids of the logs, in their type; or leave the item table out",
-        )
-    if known[0] < len(target) / 2:
-        warnings.append(f"The item table knows only {known[0]:,} of {len(target):,} target items.")
-    return ItemTable(target=parts[0], source=parts[1], item_column=id_name), entry, warnings
+
+def _rows_by_code(items: _ItemRows, vocabulary: Vocabulary, *, is_target: bool) -> Int64:
+    """Return the row of each item of the target or of the source domains, shape (n_items,); -1 where it has none."""
+    row_of = np.full(len(vocabulary), -1, np.int64)
+    ids = _ids_like(vocabulary.ids, items.ids, items.as_text or len(vocabulary.domains) > 1)
+    if ids is None:
+        return row_of
+    for number, domain in enumerate(vocabulary.domains):
+        codes = np.flatnonzero(vocabulary.domain == number)
+        names = ("target",) if is_target else ("source", domain)
+        rows, row_ids = _distinct_items(items, ids, _rows_of_domain(items.rows, names, items.domains))
+        match = pc.index_in(vocabulary.ids.take(pa.array(codes)), value_set=row_ids)
+        has_row = match.is_valid().to_numpy(zero_copy_only=False)
+        row_of[codes[has_row]] = rows[match.drop_null().to_numpy()]
+    return row_of
 
 
 def with_log_columns(
-    items: ItemTable | None,
-    log: Tabular,
-    id_name: str,
-    names: Sequence[str],
-    target: Vocabulary,
-    source: Vocabulary,
-    *,
-    as_text: bool,
+    items: ItemTable | None, log: Tabular, columns: Columns, target: Vocabulary, source: Vocabulary, rules: ReadRules
 ) -> ItemTable | None:
-    """Add columns of the target log that are functions of its items, such as a campaign's channel or an ad's format.
+    """Add columns of the target log that depend on the item alone, such as a campaign's channel or an ad's format.
 
-    A column is one if no item has two values in it, a null counting as a value, and some item has several rows.
-    Columns that the table has already stay as they are; lists and other nested columns are passed over.
+    A column depends on the item alone if no item has two values in it, a null counting as a value, and some item has
+    several rows. Columns that the table has already are not replaced; lists and other nested columns are skipped.
 
     Args:
-        items: The table so far; None for none.
+        items: The item table so far; None for none.
         log: The target log.
-        id_name: Its column of item ids.
-        names: Its columns that play no role.
+        columns: Columns of the log that have a role; they are skipped.
         target: Items of the target domain.
-        source: Items of the source domains, for which these columns are null.
-        as_text: Ids were read as text.
+        source: Items of the source domains, for which the new columns are null.
+        rules: Whether ids were read as text.
+
+    Returns:
+        The table with these columns; None if there was no table and no such column.
     """
-    known = {"value"} if items is None else {"value", *items.target.column_names}
-    left = [name for name in names if name not in known and not pa.types.is_nested(log.schema.field(name).type)]
+    skipped = {"value", *(name for _, name in columns.roles())}
+    if items is not None:
+        skipped.update(items.target.column_names)
+    names = [n for n in log.schema.names if n not in skipped and not pa.types.is_nested(log.schema.field(n).type)]
+    added = _columns_by_item(log, columns.item or "", names, target, rules.as_text)
+    if not added:
+        return items
+    nulls = {name: pa.nulls(len(source), values.type) for name, values in added.items()}
+    if items is None:
+        return ItemTable(pa.table(added), pa.table(nulls), columns.item or "")
+    return replace(items, target=_with_columns(items.target, added), source=_with_columns(items.source, nulls))
+
+
+def _columns_by_item(
+    log: Tabular, id_name: str, names: Sequence[str], target: Vocabulary, as_text: bool
+) -> dict[str, pa.Array]:
+    """Return those of some columns that have a single value per item, by item code, shape (n_items,) each."""
     code: pa.Array | None = None
-    found: dict[str, pa.Array] = {}
-    for name in left:
+    by_item: dict[str, pa.Array] = {}
+    for name in names:
         rows = read_columns(log, [id_name, name], as_text=[id_name] if as_text else [])
         if code is None:
             column = plain_column(id_name, log.name, rows[id_name], is_untyped=log.format == "CSV")
@@ -137,17 +174,14 @@ def with_log_columns(
         if len(distinct) == len(pc.unique(pairs["code"])):
             place = np.full(len(target), -1, np.int64)
             place[distinct["code"].to_numpy()] = np.arange(len(distinct))
-            found[name] = distinct["value"].take(pa.array(place, mask=place < 0)).combine_chunks()
-    if not found:
-        return items
-    nulls = {name: pa.nulls(len(source), values.type) for name, values in found.items()}
-    if items is None:
-        return ItemTable(pa.table(found), pa.table(nulls), id_name)
-    parts = [items.target, items.source]
-    for number, columns in enumerate((found, nulls)):
-        for name, values in columns.items():
-            parts[number] = parts[number].append_column(name, values)
-    return ItemTable(parts[0], parts[1], items.item_column)
+            by_item[name] = distinct["value"].take(pa.array(place, mask=place < 0)).combine_chunks()
+    return by_item
+
+
+def _with_columns(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    return table
 
 
 def _id_column(names: Sequence[str], wanted: Sequence[str], table: str) -> str:
@@ -163,8 +197,8 @@ def _id_column(names: Sequence[str], wanted: Sequence[str], table: str) -> str:
     )
 
 
-def _rows_of_domain(rows: pa.Table, names: Sequence[str], sources: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the numbers of the rows that belong to a domain; all where the table does not say."""
+def _rows_of_domain(rows: pa.Table, names: Sequence[str], sources: Sequence[str]) -> Int64:
+    """Return the numbers of the rows that belong to a domain: all rows if the table does not name the domains."""
     everything = np.arange(len(rows))
     column = next((name for name in rows.column_names if name.lower() == _DOMAIN), None)
     if column is None:
@@ -173,38 +207,45 @@ def _rows_of_domain(rows: pa.Table, names: Sequence[str], sources: Sequence[str]
     if not is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
         return everything
     texts = rows[column].cast(pa.large_string())
-    known = pa.array(["source", "target", *sources], pa.large_string())
-    if not pc.all(pc.is_in(texts, known)).as_py():
+    domains = pa.array(["source", "target", *sources], pa.large_string())
+    if not pc.all(pc.is_in(texts, domains)).as_py():
         return everything
     mask = pc.is_in(texts, pa.array(names, pa.large_string())).to_numpy()
     return everything[np.asarray(mask, np.bool_)]
 
 
 def _ids_like(ids: pa.Array, column: Column, as_text: bool) -> pa.Array | None:
-    """Return the table's ids in the type of a vocabulary's ids, or None where the two types cannot meet."""
+    """Return the ids of a column in the type of a vocabulary's ids, or None where the two types do not match."""
     wants_text = not pa.types.is_integer(ids.type)
-    found = read_ids(column, as_text=wants_text and (as_text or column.is_untyped))
-    if pa.types.is_integer(found.distinct.type) == wants_text:
+    read = read_ids(column, as_text=wants_text and (as_text or column.is_untyped))
+    if pa.types.is_integer(read.distinct.type) == wants_text:
         return None
-    return found.distinct.cast(ids.type).take(pa.array(found.place))
+    return read.distinct.cast(ids.type).take(pa.array(read.place))
 
 
-def _once(
-    rows: pa.Table, ids: pa.Array, chosen: npt.NDArray[np.int64], id_name: str, table: str
-) -> tuple[npt.NDArray[np.int64], pa.Array]:
-    """Keep one of several identical rows of an item; refuse rows that differ."""
-    mine = ids.take(pa.array(chosen))
-    first = pc.index_in(mine, value_set=mine).to_numpy()
-    is_first = first == np.arange(len(mine))
+def _distinct_items(items: _ItemRows, ids: pa.Array, rows: Int64) -> tuple[Int64, pa.Array]:
+    """Keep the first of several identical rows of an item; refuse rows that differ.
+
+    Args:
+        items: The table.
+        ids: Shape (n,), id of every row.
+        rows: Row numbers to consider.
+
+    Returns:
+        The rows that are kept, and their ids.
+    """
+    row_ids = ids.take(pa.array(rows))
+    first = pc.index_in(row_ids, value_set=row_ids).to_numpy()
+    is_first = first == np.arange(len(row_ids))
     if not is_first.all():
-        again = np.isin(first, first[~is_first])
-        repeated = rows.take(pa.array(chosen[again]))
-        n_repeated = len(np.unique(first[again]))
+        is_repeated = np.isin(first, first[~is_first])
+        repeated = items.rows.take(pa.array(rows[is_repeated]))
+        n_repeated = len(np.unique(first[is_repeated]))
         if len(distinct_rows(repeated)) > n_repeated:
-            example = mine[int(first[~is_first][0])].as_py()
+            example = row_ids[int(first[~is_first][0])].as_py()
             raise SchemaError(
-                f"{table} has {n_repeated} items with several rows that differ, such as {example!r}",
-                expected=f"one row per '{id_name}'",
+                f"{items.ids.table} has {n_repeated} items with several rows that differ, such as {example!r}",
+                expected=f"one row per '{items.ids.name}'",
                 fix="keep one row per item",
             )
-    return chosen[is_first], mine.filter(pa.array(is_first))
+    return rows[is_first], row_ids.filter(pa.array(is_first))

@@ -1,8 +1,8 @@
-"""Scan one log: its events batch by batch into an intake, its ids, and what is wrong with it."""
+"""Read one log: its events batch by batch into a buffer, its distinct ids, and checks of its values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,31 +11,42 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from scalr.foundation import Keys, SchemaError, combine_keys
-from scalr.logs.collecting import FileIntake, MemoryIntake
+from scalr.foundation import Advance, Keys, Mask, combine_keys
+from scalr.logs.collecting import FileBuffer, MemoryBuffer
 from scalr.logs.column_roles import OPTIONAL
 from scalr.logs.event_log import TimeUnit
-from scalr.logs.readers.column import Column, Misfits, nulls_in, plain_column
+from scalr.logs.log_request import ReadRules
+from scalr.logs.readers.column import Column, Misfits, plain_column
 from scalr.logs.readers.ids import IdReader, check_id_type
 from scalr.logs.readers.numbers import LabelReader, NumberReader, check_flag, count_true
 from scalr.logs.readers.times import TimeReader
+from scalr.logs.refusals import LogTraits, RowCounts, refuse_generated_log, refuse_rows, synthetic_flag
 from scalr.logs.schema import Columns
 from scalr.logs.tables.digests import files_digest, table_digest
 from scalr.logs.tables.open_table import Tabular, read_batches, read_columns
 from scalr.logs.vocabulary import domain_key
 
-_IS_SYNTHETIC = "is_synthetic"
-_MADE_HERE = ("confidence", "support", "source_item", "source_event", "draw")  # together in no log but our own
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScannedLog:
-    """One log as read: its events, and the distinct ids that they name by place."""
+    """A log as read, before its ids have codes.
+
+    Attributes:
+        name: Name of the domain.
+        table: Files or frame that the log was read from.
+        columns: Column of every role; "" for none.
+        buffer: The events; users and items are positions in `users` and `items`.
+        users: Distinct user ids.
+        items: Distinct item ids.
+        time_unit: How the times are written; None without time.
+        entry: Entry of the log in the manifest.
+        dropped: Rows with nulls that were dropped.
+    """
 
     name: str
     table: Tabular
     columns: Columns
-    intake: MemoryIntake | FileIntake
+    buffer: MemoryBuffer | FileBuffer
     users: pa.Array
     items: pa.Array
     time_unit: TimeUnit | None
@@ -43,93 +54,174 @@ class ScannedLog:
     dropped: int
 
     def schema(self) -> pa.Schema:
-        """Return the user's schema; types that CSV cannot say are those that were read."""
+        """Return the user's schema; columns of a CSV file have the types that were inferred while reading."""
         schema = self.table.schema
         if self.table.format != "CSV":
             return schema
-        read = {self.columns.user: self.users.type, self.columns.item: self.items.type}
+        types = {self.columns.user: self.users.type, self.columns.item: self.items.type}
         if self.time_unit is not None:
-            read[self.columns.time] = self.time_unit.type
-        for name, type_ in read.items():
+            types[self.columns.time] = self.time_unit.type
+        for name, type_ in types.items():
             place = schema.get_field_index(name)
             schema = schema.set(place, pa.field(name, pa.string() if pa.types.is_large_string(type_) else type_))
         return schema
+
+    def traits(self) -> LogTraits:
+        """Return the properties in which all logs of a pair must agree."""
+        return LogTraits(
+            title=self.table.name,
+            text_users=not pa.types.is_integer(self.users.type),
+            time_column=self.columns.time or "",
+            time_unit=self.time_unit,
+            user_ids=self.users,
+        )
 
 
 def scan(
     table: Tabular,
     name: str,
-    role: str,
     columns: Columns,
-    intake: MemoryIntake | FileIntake,
-    *,
-    time_unit: str | None,
-    as_text: bool,
-    drop_nulls: bool,
-    progress: Callable[[int], None] | None,
+    buffer: MemoryBuffer | FileBuffer,
+    rules: ReadRules,
+    progress: Advance | None = None,
 ) -> ScannedLog:
-    """Read a log into `intake`.
+    """Read a log into `buffer`.
 
     Args:
-        table: What to read.
-        name: Name of the domain.
-        role: "source" or "target".
+        table: Files or frame to read.
+        name: "target", or the name of a source domain.
         columns: Column of every role; "" for none.
-        intake: Takes the events.
-        time_unit: Unit of integer times; None guesses it.
-        as_text: Read ids as text.
-        drop_nulls: Drop rows with a null instead of refusing them.
+        buffer: Takes the events.
+        rules: How values are converted.
         progress: Called with the number of rows read since the last call.
 
     Raises:
-        SchemaError: If the log holds what it must not.
+        SchemaError: If the log has no usable rows, or values that do not fit the role of their column.
     """
-    chosen = {part: column for part, column in columns.roles() if column}
-    flag = next((column for column in table.schema.names if column.lower() == _IS_SYNTHETIC), None)
-    if flag is None:
-        refuse_own_rows(table.name, table.schema.names)
-    else:
-        check_flag(table.name, flag, table.schema.field(flag).type)
-    wanted = list(dict.fromkeys([*chosen.values(), *([flag] if flag else [])]))
-    if table.format == "frame":
-        table = replace(table, frame=read_columns(table, wanted))
-    type_ = None if table.format == "CSV" or "time" not in chosen else table.schema.field(chosen["time"]).type
-    users, items = IdReader(as_text=as_text), IdReader(as_text=as_text)
-    others: dict[str, Any] = {"time": TimeReader(time_unit, type_), "label": LabelReader()}
-    others |= {part: NumberReader(part) for part in ("value", "weight")}
-    readers = {"user": users, "item": items, **{part: reader for part, reader in others.items() if part in chosen}}
-    of_domain = domain_key(name)
-    missing = {part: Misfits() for part in chosen}
-    n_rows = n_synthetic = n_kept = 0
-    for batch in _ahead(read_batches(table, wanted, as_text=wanted)):
-        n_synthetic += count_true(batch[flag]) if flag else 0
-        column = {part: _column(table, batch, given) for part, given in chosen.items()}
-        is_missing = np.zeros(len(batch), np.bool_)
-        for part, values in column.items():
-            if part in ("user", "item"):
-                check_id_type(values)
-            lacks = values.missing()
-            missing[part].add(replace(values, rows=np.arange(n_rows, n_rows + len(batch))), lacks)
-            is_missing |= lacks
-        rows = np.flatnonzero(~is_missing)
-        if len(rows) < len(batch):
-            column = {
-                part: replace(values, values=values.values.take(pa.array(rows))) for part, values in column.items()
-            }
-        column = {part: replace(values, rows=rows + n_rows) for part, values in column.items()}
-        n_rows, n_kept = n_rows + len(batch), n_kept + len(rows)
-        if len(rows):
-            arrays = {part: reader.read(column[part]) for part, reader in readers.items()}
-            intake.add(arrays, partial(_item_keys, items, arrays["item"], of_domain))
+    log = _LogScan(table, name, columns, buffer, rules)
+    for batch in _prefetched(read_batches(log.table, log.names, as_text=log.names)):
+        log.add(batch)
         if progress:
             progress(len(batch))
-    _refuse_rows(table, chosen, missing, flag, n_rows, n_synthetic, n_kept, drop_nulls=drop_nulls)
-    unit = others["time"].finish() if "time" in chosen else None
-    distinct = users.finish(), items.finish()
-    for part in OPTIONAL:
-        if part in chosen:
-            others[part].finish()
-    entry = {
+    return log.finish()
+
+
+class _LogScan:
+    """State of reading one log; see `scan` for the arguments."""
+
+    def __init__(
+        self, table: Tabular, name: str, columns: Columns, buffer: MemoryBuffer | FileBuffer, rules: ReadRules
+    ) -> None:
+        self._name, self._columns, self._buffer, self._rules = name, columns, buffer, rules
+        self._column_of = {role: column for role, column in columns.roles() if column}
+        self._flag = _check_flag(table)
+        self.names = list(dict.fromkeys([*self._column_of.values(), *([self._flag] if self._flag else [])]))
+        self.table = table
+        if table.format == "frame":  # lazy frames are computed once
+            self.table = replace(table, frame=read_columns(table, self.names))
+        self._users, self._items = IdReader(as_text=rules.as_text), IdReader(as_text=rules.as_text)
+        self._times = TimeReader(rules.time_unit, self._time_type())
+        self._others: dict[str, Any] = {"label": LabelReader(), "value": NumberReader("value")}
+        self._others["weight"] = NumberReader("weight")
+        readers = {"user": self._users, "item": self._items, "time": self._times, **self._others}
+        self._readers: dict[str, Any] = {role: readers[role] for role in self._column_of}
+        self._domain_key = domain_key(name)
+        self._nulls = {role: Misfits() for role in self._column_of}
+        self._n_rows = self._n_complete = self._n_synthetic = 0
+
+    def _time_type(self) -> pa.DataType | None:
+        """Return the type of the time column where reading would change it; None where the format has only text."""
+        name = self._column_of.get("time")
+        return None if name is None or self.table.format == "CSV" else self.table.schema.field(name).type
+
+    def add(self, batch: pa.Table) -> None:
+        """Read a batch of rows."""
+        self._n_synthetic += count_true(batch[self._flag]) if self._flag else 0
+        is_untyped = self.table.format == "CSV"
+        columns = {
+            role: plain_column(name, self.table.name, batch[name], is_untyped=is_untyped)
+            for role, name in self._column_of.items()
+        }
+        rows = np.flatnonzero(~self._find_nulls(columns, len(batch)))
+        if len(rows) < len(batch):
+            columns = {role: replace(one, values=one.values.take(pa.array(rows))) for role, one in columns.items()}
+        columns = {role: replace(column, rows=rows + self._n_rows) for role, column in columns.items()}
+        self._n_rows += len(batch)
+        self._n_complete += len(rows)
+        if len(rows):
+            arrays = {role: reader.read(columns[role]) for role, reader in self._readers.items()}
+            self._buffer.add(arrays, partial(self._item_keys, arrays["item"]))
+
+    def _find_nulls(self, columns: Mapping[str, Column], n: int) -> Mask:
+        """Record the nulls of a batch, and return the rows that have any, shape (n,)."""
+        has_null = np.zeros(n, np.bool_)
+        for role, column in columns.items():
+            if role in ("user", "item"):
+                check_id_type(column)
+            is_null = column.missing()
+            self._nulls[role].add(replace(column, rows=np.arange(self._n_rows, self._n_rows + n)), is_null)
+            has_null |= is_null
+        return has_null
+
+    def _item_keys(self, places: Any) -> Keys:
+        """Return the keys that a vocabulary of source items will have for a batch."""
+        keys = self._items.keys_of(places)
+        return combine_keys(keys, np.full(len(keys), self._domain_key))
+
+    def finish(self) -> ScannedLog:
+        """Check the rows and values, and return the log."""
+        counts = RowCounts(
+            title=self.table.name,
+            rows=self._n_rows,
+            complete=self._n_complete,
+            nulls=self._nulls,
+            columns=self._column_of,
+            synthetic=self._n_synthetic,
+            flag=self._flag,
+        )
+        refuse_rows(counts, drop_nulls=self._rules.drop_nulls)
+        unit = self._times.finish() if "time" in self._column_of else None
+        users, items = self._users.finish(), self._items.finish()
+        for role in OPTIONAL:
+            if role in self._column_of:
+                self._others[role].finish()
+        return ScannedLog(
+            name=self._name,
+            table=self.table,
+            columns=self._columns,
+            buffer=self._buffer,
+            users=users,
+            items=items,
+            time_unit=unit,
+            entry=input_entry("target" if self._name == "target" else "source", self._name, self.table, self._n_rows),
+            dropped=self._n_rows - self._n_complete,
+        )
+
+
+def _check_flag(table: Tabular) -> str | None:
+    """Return the column that marks synthetic events; None where there is none.
+
+    Raises:
+        SchemaError: If its values cannot be true or false, or the log has the columns of our output.
+    """
+    flag = synthetic_flag(table.schema.names)
+    if flag is None:
+        refuse_generated_log(table.name, table.schema.names)
+    else:
+        check_flag(table.name, flag, table.schema.field(flag).type)
+    return flag
+
+
+def input_entry(role: str, name: str, table: Tabular, n_rows: int) -> dict[str, Any]:
+    """Return the entry of an input in the manifest.
+
+    Args:
+        role: "source", "target" or "items".
+        name: Name of the domain, or "items".
+        table: The files, or a frame that is an Arrow table.
+        n_rows: Rows of the input.
+    """
+    return {
         "role": role,
         "name": name,
         "files": [str(file) for file in table.files],
@@ -137,68 +229,12 @@ def scan(
         "bytes": sum(file.stat().st_size for file in table.files) if table.files else table.frame.nbytes,
         "digest": files_digest(table.files) if table.files else table_digest(table.frame),
     }
-    return ScannedLog(name, table, columns, intake, *distinct, unit, entry, n_rows - n_kept)
 
 
-def refuse_own_rows(title: str, names: Iterable[str]) -> None:
-    """Refuse a log that scalr itself wrote, by its columns.
-
-    Raises:
-        SchemaError: If it is one.
-    """
-    if set(_MADE_HERE) <= set(names):
-        raise SchemaError(
-            f"{title} holds synthetic events (it has columns {', '.join(_MADE_HERE)})",
-            expected="real events only: what is fitted on synthetic events repeats itself",
-            fix="name the log that was recorded, not what scalr wrote",
-        )
-
-
-def _item_keys(items: IdReader, place: Any, of_domain: np.uint64) -> Keys:
-    """Return the keys that a vocabulary of source items will have for a batch."""
-    keys = items.keys_of(place)
-    return combine_keys(keys, np.full(len(keys), of_domain))
-
-
-def _ahead(batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Give batches while another thread reads the next one."""
+def _prefetched(batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield batches while another thread reads the next one."""
     with ThreadPoolExecutor(1, "scalr-reading") as pool:
         waiting = pool.submit(next, batches, None)
         while (batch := waiting.result()) is not None:
             waiting = pool.submit(next, batches, None)
             yield batch
-
-
-def _refuse_rows(
-    table: Tabular,
-    chosen: Mapping[str, str],
-    missing: Mapping[str, Misfits],
-    flag: str | None,
-    n_rows: int,
-    n_synthetic: int,
-    n_kept: int,
-    *,
-    drop_nulls: bool,
-) -> None:
-    if not n_rows:
-        raise SchemaError(
-            f"{table.name} has no rows", expected="at least one event", fix="check the file and its filters"
-        )
-    if n_synthetic:
-        raise SchemaError(
-            f"{table.name} has {n_synthetic} synthetic events ('{flag}' is true)",
-            expected="real events only: what is fitted on synthetic events repeats itself",
-            fix=f"filter them out (WHERE NOT {flag})",
-        )
-    for part, misfits in missing.items():
-        if misfits.count and not drop_nulls:
-            title = f"column '{chosen[part]}' of {table.name}"
-            raise nulls_in(title, misfits, f"no nulls in the {part} column")
-    if not n_kept:
-        raise SchemaError(
-            f"every row of {table.name} has a null", expected="at least one complete event", fix="check the columns"
-        )
-
-
-def _column(table: Tabular, rows: pa.Table, name: str) -> Column:
-    return plain_column(name, table.name, rows[name], is_untyped=table.format == "CSV")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scalr.foundation import ColumnSettings
 
 SYNTHETIC_COLUMNS = (
     "is_synthetic",
@@ -51,6 +55,16 @@ class Columns:
     label: str | None = None
     value: str | None = None
     weight: str | None = None
+
+    @classmethod
+    def from_settings(cls, names: ColumnSettings | Mapping[str, str | None] | None) -> Columns:
+        """Return the columns that a configuration or a manifest names; None for common names.
+
+        Args:
+            names: Settings, or the same fields as JSON; fields that are missing count as None.
+        """
+        values = dict(names or {})
+        return cls(**{role: values.get(role) for role, _ in cls().roles()})
 
     def roles(self) -> Iterator[tuple[str, str | None]]:
         """Yield (role, column name) in the fixed order user, item, time, label, value, weight."""

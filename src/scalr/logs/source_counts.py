@@ -1,4 +1,4 @@
-"""What one pass over the source events counts, part by part."""
+"""Counts of the source events, taken in one pass, part by part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MASK = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class DomainCount:
-    """One source domain in numbers.
+    """Counts of one source domain.
 
     Attributes:
         users: Users with an event.
@@ -37,15 +37,15 @@ class DomainCount:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SourceTally:
-    """A source log in numbers.
+class SourceCounts:
+    """Counts of a source log.
 
     Attributes:
         events_of_user: Shape (n_users,), events of each user.
-        positives_of_user: Shape (n_users,), those with label 1.
-        interactions_of_user: Shape (n_users,), distinct items among those.
-        domains: One count per source domain.
-        whole_weights: Whether all weights are whole numbers (1 where the log has none).
+        positives_of_user: Shape (n_users,), events with label 1 of each user.
+        interactions_of_user: Shape (n_users,), distinct items of each user's events with label 1.
+        domains: Counts of each source domain.
+        whole_weights: Whether all weights are whole numbers; True if the log has no weights.
         digest: A number that changes with any event, whatever the order of the rows; see `EventLog.digest`.
     """
 
@@ -59,15 +59,15 @@ class SourceTally:
     @property
     def time_range(self) -> tuple[int, int] | None:
         """Return the first and last time of any event; None without time."""
-        spans = [one.time_range for one in self.domains if one.time_range is not None]
+        spans = [domain.time_range for domain in self.domains if domain.time_range is not None]
         return (min(span[0] for span in spans), max(span[1] for span in spans)) if spans else None
 
 
-def tally_of(parts: Iterable[EventLog], users: Vocabulary, items: Vocabulary) -> SourceTally:
-    """Count what a source log holds.
+def count_source_events(parts: Iterable[EventLog], users: Vocabulary, items: Vocabulary) -> SourceCounts:
+    """Count users, items and events of a source log.
 
     Args:
-        parts: All events; those of one item stand in one part.
+        parts: All events; all events of an item are in the same part.
         users: Ids of users.
         items: Ids of items, and their domains.
     """
@@ -77,8 +77,8 @@ def tally_of(parts: Iterable[EventLog], users: Vocabulary, items: Vocabulary) ->
     digest, whole_weights = 0, True
     for part in parts:
         real = part.positives()
-        new = real.starts_interaction()
-        for total, user in ((events, part.user), (positives, real.user), (interactions, real.user[new])):
+        is_first = real.starts_interaction()
+        for total, user in ((events, part.user), (positives, real.user), (interactions, real.user[is_first])):
             total += np.bincount(user, minlength=n_users)
         whole_weights = whole_weights and (part.weight is None or not np.any(part.weight % 1))
         digest = (digest + part.digest()) & _MASK
@@ -86,11 +86,11 @@ def tally_of(parts: Iterable[EventLog], users: Vocabulary, items: Vocabulary) ->
         for place, counter in enumerate(counters):
             counter.add(part if domain is None else part.take(domain == place))
     counts = tuple(counter.count() for counter in counters)
-    return SourceTally(events, positives, interactions, counts, whole_weights, digest)
+    return SourceCounts(events, positives, interactions, counts, whole_weights, digest)
 
 
 class _Counter:
-    """Count one domain."""
+    """Counts of one domain while parts are added."""
 
     def __init__(self, n_users: int) -> None:
         self._seen = np.zeros(n_users, np.bool_)
@@ -99,7 +99,7 @@ class _Counter:
         self._span: tuple[int, int] | None = None
 
     def add(self, part: EventLog) -> None:
-        """Count more events."""
+        """Count the events of a part."""
         if not len(part):
             return
         real = part.positives()
@@ -114,7 +114,7 @@ class _Counter:
             self._span = (first, last) if self._span is None else (min(self._span[0], first), max(self._span[1], last))
 
     def count(self) -> DomainCount:
-        """Return what was counted."""
+        """Return the counts of all parts."""
         return DomainCount(
             users=int(self._seen.sum()),
             items=self._items,

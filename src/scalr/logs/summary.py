@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from scalr.foundation import Codes, Int64
 from scalr.logs.event_log import EventLog, Pair, TimeUnit, Vocabulary, has_events
-from scalr.logs.source_counts import DomainCount, SourceTally
+from scalr.logs.source_counts import DomainCount, SourceCounts
 from scalr.logs.stored import StoredPair
 from scalr.logs.times import format_time
 
@@ -77,43 +77,43 @@ class PairSummary:
         return asdict(self)
 
 
-def overlap_users(tally: SourceTally, target: EventLog) -> Codes:
+def overlap_users(counts: SourceCounts, target: EventLog) -> Codes:
     """Return the codes of users with at least one positive event in both domains, ascending."""
-    return np.flatnonzero((tally.positives_of_user > 0) & has_events(target.positives())).astype(np.int32)
+    return np.flatnonzero((counts.positives_of_user > 0) & has_events(target.positives())).astype(np.int32)
 
 
 def summarise(pair: Pair | StoredPair) -> PairSummary:
     """Count what a pair holds, and say where it is weak."""
-    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
-    source, tally, target = stored.source, stored.tally, pair.target
+    stored = StoredPair.from_pair(pair)
+    source, counts, target = stored.source, stored.source_counts, pair.target
     names = source.items.domains if len(source.items.domains) > 1 else (source.name,)
-    domains = [_summarise_count(one, name, source.time_unit) for one, name in zip(tally.domains, names, strict=True)]
-    overlap = len(overlap_users(tally, target))
+    domains = [_summarise_source(one, name, source.time_unit) for one, name in zip(counts.domains, names, strict=True)]
+    overlap = len(overlap_users(counts, target))
     return PairSummary(
-        domains=(*domains, _summarise_domain(target, target.name, "target")),
+        domains=(*domains, _summarise_target(target, target.name, "target")),
         overlap_users=overlap,
         overlap_share_of_target=overlap / max(_n_distinct(target.positives().user), 1),
-        overlap_share_of_source=overlap / max(int(np.count_nonzero(tally.positives_of_user)), 1),
-        target_users_without_source=len(_without_source(tally, target)),
+        overlap_share_of_source=overlap / max(int(np.count_nonzero(counts.positives_of_user)), 1),
+        target_users_without_source=len(_without_source(counts, target)),
         warnings=pair.warnings,
     )
 
 
 def weak_points(pair: StoredPair) -> tuple[str, ...]:
     """Say in plain sentences, with numbers, where the logs of a pair are weak."""
-    tally = pair.tally
-    found = [*_overlap_warnings(tally, pair.target), *_item_warnings(pair), *_user_warnings(tally, pair.target)]
+    counts = pair.source_counts
+    found = [*_overlap_warnings(counts, pair.target), *_item_warnings(pair), *_user_warnings(counts, pair.target)]
     n_events = len(pair.target.positives())
     if n_events < FEW_TARGET_EVENTS:
         found.append(f"The target has only {n_events:,} events: too few to measure small effects.")
-    found += _time_warnings(pair, tally)
+    found += _time_warnings(pair, counts)
     if pair.target.time is None:
         found.append("The logs have no time: nothing can be split by time, and the order of events is not used.")
     return tuple(found)
 
 
-def _overlap_warnings(tally: SourceTally, target: EventLog) -> list[str]:
-    overlap, n_target = len(overlap_users(tally, target)), _n_distinct(target.positives().user)
+def _overlap_warnings(counts: SourceCounts, target: EventLog) -> list[str]:
+    overlap, n_target = len(overlap_users(counts, target)), _n_distinct(target.positives().user)
     if overlap < FEW_OVERLAP_USERS:
         return [f"Only {overlap:,} users are active in both domains; fewer than {FEW_OVERLAP_USERS} can teach little."]
     if overlap < FEW_OVERLAP_SHARE * n_target:
@@ -151,12 +151,12 @@ def _same_items(part: EventLog, place: npt.NDArray[Any], n_items: int) -> Int64:
     return np.unique(_pairs(part.user[same >= 0], same[same >= 0], n_items))
 
 
-def _time_warnings(pair: StoredPair, tally: SourceTally) -> list[str]:
+def _time_warnings(pair: StoredPair, counts: SourceCounts) -> list[str]:
     """Warn of logs that share no time: a wrong unit, or files of different years."""
     target = pair.target
-    if tally.time_range is None or target.time is None or not len(target):
+    if counts.time_range is None or target.time is None or not len(target):
         return []
-    spans = [tally.time_range, (int(target.time.min()), int(target.time.max()))]
+    spans = [counts.time_range, (int(target.time.min()), int(target.time.max()))]
     if spans[0][0] <= spans[1][1] and spans[1][0] <= spans[0][1]:
         return []
     first, second = (
@@ -166,12 +166,12 @@ def _time_warnings(pair: StoredPair, tally: SourceTally) -> list[str]:
     return [f"The logs share no time: the source runs from {first}, the target from {second}. Is a time unit wrong?"]
 
 
-def _user_warnings(tally: SourceTally, target: EventLog) -> list[str]:
+def _user_warnings(counts: SourceCounts, target: EventLog) -> list[str]:
     found = []
-    single, active = int((tally.events_of_user == 1).sum()), int((tally.events_of_user > 0).sum())
+    single, active = int((counts.events_of_user == 1).sum()), int((counts.events_of_user > 0).sum())
     if single > active / 2:
         found.append(f"{single:,} of {active:,} source users have a single source event: little is known of them.")
-    if (n_alike := count_lookalikes(tally, target)) > 0:
+    if (n_alike := count_lookalikes(counts, target)) > 0:
         noun = "user has" if n_alike == 1 else "users have"
         found.append(
             f"{n_alike:,} target {noun} no source events, but a source id that differs only in case, spaces, leading "
@@ -180,21 +180,21 @@ def _user_warnings(tally: SourceTally, target: EventLog) -> list[str]:
     return found
 
 
-def count_lookalikes(tally: SourceTally, target: EventLog) -> int:
+def count_lookalikes(counts: SourceCounts, target: EventLog) -> int:
     """Count target users without source events whose id looks like that of a source user.
 
     Ids look alike if they are equal without outer spaces, case, leading zeros and a trailing ".0".
     """
-    alone = _without_source(tally, target)
+    alone = _without_source(counts, target)
     if pa.types.is_integer(target.users.ids.type) or len(alone) <= FEW_ALONE_SHARE * len(target.users):
         return 0
-    theirs = _normal_ids(target.users, np.flatnonzero(tally.events_of_user).astype(np.int32))
+    theirs = _normal_ids(target.users, np.flatnonzero(counts.events_of_user).astype(np.int32))
     return int(pc.sum(pc.is_in(_normal_ids(target.users, alone), value_set=theirs)).as_py() or 0)
 
 
-def _without_source(tally: SourceTally, target: EventLog) -> Codes:
+def _without_source(counts: SourceCounts, target: EventLog) -> Codes:
     """Return the users with target events and no source events, ascending."""
-    return np.flatnonzero(has_events(target) & (tally.events_of_user == 0)).astype(np.int32)
+    return np.flatnonzero(has_events(target) & (counts.events_of_user == 0)).astype(np.int32)
 
 
 def _normal_ids(users: Vocabulary, codes: npt.NDArray[np.int32]) -> pa.Array:
@@ -203,7 +203,7 @@ def _normal_ids(users: Vocabulary, codes: npt.NDArray[np.int32]) -> pa.Array:
     return pc.replace_substring_regex(ids, pattern="^0+(.)", replacement=r"\1")
 
 
-def _summarise_domain(log: EventLog, name: str, role: str) -> DomainSummary:
+def _summarise_target(log: EventLog, name: str, role: str) -> DomainSummary:
     real = log.positives()
     interactions = int(np.count_nonzero(real.starts_interaction()))
     users, items = _n_distinct(log.user), _n_distinct(log.item)
@@ -224,7 +224,7 @@ def _summarise_domain(log: EventLog, name: str, role: str) -> DomainSummary:
     )
 
 
-def _summarise_count(count: DomainCount, name: str, unit: TimeUnit | None) -> DomainSummary:
+def _summarise_source(count: DomainCount, name: str, unit: TimeUnit | None) -> DomainSummary:
     span = None if count.time_range is None else tuple(format_time(end, unit) for end in count.time_range)
     return DomainSummary(
         name=name,

@@ -113,7 +113,7 @@ class IdColumn:
     place: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, values: pa.ChunkedArray) -> IdColumn:
+    def from_values(cls, values: pa.ChunkedArray) -> IdColumn:
         """Find the distinct ids of a column, int64 or large_string, without nulls."""
         coder = IdCoder(is_text=pa.types.is_large_string(values.type))
         parts = [coder.add(chunk) for chunk in values.chunks]
@@ -167,6 +167,11 @@ def unify(
 def as_texts(ids: pa.Array) -> pa.Array:
     """Return the same ids as text."""
     return ids.cast(pa.large_string())
+
+
+def example_id(ids: pa.Array) -> str:
+    """Return the smallest id, as errors show it; it does not depend on the order of the rows."""
+    return repr(pc.min(ids).as_py())
 
 
 def domain_key(name: str) -> np.uint64:

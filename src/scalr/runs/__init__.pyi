@@ -15,9 +15,10 @@ from .repeat import differences as differences
 from .repeat import plan_of as plan_of
 from .repeat import read_request as read_request
 from .repeat import repeat_run as repeat_run
-from .requests import Inputs as Inputs
 from .requests import absolute_paths as absolute_paths
 from .requests import generation_request as generation_request
+from .requests import log_request as log_request
+from .requests import read_on_spark as read_on_spark
 from .requests import read_settings as read_settings
 from .resuming import Plan as Plan
 from .running import check_layout as check_layout

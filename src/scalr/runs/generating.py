@@ -18,14 +18,14 @@ from scalr.engines import (
     write_parts,
 )
 from scalr.foundation import Board, OutputError, Receipt, Room, SilentBoard, Steps, Stopwatch, memory
-from scalr.logs import StoredPair, refuse_changed_inputs
+from scalr.logs import LogRequest, StoredPair, refuse_changed_inputs
 from scalr.report import contents_of, write_report
 from scalr.runs.folders import check_free, finished_folder, resumable_folder
 from scalr.runs.manifest import write_manifest
 from scalr.runs.requests import (
-    Inputs,
     generation_request,
     job_facts,
+    read_on_spark,
 )
 from scalr.runs.resuming import Plan, Unfinished
 from scalr.synthesis import LeakCheck, check_columns, check_written, people_behind, refuse_unfit
@@ -115,7 +115,7 @@ def event_facts(written: Written, stored: StoredPair) -> dict[str, Any]:
 
 
 def write_generation_on_spark(
-    session: Any, inputs: Inputs, steps: Steps, out: Path, *, settings: Mapping[str, Any],
+    session: Any, request: LogRequest, steps: Steps, out: Path, *, settings: Mapping[str, Any],
     partitions: int | None = None, day: dt.date | None = None, board: Board | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write `synthetic/` and `manifest.json` into a new folder, which the driver and all workers must share.
@@ -125,7 +125,7 @@ def write_generation_on_spark(
 
     Args:
         session: The session.
-        inputs: What to read.
+        request: The logs to read.
         steps: Settings; of these `seed`, `translate`, `sample`, `refine` and `negatives` are used.
         out: The folder.
         settings: Settings of reading, for the manifest.
@@ -141,11 +141,11 @@ def write_generation_on_spark(
     check_translator(steps.translate)
     if day is None:
         with finished_folder(out) as folder:
-            facts, receipts = _made(session, inputs, steps, folder, settings, partitions, None, board)
+            facts, receipts = _made(session, request, steps, folder, settings, partitions, None, board)
             return write_manifest(folder, receipts, facts)
     check_day(out)
     out.mkdir(parents=True, exist_ok=True)
-    facts, receipts = _made(session, inputs, steps, out, settings, partitions, day, board)
+    facts, receipts = _made(session, request, steps, out, settings, partitions, day, board)
     written = out / "synthetic" / f"{DAY_COLUMN}={day}"
     return write_manifest(written, receipts, facts, file=out / f"manifest-{day}.json")
 
@@ -167,12 +167,12 @@ def check_day(out: Path) -> None:
 
 
 def _made(
-    session: Any, inputs: Inputs, steps: Steps, folder: Path, settings: Mapping[str, Any], partitions: int | None,
+    session: Any, request: LogRequest, steps: Steps, folder: Path, settings: Mapping[str, Any], partitions: int | None,
     day: dt.date | None, board: Board,
 ) -> tuple[dict[str, Any], tuple[Receipt, ...]]:  # fmt: skip
     board.stage("reading logs")
     with Stopwatch() as watch:
-        logs = inputs.read(session, steps)
+        logs = read_on_spark(session, request, steps)
     rows = logs.rows + len(logs.pair.target)
     made = generate_from_logs(
         logs, steps, session, watch.receipt("read", rows, rows), partitions=partitions, day=day, board=board

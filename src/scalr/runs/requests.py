@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scalr.engines import SparkLogs, is_uri, look, source_frame
 from scalr.foundation import (
     Board,
-    ColumnSettings,
     Receipt,
     Room,
     RunSettings,
@@ -21,7 +20,7 @@ from scalr.foundation import (
     describe_environment,
     memory,
 )
-from scalr.logs import Columns, Pair, StoredPair, read_logs, summarise
+from scalr.logs import Columns, LogRequest, Pair, StoredPair, read_logs, summarise
 from scalr.runs.folders import resumable_folder
 from scalr.runs.resuming import Plan, Unfinished
 from scalr.synthesis import LeakCheck, check_columns, refuse_unfit
@@ -32,19 +31,22 @@ PATHS = ("source", "target", "items")
 
 def read_settings(settings: RunSettings, room: Room | None = None, board: Board | None = None) -> StoredPair:
     """Read the logs that a configuration names."""
-    return read_logs(
-        settings.source,
-        settings.target,
+    return read_logs(log_request(settings), room=room, board=board)
+
+
+def log_request(settings: RunSettings) -> LogRequest:
+    """Return the logs that a configuration names, and how to read them."""
+    return LogRequest(
+        source=settings.source,
+        target=settings.target,
         items=settings.items,
-        columns=columns_of(settings.columns),
-        source_columns=columns_of(settings.source_columns),
-        target_columns=columns_of(settings.target_columns),
+        columns=Columns.from_settings(settings.columns),
+        source_columns=Columns.from_settings(settings.source_columns),
+        target_columns=Columns.from_settings(settings.target_columns),
         time_unit=settings.time_unit,
         ids=settings.ids,
         drop_nulls=settings.drop_nulls,
         item_columns=settings.negatives.kind != "none" or settings.judged_by == "impressions",
-        room=room,
-        board=board,
     )
 
 
@@ -92,11 +94,6 @@ def begun_run(
         if settings.layout == "target":
             check_columns(stored)
         yield Begun(made, room, stored, reading, asked)
-
-
-def columns_of(chosen: ColumnSettings | None) -> Columns | None:
-    """Return the columns that a configuration names; None where it names none."""
-    return None if chosen is None else Columns(**chosen.model_dump())
 
 
 def judges_impressions(settings: RunSettings) -> bool:
@@ -159,50 +156,15 @@ def job_facts(
     } | ({"request": dict(asked)} if asked else {})
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a job reads, as the command line or a configuration names it.
+def read_on_spark(session: Any, request: LogRequest, steps: Steps) -> SparkLogs:
+    """Open the files of a request as frames of Spark and check them; see `look`.
 
-    Attributes:
-        source: Parquet files, glob or folder (also below a URI that Spark reads); or several, by domain name.
-        target: Files as the local engine reads them, or Parquet below a URI.
-        items: Likewise, the item table; None for none.
-        columns: Names of columns in all logs.
-        source_columns: Names that differ in the sources.
-        target_columns: Names that differ in the target.
-        time_unit: Unit of integer times; None guesses it.
-        ids: "string" reads all ids as text.
-        drop_nulls: Drop rows with nulls.
+    The source is Parquet: files, a glob or a folder, also below a URI that Spark reads. The target log and the item
+    table are read like those of the local engine, or are Parquet below a URI.
     """
-
-    source: str | Mapping[str, str]
-    target: str
-    items: str | None = None
-    columns: Columns | None = None
-    source_columns: Columns | None = None
-    target_columns: Columns | None = None
-    time_unit: str | None = None
-    ids: str = "auto"
-    drop_nulls: bool = False
-
-    @classmethod
-    def of(cls, settings: RunSettings) -> Inputs:
-        """Return what a configuration names."""
-        return cls(
-            settings.source, settings.target, settings.items, columns_of(settings.columns),
-            columns_of(settings.source_columns), columns_of(settings.target_columns), settings.time_unit, settings.ids,
-            settings.drop_nulls,
-        )  # fmt: skip
-
-    def read(self, session: Any, steps: Steps) -> SparkLogs:
-        """Look at the logs; see `look`."""
-        given = self.source if isinstance(self.source, Mapping) else {"source": self.source}
-        sources = {name: source_frame(session, files) for name, files in given.items()}
-        target, items = (
-            files if files is None or not is_uri(files) else session.read.parquet(files)
-            for files in (self.target, self.items)
-        )
-        return look(
-            sources, target, steps, items=items, columns=self.columns, source_columns=self.source_columns,
-            target_columns=self.target_columns, time_unit=self.time_unit, ids=self.ids, drop_nulls=self.drop_nulls,
-        )  # fmt: skip
+    sources = {name: source_frame(session, files) for name, files in request.sources().items()}
+    target, items = (
+        session.read.parquet(files) if isinstance(files, str) and is_uri(files) else files
+        for files in (request.target, request.items)
+    )
+    return look(replace(request, source=sources, target=target, items=items), steps)

@@ -13,11 +13,12 @@ from scalr.runs.folders import finished_folder
 from scalr.runs.generating import _made, event_facts, write_events_within
 from scalr.runs.manifest import write_json, write_manifest
 from scalr.runs.requests import (
-    Inputs,
     begun_run,
     job_facts,
     judges_impressions,
+    log_request,
     page_facts,
+    read_on_spark,
 )
 from scalr.runs.studying import _studied, timed_study, with_choice
 from scalr.studies import AUTO, check_names
@@ -207,19 +208,14 @@ def run_on_spark(
             expected="judged_by: events with --engine spark",
             fix="set it (--set judged_by=events), or leave --engine spark out",
         )
-    inputs = Inputs.of(settings)
+    request = log_request(settings)
     with finished_folder(out) as folder:
         board.stage("collecting users for the study")
-        logs = inputs.read(session, settings)
-        pair, share = study_pair(
-            logs, settings.target, settings.items, most=study_events,
-            item_columns=settings.negatives.kind != "none", columns=inputs.columns,
-            source_columns=inputs.source_columns, target_columns=inputs.target_columns,
-            time_unit=settings.time_unit, ids=settings.ids, drop_nulls=settings.drop_nulls,
-        )  # fmt: skip
+        logs = read_on_spark(session, request, settings)
+        pair, share = study_pair(logs, request, most=study_events)
         done, receipts = timed_study(pair.load(), settings, threads, board, trials_file)
         settings = with_choice(settings, done)
-        facts, written = _made(session, inputs, settings, folder, {}, None, None, board)
+        facts, written = _made(session, request, settings, folder, {}, None, None, board)
         content = done.to_json()
         write_json(folder / "evaluation.json", content)
         said = f"The study saw {100 * share:.0f} % of the target users, and no users without target events."

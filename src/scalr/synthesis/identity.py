@@ -14,7 +14,7 @@ def generation_id(pair: StoredPair, settings_digest: str, seed: int) -> str:
 
     The events enter as sums of hashes, so neither row order nor file format matters.
     """
-    text = f"{settings_digest}/{seed}/{pair.tally.digest}/{pair.target.digest()}"
+    text = f"{settings_digest}/{seed}/{pair.source_counts.digest}/{pair.target.digest()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

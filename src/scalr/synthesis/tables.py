@@ -192,7 +192,7 @@ class TableBuilder:
         if role == "label":
             return to_type(pa.array(np.ones(len(rows), np.int8) if rows.label is None else rows.label), one.type)
         if role == "weight":
-            whole = pair.tally.whole_weights or not pa.types.is_integer(_weight_type(pair))
+            whole = pair.source_counts.whole_weights or not pa.types.is_integer(_weight_type(pair))
             return to_type(pa.array(rows.weight), one.type if whole else pa.float64())
         if role == "value" and self._values is not None:
             value = np.round(self._values[rows.item], 6)

@@ -9,6 +9,7 @@ from scalr.engines.local import passes as narrowing
 from scalr.engines.local.writing import Written, write_events
 from scalr.foundation.checkpoints import Pieces
 from scalr.foundation.config import Steps
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 from scalr.synthesis import parts as stream
 
@@ -30,7 +31,7 @@ def many_parts(monkeypatch):
 
 @pytest.mark.parametrize("name", ["plain", "all", "merge", "aligned", "nothing"])
 def test_only_what_is_missing_is_made_again(name, many_parts, tmp_path):
-    stored, steps = read_logs(*small_tables(seed=2)), Steps.parse({"seed": 4, **SETTINGS[name]})
+    stored, steps = read_logs(LogRequest(*small_tables(seed=2))), Steps.parse({"seed": 4, **SETTINGS[name]})
     (tmp_path / "pieces").mkdir()
     (tmp_path / "out").mkdir()
     pieces = Pieces(tmp_path / "pieces")

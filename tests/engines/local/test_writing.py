@@ -17,6 +17,7 @@ from scalr.engines.local.writing import write_events
 from scalr.foundation.config import Steps
 from scalr.foundation.memory import Room
 from scalr.foundation.receipts import Receipt
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 from scalr.report.contents import contents_of
 from scalr.synthesis import parts as stream
@@ -95,7 +96,7 @@ def tables(request: pytest.FixtureRequest) -> tuple[object, pa.Table]:
 def test_written_events_are_those_in_memory(
     name: str, layout: str, tables: tuple[object, pa.Table], tmp_path: Path
 ) -> None:
-    stored, steps = read_logs(*tables), Steps.parse({"seed": 4, **SETTINGS[name]})
+    stored, steps = read_logs(LogRequest(*tables)), Steps.parse({"seed": 4, **SETTINGS[name]})
     wanted = generate_from(stored, steps, Receipt("read", 0, 0))
     done = write_events(stored, steps, tmp_path, layout=layout, threads=2)
     found, table = written(tmp_path), wanted.table(layout)
@@ -111,7 +112,10 @@ def test_written_events_are_those_in_memory(
 
 @pytest.mark.usefixtures("small_parts")
 def test_the_report_shows_the_same_of_written_events_and_of_those_in_memory(tmp_path: Path) -> None:
-    stored, steps = read_logs(*small_tables(seed=2)), Steps.parse({"refine": {"align": {"by": ["popularity"]}}})
+    stored, steps = (
+        read_logs(LogRequest(*small_tables(seed=2))),
+        Steps.parse({"refine": {"align": {"by": ["popularity"]}}}),
+    )
     wanted = contents_of(generate_from(stored, steps, Receipt("read", 0, 0)).events)
     done = write_events(stored, steps, tmp_path, threads=2)
     found = contents_of(done.facts, pair=stored, receipts=done.receipts)
@@ -146,7 +150,7 @@ def test_files_are_the_same_for_any_threads_memory_and_row_order(
     found = []
     for case, (one, other, threads, room) in cases.items():
         (tmp_path / case).mkdir()
-        write_events(read_logs(one, other, room=room), steps, tmp_path / case, threads=threads)
+        write_events(read_logs(LogRequest(one, other), room=room), steps, tmp_path / case, threads=threads)
         found.append(digests(tmp_path / case))
     assert found[0]
     assert all(one == found[0] for one in found)
@@ -160,17 +164,17 @@ def test_back_off_to_categories_is_the_same_in_memory_and_in_files(strategy: str
     steps = Steps.parse(
         {**PLAIN, "translate": {"backoff": 4, "history_cap": 2}, "sample": {"strategy": strategy, "temperature": 0.6}}
     )
-    wanted = generate_from(read_logs(source, target, items=items), steps, Receipt("read", 0, 0)).table()
+    wanted = generate_from(read_logs(LogRequest(source, target, items=items)), steps, Receipt("read", 0, 0)).table()
     room = Room(memory_limit=1, folder=tmp_path / ".events")
-    done = write_events(read_logs(source, target, items=items, room=room), steps, tmp_path, threads=2)
+    done = write_events(read_logs(LogRequest(source, target, items=items), room=room), steps, tmp_path, threads=2)
     assert written(tmp_path).to_pydict() == wanted.to_pydict()
     assert done.receipts[0].details["categories"] == 3
-    elsewhere = generate_from(read_logs(source, target), steps, Receipt("read", 0, 0)).table()
+    elsewhere = generate_from(read_logs(LogRequest(source, target)), steps, Receipt("read", 0, 0)).table()
     assert elsewhere["item"].to_pylist() != wanted["item"].to_pylist()
 
 
 def test_a_setting_that_is_off_leaves_the_generation_id_alone() -> None:
-    stored = read_logs(*small_tables())
+    stored = read_logs(LogRequest(*small_tables()))
     ids = [generation_name(stored, Steps.parse({"translate": {"backoff": backoff}})) for backoff in (0, 1, 2)]
     assert len(set(ids)) == 3
     known = Steps().model_dump(mode="json", include={"translate", "sample", "refine"})
@@ -197,14 +201,14 @@ def test_progress_counts_every_event_of_every_pass(tmp_path: Path) -> None:
         def note(self, text: str) -> None:
             raise AssertionError(text)
 
-    stored, board = read_logs(*small_tables()), Listener()
+    stored, board = read_logs(LogRequest(*small_tables())), Listener()
     write_events(stored, Steps.parse(SETTINGS["all"]), tmp_path, board=board)
     assert [total for total, _ in board.stages].count(0) == 1  # fitting, which nobody can count
     assert all(total == done for total, done in board.stages if total)
 
 
 def test_empty_parts_are_left_out_but_never_all(tmp_path: Path) -> None:
-    stored = read_logs(*small_tables())
+    stored = read_logs(LogRequest(*small_tables()))
     steps = Steps.parse(SETTINGS["nothing"])
     done = write_events(stored, steps, tmp_path)
     assert [file.name for file in (tmp_path / "synthetic").iterdir()] == ["part-00000.parquet"]

@@ -15,8 +15,8 @@ from typing import Any
 from scalr.engines.spark.cluster.session import own_session
 from scalr.foundation.config import Steps
 from scalr.foundation.progress import SilentBoard
+from scalr.logs.log_request import LogRequest
 from scalr.runs.generating import write_generation_on_spark
-from scalr.runs.requests import Inputs
 
 SETTINGS = {
     "spark.executor.memory": "768m",
@@ -59,14 +59,14 @@ def main(master: str, folder: str, partitions: str, settings: str, victim: str =
     """Generate, and print what happened as one line of JSON."""
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     at, told, listener = Path(folder), dict[str, Any](), Listener()
-    inputs = Inputs(str(at / "source.parquet"), str(at / "target.parquet"))
+    request = LogRequest(str(at / "source.parquet"), str(at / "target.parquet"))
     with own_session(master, SETTINGS) as session:
         if victim:
             given = (session, int(victim), told, listener)
             watcher = threading.Thread(target=kill_when_writing, args=given, daemon=True)
             watcher.start()
         manifest = write_generation_on_spark(
-            session, inputs, Steps.parse(json.loads(settings)), at / "out", settings={}, partitions=int(partitions),
+            session, request, Steps.parse(json.loads(settings)), at / "out", settings={}, partitions=int(partitions),
             board=listener,
         )  # fmt: skip
         told["over"] = True

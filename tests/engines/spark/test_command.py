@@ -19,9 +19,10 @@ from scalr.engines.spark.dry_run import plan
 from scalr.engines.spark.generation import generate_on_spark
 from scalr.foundation.config import RunSettings, Steps
 from scalr.foundation.errors import ConfigError, OutputError
+from scalr.logs.log_request import LogRequest
 from scalr.runs.generating import write_generation_on_spark
 from scalr.runs.manifest import check_outputs, read_manifest
-from scalr.runs.requests import Inputs
+from scalr.runs.requests import read_on_spark
 from scalr.runs.running import run_on_spark
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")]
@@ -44,8 +45,8 @@ def folder(tmp_path: Path, world: tuple[pa.Table, pa.Table]) -> Path:
     return tmp_path
 
 
-def inputs_of(folder: Path) -> Inputs:
-    return Inputs(str(folder / "source"), str(folder / "target.parquet"))
+def inputs_of(folder: Path) -> LogRequest:
+    return LogRequest(str(folder / "source"), str(folder / "target.parquet"))
 
 
 def test_a_run_writes_these_events_and_a_study_of_a_sample(session: Any, folder: Path, world: Any) -> None:
@@ -123,7 +124,7 @@ def test_stages_count_what_the_local_engine_counts(session: Any, folder: Path, w
 
     steps = Steps.parse({"refine": refine})
     manifest = write_generation_on_spark(session, inputs_of(folder), steps, folder / "out", settings={})
-    made = generate_from(read_logs(*world), steps, Receipt("read", 0, 0))
+    made = generate_from(read_logs(LogRequest(*world)), steps, Receipt("read", 0, 0))
     wanted = {one.stage: (one.rows_in, one.rows_out) for one in made.receipts if one.stage not in ("read", "fit")}
     found = {stage: (one["rows_in"], one["rows_out"]) for stage, one in manifest["stages"].items() if stage in wanted}
     assert found == wanted
@@ -176,7 +177,7 @@ def test_the_public_function_gives_a_frame_of_spark(session: Any, world: Any) ->
 
 def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = world
-    logs = inputs_of(folder).read(session, Steps())
+    logs = read_on_spark(session, inputs_of(folder), Steps())
     found = plan(logs, Steps.parse({"refine": {"max_per_user": 3}}), partitions=40)
     history = {}
     for user, item in set(zip(target["user"].to_pylist(), target["item"].to_pylist(), strict=True)):

@@ -13,6 +13,7 @@ from scalr.engines.spark.cluster.types import spark_schema
 from scalr.engines.spark.generation import SparkGeneration, generate_on_spark
 from scalr.foundation.config import Steps
 from scalr.foundation.receipts import Receipt
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 
 ORDER = ("source_domain", "source_item", "source_event", "draw", "label", "item")
@@ -46,7 +47,7 @@ def events_of(generation: SparkGeneration) -> pa.Table:
 
 def local_events(source: Any, target: Any, steps: Steps, **options: Any) -> tuple[pa.Table, str]:
     """Return the local engine's events in Spark's types, and their generation id."""
-    stored = read_logs(source, target, item_columns=steps.negatives.kind != "none", **options)
+    stored = read_logs(LogRequest(source, target, item_columns=steps.negatives.kind != "none", **options))
     made = generate_from(stored, steps, Receipt("read", 0, 0))
     table = made.table()
     return in_order(table.cast(spark_schema(table.schema)[0])), made.generation_id

@@ -11,6 +11,7 @@ from scalr.engines.local.writing import write_events
 from scalr.foundation.config import Steps
 from scalr.foundation.errors import InputError, SchemaError
 from scalr.foundation.receipts import Receipt
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 from scalr.synthesis.checks.audit import CHECKS, audit
 from scalr.synthesis.checks.reading_back import read_released
@@ -21,7 +22,9 @@ ALIGN = {"by": ["value", "popularity", "time"], "buckets": 4, "keep_share": 0.5}
 
 def logs():
     source, target = small_tables(seed=2, events=(500, 500))
-    return read_logs(source, target.append_column("value", pa.array(np.random.default_rng(0).random(500).round(2))))
+    return read_logs(
+        LogRequest(source, target.append_column("value", pa.array(np.random.default_rng(0).random(500).round(2))))
+    )
 
 
 def made(stored, steps: Steps, layout: str = "target"):
@@ -68,7 +71,7 @@ def test_what_scalr_makes_passes(translator, variant):
 
 @pytest.mark.parametrize("layout", ["target", "compact"])
 def test_rich_logs_and_both_layouts_pass(layout, tmp_path):
-    stored, steps = read_logs(*rich_tables()), Steps.parse({"refine": {"align": None}})
+    stored, steps = read_logs(LogRequest(*rich_tables())), Steps.parse({"refine": {"align": None}})
     write_events(stored, steps, tmp_path, layout=layout)
     dictionaries = tmp_path / "dictionaries" if layout == "compact" else None
     rows = read_released(str(tmp_path / "synthetic"), stored, dictionaries)
@@ -162,7 +165,7 @@ def test_other_logs_are_noticed():
     stored, steps = logs(), Steps.parse({"refine": {"align": None}})
     table, _ = made(stored, steps)
     source, target = small_tables(seed=3, events=(500, 500))
-    other = read_logs(source, target)
+    other = read_logs(LogRequest(source, target))
     assert {"unknown-source-event", "other-generation"} <= names(audited(table, other, steps))
 
 

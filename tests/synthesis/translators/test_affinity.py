@@ -27,7 +27,7 @@ def normalised(has: np.ndarray) -> np.ndarray:
 
 def fitted(pair, rank: int, most_pairs: int | None = None):
     target = target_histories(pair.target, None)
-    return fit_affinity(StoredPair.of(pair), target.start, target.item, rank, RIDGE, most_pairs)
+    return fit_affinity(StoredPair.from_pair(pair), target.start, target.item, rank, RIDGE, most_pairs)
 
 
 def scores(found, pair) -> np.ndarray:
@@ -38,7 +38,7 @@ def scores(found, pair) -> np.ndarray:
 def test_the_subspace_holds_nearly_what_the_best_one_holds():
     pair = simulate(n_users=400, n_source_items=300, seed=1).pair
     best = np.linalg.svd(normalised(dense(pair.source)), compute_uv=False)
-    matrix = affinity._matrix_of(StoredPair.of(pair).source, len(pair.target.users))
+    matrix = affinity._matrix_of(StoredPair.from_pair(pair).source, len(pair.target.users))
     for rank in (8, 32):
         factors = Subspace.of(matrix, pair.source.items.keys, rank).rows(matrix)
         held = (factors.astype(float) ** 2).sum() / (best[:rank] ** 2).sum()

@@ -19,7 +19,7 @@ SETTINGS = TranslateSettings(rank=8, shortlist=7)
 def scores(pair) -> np.ndarray:
     """Return what each user may draw each item with: the positive scores of items that are not its own."""
     target = target_histories(pair.target, None)
-    found = fit_affinity(StoredPair.of(pair), target.start, target.item, SETTINGS.rank, SETTINGS.ridge)
+    found = fit_affinity(StoredPair.from_pair(pair), target.start, target.item, SETTINGS.rank, SETTINGS.ridge)
     dense = (found.user_factors @ found.item_factors.T).astype(np.float64)
     dense[pair.target.user, pair.target.item] = 0
     return np.maximum(dense, 0)

@@ -17,6 +17,7 @@ from scalr.engines.generation import generate
 from scalr.engines.local.writing import write_events
 from scalr.foundation.config import SampleSettings, Steps, TranslateSettings
 from scalr.foundation.memory import Room
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs, read_pair
 from scalr.synthesis import parts as stream
 from scalr.synthesis.sampling import sample
@@ -147,7 +148,7 @@ def test_threads_files_and_memory_change_nothing(
         ("one", 1, None), ("three", 3, None), ("files", 2, Room(memory_limit=1, folder=tmp_path / ".events")),
     ):  # fmt: skip
         (tmp_path / name).mkdir()
-        stored = read_logs(source, target, items=ITEMS, room=room)
+        stored = read_logs(LogRequest(source, target, items=ITEMS), room=room)
         done = write_events(stored, steps, tmp_path / name, layout=layout, threads=threads)
         parts = sorted((tmp_path / name / "synthetic").glob("part-*.parquet"))
         table = pa.concat_tables([pq.read_table(part) for part in parts])

@@ -13,6 +13,7 @@ from scalr.engines.local.writing import write_events
 from scalr.foundation.checkpoints import Pieces
 from scalr.foundation.config import PrivacySettings, SampleSettings, Steps, TranslateSettings
 from scalr.foundation.errors import ConfigError
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs, read_pair
 from scalr.logs.stored import StoredPair
 from scalr.synthesis.checks.audit import audit
@@ -28,7 +29,7 @@ LOUD = {"epsilon": 50.0, "delta": 0.01, "pairs_per_user": 4}
 def by_user(pair, most: int, cap: int = 10_000) -> list[tuple[str, str]]:
     """Return the pairs that all users testify for, by their ids."""
     n_target = len(pair.target.items)
-    keys = contributions(StoredPair.of(pair), cap, most)
+    keys = contributions(StoredPair.from_pair(pair), cap, most)
     sources, targets = pair.source.items.ids.to_pylist(), pair.target.items.ids.to_pylist()
     return sorted((sources[key // n_target], targets[key % n_target]) for key in keys.tolist())
 
@@ -160,7 +161,7 @@ def test_two_fits_differ_and_the_guarantee_is_in_the_receipt():
 
 
 def test_parts_with_another_noise_are_not_gone_on_from(tmp_path):
-    stored = read_logs(*small_tables(seed=6, events=(500, 500)))
+    stored = read_logs(LogRequest(*small_tables(seed=6, events=(500, 500))))
     steps = Steps.parse({"translate": {"privacy": LOUD}, "refine": {"align": None}})
     (tmp_path / "kept").mkdir()
     write_events(stored, steps, tmp_path, pieces=Pieces(tmp_path / "kept"))

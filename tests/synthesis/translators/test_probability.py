@@ -162,7 +162,7 @@ def test_the_order_of_asking_and_storing_changes_nothing(translator):
     some = np.random.default_rng(0).permutation(len(user))[:100]
     some = np.concatenate([some, some[:5]])
     np.testing.assert_array_equal(translation.probability(user[some], item[some]), answers[some])
-    stored = fit(StoredPair.of(pair), translator)
+    stored = fit(StoredPair.from_pair(pair), translator)
     np.testing.assert_array_equal(stored.probability(user, item), answers)
     assert len(translation.probability(user[:0], item[:0])) == 0
 

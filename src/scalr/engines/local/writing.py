@@ -117,7 +117,7 @@ def write_events(
     stream = Stream.of(
         pair, translation, steps.sample, min_support=steps.refine.min_support, seed=steps.seed, threads=threads
     )
-    n_events = sum(count.positives for count in pair.tally.domains)
+    n_events = sum(count.positives for count in pair.source_counts.domains)
     narrowing = Narrowing(stream, steps.refine, board, n_events, held_rows, pieces)
     drawn = board.stage("drawing and writing synthetic events", n_events)
     (folder / "synthetic").mkdir(exist_ok=True)

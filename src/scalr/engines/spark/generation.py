@@ -26,7 +26,7 @@ from scalr.engines.spark.fitting.fitting import check_translator, fit_on_spark, 
 from scalr.engines.spark.reading.logs import SparkLogs, look, paths_of
 from scalr.foundation import Board, ConfigError, Receipt, SchemaError, SilentBoard, Stopwatch
 from scalr.foundation import Steps as Settings
-from scalr.logs import Columns, EventLog, SourceTally, StoredPair, catalogue_of
+from scalr.logs import Columns, EventLog, LogRequest, SourceCounts, StoredPair, catalogue_of
 from scalr.synthesis import (
     NegativeLaw,
     RealPairs,
@@ -123,7 +123,7 @@ def generate_on_spark(
     session = checked((next(iter(source.values())) if isinstance(source, Mapping) else source).sparkSession)
     board.stage("reading logs")
     with Stopwatch() as watch:
-        logs = look(source, target, settings, items=items, columns=columns, **reading)
+        logs = look(LogRequest(source, target, items, columns, **reading), settings)
     rows = logs.rows + len(logs.pair.target)
     reading_done = watch.receipt("read", rows, rows)
     return generate_from_logs(logs, settings, session, reading_done, partitions=partitions, day=day, board=board)
@@ -173,8 +173,8 @@ def generate_from_logs(
     laying = watch.receipt("lay_out", logs.rows, counted.events, **facts)
     board.stage("fitting the translation")
     nothing = np.zeros(0, np.int64)
-    tally = SourceTally(nothing, nothing, nothing, (), counted.whole_weights, counted.digest)
-    pair = replace(pair, tally=tally, warnings=logs.target.warnings)
+    counts = SourceCounts(nothing, nothing, nothing, (), counted.whole_weights, counted.digest)
+    pair = replace(pair, source_counts=counts, warnings=logs.target.warnings)
     fitted = fit_on_spark(pair, histories, settings.translate, packed, given, logs.target.categories, counted, shipped)
     name = generation_name(pair, settings)
     law = _checked_law(negative_law(pair, settings))

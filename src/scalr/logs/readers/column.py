@@ -91,8 +91,9 @@ class Misfits:
 
 def nulls_in(title: str, missing: Misfits, expected: str) -> SchemaError:
     """Return the error for the rows of a column that have no value."""
+    where = f" ({missing.where()})" if missing.rows else ""
     return SchemaError(
-        f"{title} has {missing.count} null{'s' if missing.count > 1 else ''} ({missing.where()})",
+        f"{title} has {missing.count} null{'s' if missing.count > 1 else ''}{where}",
         expected=expected,
         fix="drop them, or pass --drop-nulls to let scalr drop and count them",
     )

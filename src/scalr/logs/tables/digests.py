@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scalr.foundation import hashing
-from scalr.logs.tables.duckdb_sql import run
+from scalr.logs.tables.duckdb_sql import run_query
 from scalr.logs.tables.files import is_text
 
 _NULL_KEY = np.uint64(0x9E6C63D0876A9A47)  # stands for a null in digests; any odd constant would do
@@ -79,5 +79,5 @@ def _cell_keys(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
 def _as_text(array: pa.Array) -> pa.Array:
     if is_text(array.type):
         return array.cast(pa.large_string())
-    texts = run("SELECT CAST(value AS VARCHAR) AS text FROM given", given=pa.table({"value": array}))["text"]
+    texts = run_query("SELECT CAST(value AS VARCHAR) AS text FROM given", given=pa.table({"value": array}))["text"]
     return texts.cast(pa.large_string()).combine_chunks()

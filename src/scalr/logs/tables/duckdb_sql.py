@@ -25,7 +25,7 @@ def _database() -> duckdb.DuckDBPyConnection:
     return database
 
 
-def run(query: str, **tables: pa.Table) -> pa.Table:
+def run_query(query: str, **tables: pa.Table) -> pa.Table:
     """Run a query, in which `tables` go by their names; times without a zone are UTC."""
     import duckdb
 
@@ -53,7 +53,7 @@ def _known(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
-def stream(query: str, rows: int) -> Iterator[pa.RecordBatch]:
+def stream_query(query: str, rows: int) -> Iterator[pa.RecordBatch]:
     """Run a query and give its result in batches of about `rows` rows, without holding it whole."""
     with _database().cursor() as session:
         yield from session.sql(query).to_arrow_reader(rows)

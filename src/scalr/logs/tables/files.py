@@ -103,7 +103,7 @@ def damaged(name: str, format_: str, error: BaseException) -> SchemaError:
     )
 
 
-def check_names(names: Sequence[str], table: str) -> None:
+def check_column_names(names: Sequence[str], table: str) -> None:
     """Refuse column names that SQL cannot tell apart, and more columns than it can read.
 
     Raises:

@@ -15,8 +15,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scalr.foundation import InputError, SchemaError
-from scalr.logs.tables import duckdb_sql as database
-from scalr.logs.tables.files import EXPECTED_FILES, check_alike, check_names, csv_header, damaged, find_files, is_text
+from scalr.logs.tables.duckdb_sql import run_query, stream_query
+from scalr.logs.tables.files import (
+    EXPECTED_FILES,
+    check_alike,
+    check_column_names,
+    csv_header,
+    damaged,
+    find_files,
+    is_text,
+)
 
 _LONGEST_VALUE = 1 << 24  # bytes of a text, as DuckDB has it for JSON; work and memory grow with it
 BATCH_ROWS = 1 << 16  # rows read at a time: small enough for a cache, large enough to forget the cost of a call
@@ -193,7 +201,7 @@ def _read_text(table: Tabular, names: Sequence[str], as_text: Collection[str]) -
         options = f"columns={_struct({name: wanted[name] for name in names})}, hive_partitioning=false"
         query = f"SELECT {_list(names)} FROM read_json({_files(table.files)}, {options})"
     with _reading(table.name):
-        for batch in database.stream(query, BATCH_ROWS):
+        for batch in stream_query(query, BATCH_ROWS):
             read = pa.Table.from_batches([batch])
             for name in as_text:
                 if table.format == "JSON" and types[name] == "JSON" and read[name].null_count < len(read):
@@ -217,7 +225,7 @@ def parse_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def distinct_rows(table: pa.Table) -> pa.Table:
     """Return the distinct rows of a table, in any order."""
-    return database.run("SELECT DISTINCT * FROM given", given=table)
+    return run_query("SELECT DISTINCT * FROM given", given=table)
 
 
 def _open_parquet(name: str, files: tuple[Path, ...]) -> Tabular:
@@ -227,14 +235,14 @@ def _open_parquet(name: str, files: tuple[Path, ...]) -> Tabular:
             schemas.append(pq.read_schema(file))
         except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise damaged(str(file), "Parquet", error) from error
-        check_names(schemas[-1].names, str(file))
+        check_column_names(schemas[-1].names, str(file))
         check_alike(schemas[0], schemas[-1], files[0], file)
     return Tabular(name, "Parquet", schemas[0].remove_metadata(), files)
 
 
 def _open_csv(name: str, files: tuple[Path, ...]) -> Tabular:
     delimiter, header = csv_header(files[0])
-    check_names(header, str(files[0]))
+    check_column_names(header, str(files[0]))
     for file in files[1:]:
         if (other := csv_header(file)) != (delimiter, header):
             raise SchemaError(
@@ -277,10 +285,10 @@ def _arrow_schema(names: Sequence[str], types: Sequence[str]) -> pa.Schema:
 
 def _open_frame(frame: Any, name: str) -> Tabular:
     if isinstance(frame, pa.Table):
-        check_names(frame.schema.names, name)
+        check_column_names(frame.schema.names, name)
         return Tabular(name, "frame", frame.schema.remove_metadata(), frame=frame)
     if _is_relation(frame):
-        check_names(frame.columns, name)
+        check_column_names(frame.columns, name)
         return Tabular(name, "frame", frame.limit(0).to_arrow_table().schema, frame=frame)
     import narwhals as nw
 
@@ -306,7 +314,7 @@ def _open_frame(frame: Any, name: str) -> Tabular:
         raise SchemaError(
             f"{name} has a column {odd[0]!r}", expected="column names that are text", fix="rename its columns"
         )
-    check_names(list(schema), name)
+    check_column_names(list(schema), name)
     fields = [_frame_field(column, dtype) for column, dtype in schema.items()]
     return Tabular(name, "frame", pa.schema(fields), frame=known)
 
@@ -348,7 +356,7 @@ def _read_frame(table: Tabular, names: Sequence[str]) -> pa.Table:
 
 def _run(query: str, name: str) -> pa.Table:
     with _reading(name):
-        return database.run(query)
+        return run_query(query)
 
 
 @contextmanager
@@ -365,7 +373,7 @@ def _reading(name: str) -> Iterator[None]:
 
 
 def _parse(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
-    return database.run(f"SELECT {expression} AS parsed FROM given", given=pa.table({"text": texts}))["parsed"]
+    return run_query(f"SELECT {expression} AS parsed FROM given", given=pa.table({"text": texts}))["parsed"]
 
 
 def _quote(text: str) -> str:

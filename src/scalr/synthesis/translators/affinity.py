@@ -102,7 +102,7 @@ def fit_affinity(
         most_pairs: Distinct (user, source item) to fit on, about, at most; None for all. See `FitSample`.
     """
     matrix, keys = _matrix_of(stored.source, len(stored.target.users)), stored.source.items.keys
-    has_target, pairs = np.diff(target_start) > 0, stored.tally.interactions_of_user
+    has_target, pairs = np.diff(target_start) > 0, stored.source_counts.interactions_of_user
     fitted = None
     if most_pairs is not None:
         sample = FitSample.of(int(pairs[has_target].sum()), int(pairs[~has_target].sum()), most_pairs)

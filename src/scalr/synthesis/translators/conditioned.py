@@ -66,7 +66,7 @@ class ConditionedTranslation:
                 expected="a back-off of 0",
                 fix="fit without back-off, or ask 'cooccurrence'",
             )
-        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        stored = StoredPair.from_pair(self.pair)
         asked = Asked.of(user, item, len(stored.target.users))
         total = np.zeros(len(item))
 
@@ -147,7 +147,7 @@ def fit_conditioned(pair: Pair | StoredPair, settings: TranslateSettings) -> Con
     Raises:
         SchemaError: If a window is asked for and a log has no time.
     """
-    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         paths = fit_cooccurrence(pair, settings)
         affinity = fit_affinity(

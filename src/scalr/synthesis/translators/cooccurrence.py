@@ -103,7 +103,7 @@ class CooccurrenceTranslation:
 
     def probability(self, user: Codes, item: Codes) -> Floats:
         """Return P(item | user); see `Translation.probability`. With back-off it is the mixed law."""
-        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        stored = StoredPair.from_pair(self.pair)
         asked = Asked.of(user, item, len(stored.target.users))
         total = np.zeros(len(item))
         for part in stored.source.parts():
@@ -242,13 +242,13 @@ def fit_cooccurrence(pair: Pair | StoredPair, settings: TranslateSettings) -> Co
     Raises:
         SchemaError: If a window is asked for and a log has no time, or the item table's `category` holds lists.
     """
-    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    stored = StoredPair.from_pair(pair)
     check_window(settings, timed=stored.source.time is not None and stored.target.time is not None)
     target_log, cap = stored.target.positives(), settings.history_cap or HISTORY_BOUND
     with Stopwatch() as watch:
         target = target_histories(target_log, cap, timed=settings.window_days is not None)
         cutoff = source_cutoff(stored, cap)
-        n_paths = _count_paths(stored.tally.interactions_of_user, target, cap)
+        n_paths = _count_paths(stored.source_counts.interactions_of_user, target, cap)
         backoff = (
             fit_backoff(stored, settings.backoff, target.start, target.item, cutoff) if settings.backoff > 0 else None
         )
@@ -291,13 +291,13 @@ def window_of(settings: TranslateSettings) -> int:
 
 def source_cutoff(stored: StoredPair, cap: int) -> Cutoff | None:
     """Return which source items testify where each user has at most `cap`; None where all do."""
-    if stored.tally.interactions_of_user.max(initial=0) <= cap:
+    if stored.source_counts.interactions_of_user.max(initial=0) <= cap:
         return None
 
     def positives() -> Iterator[EventLog]:
         return (part.positives() for part in stored.source.parts())
 
-    return cutoff_of(positives, stored.tally.interactions_of_user, cap)
+    return cutoff_of(positives, stored.source_counts.interactions_of_user, cap)
 
 
 def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int) -> int:
@@ -308,7 +308,7 @@ def _count_paths(interactions_of_user: Int64, target: TargetHistories, cap: int)
 
 def horizon(stored: StoredPair) -> int | None:
     """Return the latest time of any source event or positive target event; None without time."""
-    seen = [] if stored.tally.time_range is None else [stored.tally.time_range[1]]
+    seen = [] if stored.source_counts.time_range is None else [stored.source_counts.time_range[1]]
     last = stored.target.positives().last_time()
     return max([*seen, *([] if last is None else [last])], default=None)
 

@@ -89,7 +89,7 @@ class FactorTranslation:
         """
         if self.witnesses is None:
             return self._shares(user, item)
-        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        stored = StoredPair.from_pair(self.pair)
         asked, total = Asked.of(user, item, len(stored.target.users)), np.zeros(len(item))
         for part in stored.source.parts():
             half = self.witnesses.lay_out(part)
@@ -188,11 +188,11 @@ def fit_factor(pair: Pair | StoredPair, settings: TranslateSettings) -> FactorTr
 
     A window has no meaning here and is ignored.
     """
-    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         target = target_histories(stored.target.positives(), settings.history_cap)
         affinity = fit_affinity(stored, target.start, target.item, settings.rank, settings.ridge, settings.fit_pairs)
-        has_source = stored.tally.interactions_of_user > 0
+        has_source = stored.source_counts.interactions_of_user > 0
         lists = shortlists_of(affinity, has_source, target.start, target.item, settings.shortlist)
         plain = witness_settings(settings)
         witnesses = None if plain is None else fit_cooccurrence(pair, plain)

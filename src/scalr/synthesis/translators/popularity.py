@@ -156,7 +156,7 @@ class RandomDrawing:
 
 def fit_popularity(pair: Pair | StoredPair, settings: TranslateSettings) -> PopularityTranslation:
     """Count the users of every target item; a cap on histories holds, the other settings have no meaning here."""
-    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         target = target_histories(stored.target.positives(), settings.history_cap)
         everyone = fit_backoff(replace(stored, items=None), 1.0, target.start, target.item, None)
@@ -166,7 +166,7 @@ def fit_popularity(pair: Pair | StoredPair, settings: TranslateSettings) -> Popu
 
 def fit_random(pair: Pair | StoredPair, settings: TranslateSettings) -> RandomTranslation:
     """Find the target items that somebody has; no setting has a meaning here."""
-    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         target = target_histories(stored.target.positives(), None)
         popularity = np.bincount(target.item, minlength=len(stored.target.items)).astype(np.int32)
@@ -175,4 +175,4 @@ def fit_random(pair: Pair | StoredPair, settings: TranslateSettings) -> RandomTr
 
 
 def _has_source_events(pair: Pair | StoredPair) -> npt.NDArray[np.bool_]:
-    return source_events(pair if isinstance(pair, StoredPair) else StoredPair.of(pair)) > 0
+    return source_events(StoredPair.from_pair(pair)) > 0

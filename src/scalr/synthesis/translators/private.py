@@ -96,7 +96,7 @@ class PrivateTranslation:
 
     def probability(self, user: Codes, item: Codes) -> Floats:
         """Return the share of the item in the noisy counts; see `Translation.probability`."""
-        stored = self.pair if isinstance(self.pair, StoredPair) else StoredPair.of(self.pair)
+        stored = StoredPair.from_pair(self.pair)
         asked, total = Asked.of(user, item, len(stored.target.users)), np.zeros(len(item))
         n_target, totals = len(stored.target.items), self.totals()
         source_item = np.repeat(np.arange(len(totals)), np.diff(self.start))
@@ -173,7 +173,7 @@ def fit_private(pair: Pair | StoredPair, settings: TranslateSettings) -> Private
             expected="plain co-occurrence: translator 'cooccurrence', no back-off, no window",
             fix="leave these out, or protect by --privacy k=N",
         )
-    stored = pair if isinstance(pair, StoredPair) else StoredPair.of(pair)
+    stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         noise = noise_for(privacy)
         keys = contributions(stored, settings.history_cap or HISTORY_BOUND, privacy.pairs_per_user)

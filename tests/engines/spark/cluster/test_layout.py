@@ -13,6 +13,7 @@ from scalr.engines.spark.cluster.layout import cut, lay_out
 from scalr.engines.spark.fitting.fitting import histories_of
 from scalr.engines.spark.reading.logs import look
 from scalr.foundation.config import Steps
+from scalr.logs.log_request import LogRequest
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")]
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does 
 @pytest.mark.parametrize("times", [1, 4])
 def test_parts_of_a_skewed_log_do_not_grow_with_it(session: Any, times: int) -> None:
     source, target = skewed_tables(users=2_000, events=(8_000 * times, 1_000))
-    logs = look(as_spark(session, source), target, Steps())
+    logs = look(LogRequest(as_spark(session, source), target), Steps())
     testifies = np.diff(histories_of(logs.pair, Steps().translate).start) > 0
     layout = cut(logs.events, logs.rows, int(testifies.sum()), partitions=10 * times)
     users = ship(session.sparkContext, (logs.pair.target.users, testifies))

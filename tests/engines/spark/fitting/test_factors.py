@@ -21,6 +21,7 @@ from scalr.engines.spark.fitting import factors, fitting
 from scalr.foundation.config import Steps, TranslateSettings
 from scalr.foundation.receipts import Receipt
 from scalr.logs.event_log import EventLog, Vocabulary
+from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 from scalr.logs.stored import StoredPair
 from scalr.synthesis.parts import Count, RealPairs
@@ -63,7 +64,7 @@ class Frame:
 def counts_of(stored: StoredPair) -> Any:
     """Return what fitting asks for of what Spark counts."""
     target = np.bincount(stored.target.positives().user, minlength=len(stored.target.users)) > 0
-    pairs = stored.tally.interactions_of_user
+    pairs = stored.source_counts.interactions_of_user
     return SimpleNamespace(
         interactions=int(pairs.sum()), shared_interactions=int(pairs[target].sum()), events=0, paths=0, longest=0
     )
@@ -140,7 +141,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def test_parts_draw_what_the_whole_log_draws(name: str, n_parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = labelled_tables()
     steps = Steps.parse({"seed": 2, "translate": {"rank": 12, **SETTINGS[name]}, "refine": {"align": None}})
-    stored = read_logs(source, target)
+    stored = read_logs(LogRequest(source, target))
     wanted = generate_from(stored, steps, Receipt("read", 0, 0)).table().select(COLUMNS)
     form, side, packed, fit = fitted_on(rows_of(source, n_parts), stored, steps, monkeypatch)
     fitted, nothing = fit(), (SimpleNamespace(),) * 3
@@ -166,10 +167,10 @@ def test_parts_draw_what_the_whole_log_draws(name: str, n_parts: int, monkeypatc
 def test_factors_and_lists_are_equal_bit_for_bit(fit_pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(factors, "BUCKET_PAIRS", 200)
     source, target = labelled_tables()
-    stored = read_logs(source, target)
+    stored = read_logs(LogRequest(source, target))
     steps = Steps.parse({"translate": {"translator": "factor", "rank": 12, "fit_pairs": fit_pairs}})
     settings = steps.translate
-    assert stored.tally.interactions_of_user.sum() > 1200
+    assert stored.source_counts.interactions_of_user.sum() > 1200
     _, side, packed, _ = fitted_on(rows_of(source, 4), stored, steps, monkeypatch)
     mine = target_histories(side.target.positives(), None)
     given: Any = (packed, Held(side), counts_of(stored), side.target.users, mine, len(stored.target.items), settings)
@@ -177,7 +178,7 @@ def test_factors_and_lists_are_equal_bit_for_bit(fit_pairs: int, monkeypatch: py
 
     histories = target_histories(stored.target.positives(), None)
     wanted = fit_affinity(stored, histories.start, histories.item, settings.rank, settings.ridge, fit_pairs)
-    rows = np.flatnonzero(stored.tally.interactions_of_user > 0)
+    rows = np.flatnonzero(stored.source_counts.interactions_of_user > 0)
     assert 0 < len(rows) < len(found.keys)
     affinity = found.of_source_users()
     assert_array_equal(found.source_keys, stored.source.users.keys[rows])

@@ -169,7 +169,7 @@ class _Split:
         words, testifies = self.target_users.open()
         for batch in batches:
             ids = batch.column("user").cast(pa.large_string() if self.text_users else pa.int64())
-            users = IdColumn.of(pa.chunked_array([ids]))
+            users = IdColumn.from_values(pa.chunked_array([ids]))
             keys = typed_keys(users.distinct)
             nobody = np.zeros(len(keys), np.int16)
             place = places_among(Vocabulary(users.distinct, keys, nobody, ("",)), words)

@@ -14,13 +14,14 @@ from scalr.engines.spark.cluster.broadcast import packed, unpacked
 from scalr.engines.spark.cluster.form import SourceForm
 from scalr.foundation import Codes, Int64
 from scalr.logs import (
-    KINDS,
+    ROLE_TYPES,
+    CollectedEvents,
+    CollectedLog,
     EventLog,
     IdColumn,
     ItemTable,
-    MemoryIntake,
-    Read,
-    SourceTally,
+    MemoryBuffer,
+    SourceCounts,
     StoredPair,
     TimeUnit,
     Vocabulary,
@@ -101,35 +102,35 @@ def read_part(number: int, rows: pa.Table, form: SourceForm, side: TargetSide) -
     present = np.unique(domain).tolist()
     users: list[pa.Array] = []
     items: list[pa.Array] = [_ids(pa.chunked_array([], _id_type(form.text_items))).distinct for _ in form.domains]
-    intakes, places = [], []
+    buffers, places = [], []
     for one in present:
         mine = rows if len(present) == 1 else rows.filter(pa.array(domain == one))
         user, item = (_ids(mine[role].cast(_id_type(text))) for role, text in _texts(form))
         users.append(user.distinct)
         items[one] = item.distinct
-        intake = MemoryIntake(len(mine))
-        columns = {role: mine[role].to_numpy().astype(KINDS[role], copy=False) for role in form.roles[2:]}
-        intake.add({"user": user.place, "item": item.place, **columns}, lambda: np.empty(0, np.uint64))
-        intakes.append(intake)
+        buffer = MemoryBuffer(len(mine))
+        columns = {role: mine[role].to_numpy().astype(ROLE_TYPES[role], copy=False) for role in form.roles[2:]}
+        buffer.add({"user": user.place, "item": item.place, **columns}, lambda: np.empty(0, np.uint64))
+        buffers.append(buffer)
         places.append(user.place)
     words, user_codes = unify(users)
     things, item_codes = unify(items, form.domains)
     time_unit = MICROSECONDS if "time" in form.roles else None
-    reads = [
-        Read(intake, code, item_codes[one], time_unit)
-        for one, intake, code in zip(present, intakes, user_codes, strict=True)
+    events = [
+        CollectedEvents(buffer, code, item_codes[one], time_unit)
+        for one, buffer, code in zip(present, buffers, user_codes, strict=True)
     ]
-    facts = {"name": form.name, "columns": form.columns, "schema": form.schema}
-    log = replace(source_log(reads, words, things, threads=1, **facts), time_unit=form.time_unit)
+    collected = CollectedLog(events, words, things, form.name, form.columns, form.schema)
+    log = replace(source_log(collected), time_unit=form.time_unit)
     place = places_among(words, side.target.users)
-    pair = StoredPair(log, replace(side.target, users=words), _no_tally(side.whole_weights), items=side.items)
-    events = (0, len(log))
+    pair = StoredPair(log, replace(side.target, users=words), _part_counts(side.whole_weights), items=side.items)
+    own = (0, len(log))
     is_own = rows["own"].to_numpy() if "own" in rows.column_names else None
     if is_own is not None and not is_own.all():  # of one item then: what is its own is a range of users
         mine = user_codes[0][places[0][is_own]]
         user = log.user[: len(log)]
-        events = tuple(np.searchsorted(user, [mine.min(), mine.max() + 1]).tolist()) if len(mine) else (0, 0)
-    return PartPair(number, pair, place, events)
+        own = tuple(np.searchsorted(user, [mine.min(), mine.max() + 1]).tolist()) if len(mine) else (0, 0)
+    return PartPair(number, pair, place, own)
 
 
 def pack(part: PartPair) -> bytes:
@@ -141,7 +142,9 @@ def unpack(given: bytes, side: TargetSide) -> PartPair:
     """Return a part that `pack` packed, with the target side given."""
     number, source, place, events = unpacked(given)
     target = replace(side.target, users=source.users)
-    return PartPair(number, StoredPair(source, target, _no_tally(side.whole_weights), items=side.items), place, events)
+    return PartPair(
+        number, StoredPair(source, target, _part_counts(side.whole_weights), items=side.items), place, events
+    )
 
 
 def parts_of(batches: Iterable[pa.RecordBatch], side: TargetSide) -> Iterator[PartPair]:
@@ -161,17 +164,17 @@ def _id_type(is_text: bool) -> pa.DataType:
 
 
 def _ids(values: pa.ChunkedArray) -> IdColumn:
-    return IdColumn.of(values)
+    return IdColumn.from_values(values)
 
 
 @cache
-def _no_counts(whole_weights: bool) -> SourceTally:
+def _no_counts(whole_weights: bool) -> SourceCounts:
     nothing = np.zeros(0, np.int64)
-    return SourceTally(nothing, nothing, nothing, (), whole_weights, 0)
+    return SourceCounts(nothing, nothing, nothing, (), whole_weights, 0)
 
 
-def _no_tally(whole_weights: bool) -> SourceTally:
-    """Return the tally of a part, of which nothing but the weights' kind is asked."""
+def _part_counts(whole_weights: bool) -> SourceCounts:
+    """Return the source counts of a part; only `whole_weights` is used."""
     return _no_counts(whole_weights)
 
 

@@ -117,7 +117,7 @@ def read_rows(table: pa.Table, form: SourceForm) -> ReadRows:
 
 
 def _ids(values: pa.ChunkedArray, is_text: bool) -> IdColumn:
-    return IdColumn.of(values.cast(pa.large_string() if is_text else pa.int64()))
+    return IdColumn.from_values(values.cast(pa.large_string() if is_text else pa.int64()))
 
 
 def in_order(table: pa.Table) -> pa.Table:

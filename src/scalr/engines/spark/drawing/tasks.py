@@ -258,7 +258,7 @@ class EmitRows:
             time = None if rows.event_time is None else PackedTimes(0, 1, rows.event_time)
             source = replace(source, time=time, time_unit=work.form.time_unit)
             target = replace(work.side.target, users=read.users)
-            pair = StoredPair(source, target, work.builder.pair.tally, items=work.side.items)
+            pair = StoredPair(source, target, work.builder.pair.source_counts, items=work.side.items)
             law = None if work.law is None else law_of(work.law, places_among(read.users, work.side.target.users))
             yield from tables_of(rows, builder.over(pair), law, Count())
 

@@ -17,7 +17,7 @@ from scalr.engines.spark.cluster.part import TargetSide, groups_of, pack, parts_
 from scalr.engines.spark.fitting.part_translation import KeyedCutoff
 from scalr.engines.spark.reading.target import CategoryTable
 from scalr.foundation import Codes, Int64
-from scalr.logs import tally_of
+from scalr.logs import count_source_events
 from scalr.synthesis import RealPairs, count_targets
 
 _MASK = (1 << 64) - 1
@@ -41,7 +41,7 @@ class SourceCount:
         shared_interactions: Those of users with target items that may be drawn.
         known_positives: Positive events of target users.
         whole_weights: Whether all weights are whole numbers.
-        digest: See `SourceTally.digest`.
+        digest: See `SourceCounts.digest`.
         paths: Paths from source to target items, before any cap or window.
         largest_part: Rows of the largest part, witnesses included.
         longest: Distinct items that one target user has at most, about; never fewer.
@@ -71,7 +71,7 @@ class _Read:
         for number, rows in groups_of(batches, "part"):
             part = read_part(number, rows, self.form, self.side.open())
             own = part.own()
-            tally = tally_of([own], part.pair.source.users, part.pair.source.items)
+            counts = count_source_events([own], part.pair.source.users, part.pair.source.items)
             real = own.positives()
             known = part.place >= 0
             start = self.history_start.open()
@@ -79,14 +79,14 @@ class _Read:
             counted = {
                 "events": len(own),
                 "positives": len(real),
-                "interactions": int(tally.interactions_of_user.sum()),
-                "shared": int(tally.interactions_of_user[history > 0].sum()),
+                "interactions": int(counts.interactions_of_user.sum()),
+                "shared": int(counts.interactions_of_user[history > 0].sum()),
                 "known": int(np.count_nonzero(known[real.user])),
-                "whole": tally.whole_weights,
-                "digest": tally.digest,
-                "paths": int((tally.interactions_of_user * history).sum()),
+                "whole": counts.whole_weights,
+                "digest": counts.digest,
+                "paths": int((counts.interactions_of_user * history).sum()),
                 "rows": len(rows),
-                "longest": int(tally.interactions_of_user[known].max(initial=0)),
+                "longest": int(counts.interactions_of_user[known].max(initial=0)),
             }
             whole = memoryview(pack(part))
             pieces = [whole[first : first + PIECE_BYTES] for first in range(0, len(whole), PIECE_BYTES)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scalr.engines.spark.cluster.form import SourceForm
 from scalr.engines.spark.reading.source import LookedAt, in_one_form, look_at
 from scalr.engines.spark.reading.target import ReadTarget, read_target
 from scalr.foundation import Steps, TranslateSettings
-from scalr.logs import Columns, PackedTimes, SourceTally, StoredLog, StoredPair, Vocabulary, by_domain
+from scalr.logs import LogRequest, PackedTimes, SourceCounts, StoredLog, StoredPair, Vocabulary
 from scalr.synthesis import witness_settings
 
 
@@ -50,25 +50,20 @@ class SparkLogs:
         return (*sources, *self.target.entries)
 
 
-def look(
-    source: Any, target: Any, settings: Steps, *, items: Any = None, columns: Columns | None = None,
-    source_columns: Columns | Mapping[str, Columns] | None = None, target_columns: Columns | None = None,
-    time_unit: str | None = None, ids: str = "auto", drop_nulls: bool = False,
-) -> SparkLogs:  # fmt: skip
-    """Look at the source frames, in one scan each, and read the target log; see `scalr.read_pair`."""
-    sources, special = by_domain(source, source_columns)
-    general = columns or Columns()
-    looked = [
-        look_at(frame, name, general, special.get(name) or Columns(), time_unit=time_unit, drop_nulls=drop_nulls)
-        for name, frame in sources.items()
-    ]
+def look(request: LogRequest, settings: Steps) -> SparkLogs:
+    """Check the source frames, in one scan each, and read the target log.
+
+    Args:
+        request: The logs; the sources are frames of Spark.
+        settings: Decides which item columns and categories are read.
+    """
+    request = replace(request, item_columns=settings.negatives.kind != "none")
+    rules = request.rules
+    looked = [look_at(frame, name, *request.columns_of(name), rules) for name, frame in request.sources().items()]
     paths = paths_of(settings.translate)
     categories = paths is not None and paths.backoff > 0
-    read = read_target(
-        target, items, looked, general, target_columns or Columns(), time_unit=time_unit, as_text=ids == "string",
-        drop_nulls=drop_nulls, item_columns=settings.negatives.kind != "none", categories=categories,
-    )  # fmt: skip
-    events, form = in_one_form(looked, as_text=ids == "string")
+    read = read_target(request, looked, categories=categories)
+    events, form = in_one_form(looked, as_text=rules.as_text)
     return SparkLogs(events, form, tuple(looked), read, _pair_of(read, form))
 
 
@@ -81,8 +76,8 @@ def _pair_of(read: ReadTarget, form: SourceForm) -> StoredPair:
         time=PackedTimes(0, 1, nothing) if "time" in form.roles else None, columns=form.columns,
         time_unit=form.time_unit, schema=form.schema,
     )  # fmt: skip
-    tally = SourceTally(nothing, nothing, nothing, (), True, 0)
-    return StoredPair(log, read.log, tally, items=read.items, inputs=read.entries, warnings=read.warnings)
+    counts = SourceCounts(nothing, nothing, nothing, (), True, 0)
+    return StoredPair(log, read.log, counts, items=read.items, inputs=read.entries, warnings=read.warnings)
 
 
 def paths_of(settings: TranslateSettings) -> TranslateSettings | None:

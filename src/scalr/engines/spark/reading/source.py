@@ -17,13 +17,18 @@ from scalr.engines.spark.cluster.form import TYPES, SourceForm
 from scalr.foundation import InputError, SchemaError
 from scalr.logs import (
     Columns,
+    Misfits,
+    ReadRules,
+    RowCounts,
     Tabular,
     TimeUnit,
-    check_names,
+    check_column_names,
     factor_of,
     find_columns,
     find_files,
-    refuse_own_rows,
+    refuse_generated_log,
+    refuse_rows,
+    synthetic_flag,
     unit_of_integers,
 )
 
@@ -58,9 +63,7 @@ class LookedAt:
     kept: int
 
 
-def look_at(
-    frame: Any, name: str, general: Columns, special: Columns, *, time_unit: str | None, drop_nulls: bool
-) -> LookedAt:
+def look_at(frame: Any, name: str, general: Columns, special: Columns, rules: ReadRules) -> LookedAt:
     """Find the columns of a source log and check their values, in one scan.
 
     Raises:
@@ -69,22 +72,26 @@ def look_at(
     from pyspark.sql.types import StructType
 
     title = f"the {name} frame"
-    check_names(frame.columns, title)
-    if "is_synthetic" not in {name.lower() for name in frame.columns}:
-        refuse_own_rows(title, frame.columns)
+    check_column_names(frame.columns, title)
+    if synthetic_flag(frame.columns) is None:
+        refuse_generated_log(title, frame.columns)
     role_types = {one.name: one.dataType for one in frame.schema}
     known = pa.schema([pa.field(one.name, _arrow_type(StructType([one]))) for one in frame.schema])
-    columns = find_columns(Tabular(title, "frame", known), general, special, is_target=False)
+    columns = find_columns(Tabular(title, "frame", known), general, special)
     chosen = {role: column for role, column in columns.roles() if column}
     types = {role: known.field(column).type for role, column in chosen.items()}
     for role, column in chosen.items():
         _check_type(role, f"column '{column}' of {title}", role_types[column])
     counted = frame.agg(*_aggregates(chosen, types, frame.columns)).first().asDict()
     n_rows, n_kept = int(counted["rows"]), int(counted["kept"] or 0)
-    _refuse(title, chosen, counted, n_rows, n_kept, drop_nulls=drop_nulls)
+    nulls = {role: Misfits(int(counted[f"nulls {role}"])) for role in chosen}
+    n_synthetic = int(counted.get("synthetic") or 0)
+    rows = RowCounts(title, n_rows, n_kept, nulls, chosen, n_synthetic, synthetic_flag(frame.columns))
+    refuse_rows(rows, drop_nulls=rules.drop_nulls)
+    _refuse_values(title, chosen, counted, n_kept)
     unit = None
     if "time" in chosen:
-        unit = _unit(f"column '{chosen['time']}' of {title}", types["time"], counted, time_unit)
+        unit = _unit(f"column '{chosen['time']}' of {title}", types["time"], counted, rules.time_unit)
     return LookedAt(name, title, frame, columns, types, known, unit, n_rows, n_kept)
 
 
@@ -135,7 +142,7 @@ def _aggregates(chosen: Mapping[str, str], types: Mapping[str, pa.DataType], nam
     kept = f"NOT ({' OR '.join(missing.values())})"
     wanted = {"rows": "count(1)", "kept": f"count_if({kept})"}
     wanted |= {f"nulls {role}": f"count_if({test})" for role, test in missing.items()}
-    flag = next((column for column in names if column.lower() == "is_synthetic"), None)
+    flag = synthetic_flag(names)
     if flag is not None:
         wanted["synthetic"] = f"count_if(lower(CAST({_quoted(flag)} AS STRING)) IN ('true', 't', '1', '1.0'))"
     for role in ("label", "value", "weight"):
@@ -174,29 +181,8 @@ def _has_decimals(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _refuse(
-    title: str, chosen: Mapping[str, str], counted: Mapping[str, Any], n_rows: int, n_kept: int, *, drop_nulls: bool
-) -> None:
-    """Refuse a log whose rows cannot be used."""
-    if not n_rows:
-        raise SchemaError(f"{title} has no rows", expected="at least one event", fix="check the frame and its filters")
-    if counted.get("synthetic"):
-        raise SchemaError(
-            f"{title} has {counted['synthetic']} synthetic events ('is_synthetic' is true)",
-            expected="real events only: what is fitted on synthetic events repeats itself",
-            fix="filter them out (WHERE NOT is_synthetic)",
-        )
-    for role, column in chosen.items():
-        if (n := counted[f"nulls {role}"]) and not drop_nulls:
-            raise SchemaError(
-                f"column '{column}' of {title} has {n} null{'s' if n > 1 else ''}",
-                expected=f"no nulls in the {role} column",
-                fix="drop them, or pass --drop-nulls to let scalr drop and count them",
-            )
-    if not n_kept:
-        raise SchemaError(
-            f"every row of {title} has a null", expected="at least one complete event", fix="check the columns"
-        )
+def _refuse_values(title: str, chosen: Mapping[str, str], counted: Mapping[str, Any], n_kept: int) -> None:
+    """Refuse a log with labels, values, weights or times that cannot be used."""
     expected = {
         "label": "labels 0 and 1",
         "value": "finite numbers",

@@ -13,25 +13,20 @@ import pyarrow.compute as pc
 from scalr.engines.spark.cluster.session import no_pandas_warning
 from scalr.engines.spark.reading.logs import SparkLogs
 from scalr.foundation import rng
-from scalr.logs import StoredPair, open_table, read_columns, read_logs
+from scalr.logs import LogRequest, StoredPair, open_table, read_columns, read_logs
 
 STUDY_EVENTS = 5_000_000  # source events that a study gets, at most about; what a machine trains on in minutes
 
 
-def study_pair(
-    logs: SparkLogs, target: Any, items: Any, *, most: int = STUDY_EVENTS, item_columns: bool = False, **reading: Any
-) -> tuple[StoredPair, float]:
+def study_pair(logs: SparkLogs, request: LogRequest, *, most: int = STUDY_EVENTS) -> tuple[StoredPair, float]:
     """Collect the events of some target users.
 
     Users without target events are left out: no path leads through them, and nothing judges them.
 
     Args:
         logs: Logs that were looked at.
-        target: The target log as it was given.
-        items: The item table as it was given; None for none.
+        request: The same logs, as files that the local engine reads.
         most: Source events to collect, at most about.
-        item_columns: See `scalr.logs.reading.read_logs`.
-        reading: Further arguments of it.
 
     Returns:
         The pair, and the share of the target users that it has.
@@ -42,10 +37,10 @@ def study_pair(
     chosen = users.ids.take(pa.array(np.flatnonzero(keep)))
     sources = {one.name: _of_users(one, chosen) for one in logs.sources}
     name = logs.pair.target.columns.user or ""
-    opened = open_table(target, "target")
+    opened = open_table(request.target, "target")
     table = read_columns(opened, opened.schema.names)
-    mine = table.filter(pc.is_in(table[name].cast(chosen.type), value_set=chosen)) if share < 1 else target
-    pair = read_logs(sources, mine, items=items, item_columns=item_columns, **reading)
+    mine = table.filter(pc.is_in(table[name].cast(chosen.type), value_set=chosen)) if share < 1 else request.target
+    pair = read_logs(replace(request, source=sources, target=mine))
     return replace(pair, inputs=logs.inputs), share
 
 

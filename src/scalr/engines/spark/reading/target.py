@@ -12,14 +12,15 @@ import pyarrow.compute as pc
 
 from scalr.engines.spark.cluster.session import is_spark_frame, no_pandas_warning
 from scalr.engines.spark.reading.source import LookedAt
-from scalr.foundation import Codes, SchemaError
+from scalr.foundation import Codes
 from scalr.logs import (
-    Columns,
+    CollectedEvents,
+    CollectedLog,
     EventLog,
     ItemTable,
-    MemoryIntake,
-    Read,
-    ScannedLog,
+    LogRequest,
+    LogTraits,
+    MemoryBuffer,
     Vocabulary,
     find_columns,
     open_table,
@@ -27,6 +28,7 @@ from scalr.logs import (
     read_columns,
     read_ids,
     read_items,
+    refuse_unlike_logs,
     scan,
     target_log,
     unify,
@@ -53,57 +55,41 @@ class ReadTarget:
     warnings: tuple[str, ...]
 
 
-def read_target(
-    given: Any, items: Any, sources: list[LookedAt], general: Columns, special: Columns, *, time_unit: str | None,
-    as_text: bool, drop_nulls: bool, item_columns: bool, categories: bool,
-) -> ReadTarget:  # fmt: skip
-    """Read the target log, and what the item table knows.
+def read_target(request: LogRequest, sources: list[LookedAt], *, categories: bool) -> ReadTarget:
+    """Read the target log and the item table.
 
     Args:
-        given: A path or frame as the local engine takes it, or a Spark frame, which is collected.
-        items: Likewise, the item table; None for none.
-        sources: The source logs, which the target's ids and times must fit.
-        general: Names of columns in all logs.
-        special: Names that differ in the target.
-        time_unit: Unit of integer times; None guesses it.
-        as_text: Read all ids as text.
-        drop_nulls: Drop rows with nulls.
-        item_columns: Add the log's columns that are functions of its items to the item table.
-        categories: Whether the categories of source items are asked for.
+        request: The logs, of which frames of Spark are collected.
+        sources: The source logs, which the target's ids and times must match.
+        categories: Whether to read the categories of source items.
     """
-    table = open_table(_collected(given), "target")
-    columns = find_columns(table, general, special)
-    intake = MemoryIntake()
-    scanned = scan(
-        table, "target", "target", columns, intake, time_unit=time_unit, as_text=as_text, drop_nulls=drop_nulls,
-        progress=None,
-    )  # fmt: skip
-    _check_together(sources, scanned, as_text)
+    rules = request.rules
+    table = open_table(_collected(request.target), "target")
+    columns = find_columns(table, *request.columns_of("target"))
+    scanned = scan(table, "target", columns, MemoryBuffer(), rules)
+    refuse_unlike_logs([_traits_of(log, rules.as_text) for log in sources], scanned.traits())
     users, user_codes = unify([scanned.users])
     things, item_codes = unify([scanned.items])
-    log = target_log(
-        Read(intake, user_codes[0], item_codes[0], scanned.time_unit), users, things,
-        name="target", columns=columns, schema=scanned.schema(),
-    )  # fmt: skip
+    events = CollectedEvents(scanned.buffer, user_codes[0], item_codes[0], scanned.time_unit)
+    log = target_log(CollectedLog([events], users, things, "target", columns, scanned.schema()))
     entries: list[Mapping[str, Any]] = [scanned.entry]
     warnings = [f"{scanned.dropped:,} rows of the target had nulls and were dropped."] if scanned.dropped else []
     known: ItemTable | None = None
     of_source: CategoryTable | None = None
     domains = tuple(one.name for one in sources)
-    nothing = _no_items(sources, as_text, domains)
-    if items is not None:
+    nothing = _no_items(sources, rules.as_text, domains)
+    if request.items is not None:
         names = [name for name in dict.fromkeys((columns.item, *(one.columns.item for one in sources))) if name]
-        collected = _collected(items)
-        every = _items_of(collected, names, sources, as_text, domains) if categories else nothing
-        known, entry, more = read_items(collected, things, every, names, as_text=as_text, drop_nulls=drop_nulls)
+        collected = _collected(request.items)
+        every = _items_of(collected, names, sources, rules.as_text, domains) if categories else nothing
+        known, entry, more = read_items(collected, things, every, names, rules)
         entries.append(entry)
         warnings += more
         if categories:
             of_source = CategoryTable(every, *known.source_categories())
         known = replace(known, source=known.source.slice(0, 0))
-    if item_columns:
-        plain = [name for name in table.schema.names if name not in {own for _, own in columns.roles()}]
-        known = with_log_columns(known, table, columns.item or "", plain, things, nothing, as_text=as_text)
+    if request.item_columns:
+        known = with_log_columns(known, table, columns, things, nothing, rules)
     return ReadTarget(log, known, of_source, tuple(entries), tuple(warnings))
 
 
@@ -141,33 +127,9 @@ def _items_of(
     return unify([found] * len(domains), domains)[0]
 
 
-def _check_together(sources: list[LookedAt], goal: ScannedLog, as_text: bool) -> None:
-    """Refuse logs whose users or times cannot be compared."""
-    for log in sources:
-        kinds = [as_text or not pa.types.is_integer(kind) for kind in (log.types["user"], goal.users.type)]
-        if kinds[0] != kinds[1]:
-            words = ["text" if is_text else "integers" for is_text in kinds]
-            raise SchemaError(
-                f"user ids are {words[0]} in {log.title} but {words[1]} in {goal.table.name}",
-                expected="user ids of one type in all logs",
-                fix="cast one of the columns, or read all ids as text with --ids string",
-            )
-        if (log.time_unit is None) != (goal.time_unit is None):
-            with_time, without = (goal.table.name, log.title) if log.time_unit is None else (log.title, goal.table.name)
-            raise SchemaError(
-                f"{without} has no time column, but {with_time} has one",
-                expected="a time column in all logs, or in none",
-                fix="name it with --time COL, or pass an empty name to do without",
-            )
-        if log.time_unit and goal.time_unit and (log.time_unit.kind == "order") != (goal.time_unit.kind == "order"):
-            plain, dated = (
-                (log.title, goal.table.name) if log.time_unit.kind == "order" else (goal.table.name, log.title)
-            )
-            raise SchemaError(
-                f"times of {plain} look like a plain order, those of {dated} like points in time",
-                expected="times that can be compared",
-                fix="name the unit of integer times with --time-unit s, ms, us, ns or order",
-            )
+def _traits_of(log: LookedAt, as_text: bool) -> LogTraits:
+    is_text = as_text or not pa.types.is_integer(log.types["user"])
+    return LogTraits(log.title, is_text, log.columns.time or "", log.time_unit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
