@@ -12,7 +12,7 @@ from tests.reliability.jobs import Job, contents
 import scalr.report.drawing
 from scalr.cli import main
 from scalr.logs.stored import StoredLog
-from scalr.runs import generating, running
+from scalr.runs import evidence, records
 from scalr.synthesis.tables import PartWriter
 
 pytestmark = pytest.mark.trust
@@ -111,7 +111,7 @@ def test_a_limit_that_the_logs_alone_break_is_named(jobs, tell, tmp_path, monkey
 )
 def test_an_input_that_changes_during_the_run(command, change, jobs, tell, tmp_path, monkeypatch):
     """It changes after the logs were read and before the output is finished; a touched one is the same still."""
-    target, write = Path(jobs["generate"].arguments[4]), generating.write_report
+    target, write = Path(jobs["generate"].arguments[4]), records.write_report
     whole = target.read_bytes()
 
     def meanwhile(*arguments, **named) -> None:
@@ -120,7 +120,7 @@ def test_an_input_that_changes_during_the_run(command, change, jobs, tell, tmp_p
         if change != "gone":
             target.write_bytes(whole if change == "touched" else whole + b" ")
 
-    for module in (generating, running):
+    for module in (records, evidence):
         monkeypatch.setattr(module, "write_report", meanwhile)
     try:
         code, said = tell(jobs[command], tmp_path / "run")

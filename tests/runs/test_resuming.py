@@ -15,9 +15,9 @@ from tests.worlds import small_tables
 import scalr
 from scalr.cli import main
 from scalr.foundation.errors import InputError, OutputError
-from scalr.runs.resuming import Plan, forget, partial_folder, unfinished
+from scalr.runs.resuming import RunPlan, partial_folder, remove_leftovers, unfinished
 
-PLAN = Plan("generate", {"seed": 1, "sample": {"draws_per_event": 4}})
+PLAN = RunPlan("generate", {"seed": 1, "sample": {"draws_per_event": 4}})
 INPUTS = [{"role": "source", "name": "source", "digest": "d", "files": ["s.csv"]}]
 
 
@@ -87,12 +87,12 @@ def test_half_finished_output_is_never_mixed_with_another_run(tmp_path, monkeypa
     before = {file.name: file.read_bytes() for file in pieces.iterdir()}
     assert "a half-finished run of 'scalr generate'" in refusal(out, resume=False)
     assert "a half-finished run of 'scalr generate'" in refusal(out, plan=None)
-    other = Plan("generate", {"seed": 1, "sample": {"draws_per_event": 5}})
+    other = RunPlan("generate", {"seed": 1, "sample": {"draws_per_event": 5}})
     assert "setting 'sample.draws_per_event' is 5, that of the half-finished run 4" in refusal(out, other)
     assert "setting 'more' is true, that of the half-finished run null" in refusal(
-        out, Plan("generate", {**PLAN.settings, "more": True})
+        out, RunPlan("generate", {**PLAN.settings, "more": True})
     )
-    assert "command is 'run'" in refusal(out, Plan("run", PLAN.settings))
+    assert "command is 'run'" in refusal(out, RunPlan("run", PLAN.settings))
     assert "source 's.csv' is not what" in refusal(out, inputs=[{**INPUTS[0], "digest": "e"}])
     monkeypatch.setattr("scalr.runs.resuming.__version__", "9.9")
     assert f"version is '9.9', that of the half-finished run '{scalr.__version__}'" in refusal(out)
@@ -116,8 +116,8 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path):
     code = f"""
 import os, signal
 from pathlib import Path
-from scalr.runs.resuming import Plan, unfinished
-with unfinished(Path({str(out)!r}), Plan("generate", {PLAN.settings!r})) as made:
+from scalr.runs.resuming import RunPlan, unfinished
+with unfinished(Path({str(out)!r}), RunPlan("generate", {PLAN.settings!r})) as made:
     made.pieces.put("one", 1)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -160,8 +160,8 @@ def test_what_a_process_left_after_its_output_appeared_is_forgotten(tmp_path):
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         cut_off(out)
-    forget(out)
-    forget(out)
+    remove_leftovers(out)
+    remove_leftovers(out)
     assert os.listdir(tmp_path) == []
 
 

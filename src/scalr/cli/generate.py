@@ -107,7 +107,7 @@ def command(
     from scalr.cli.summaries import pair_table, reach, stages_table
     from scalr.foundation import use_lean_allocator
     from scalr.logs import summarise
-    from scalr.runs import Plan, check_free, generation_request, write_generation
+    from scalr.runs import Execution, RunPlan, check_free, generation_request, write_generation
     from scalr.studies import privacy_sentence
     from scalr.synthesis import LeakCheck
 
@@ -132,12 +132,12 @@ def command(
         return
     leaks: LeakCheck = "drop" if drop_leaky else "report" if check_leaks else "off"
     asked = generation_request(steps, logs.settings(), layout, leaks)
-    if resume and shows_finished(Terminal(quiet=quiet, as_json=as_json), out, Plan("generate", asked)):
+    if resume and shows_finished(Terminal(quiet=quiet, as_json=as_json), out, RunPlan("generate", asked)):
         return
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         manifest, pair = write_generation(
-            lambda room, board: logs.read(terminal, room), steps, out, layout=layout, inputs=logs.settings(),
-            threads=threads, memory_limit=limit, leaks=leaks, resume=resume, board=terminal,
+            lambda room, board: logs.read(terminal, room), steps, out, inputs=logs.settings(), layout=layout,
+            leaks=leaks, execution=Execution(threads, limit, resume, board=terminal),
         )  # fmt: skip
         if not manifest["synthetic_events"]:
             terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")

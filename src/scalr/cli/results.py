@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from scalr.cli.console import Terminal, shown
 
 if TYPE_CHECKING:
-    from scalr.runs import Plan
+    from scalr.runs import RunPlan
 
 
-def shows_finished(terminal: Terminal, out: Path, plan: Plan) -> bool:
+def shows_finished(terminal: Terminal, out: Path, plan: RunPlan) -> bool:
     """Say that there is nothing to go on with where the output is finished; return whether it is."""
     from scalr.runs import already_finished
 

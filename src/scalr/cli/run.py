@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from scalr.cli.console import Terminal, shown
 from scalr.cli.inputs import refuse_noise
 from scalr.cli.results import show_conversions, show_evidence
 from scalr.cli.spark import SparkOptions
+
+if TYPE_CHECKING:
+    from scalr.runs import Execution
 
 EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
 
@@ -49,7 +52,7 @@ def command(
     """Generate synthetic events and study what they are worth, with the settings of a file."""
     from scalr.cli.results import shows_finished
     from scalr.foundation import ConfigError, use_lean_allocator
-    from scalr.runs import Plan, absolute_paths, check_apart, check_free, read_config, run
+    from scalr.runs import Execution, RunPlan, absolute_paths, check_apart, check_free, read_config, run
 
     if not resume:
         check_free(out)
@@ -65,7 +68,7 @@ def command(
     terminal = Terminal(quiet=quiet, as_json=as_json)
     if from_manifest is not None:
         options.check_local("--from-manifest")
-        _repeat(terminal, from_manifest, out, set_ or [], threads=threads, memory_limit=limit, resume=resume)
+        _repeat(terminal, from_manifest, out, set_ or [], Execution(threads, limit, resume, board=terminal))
         return
     assert config is not None
     presets = [f"translate.privacy.{name}={value}" for name, value in o.privacy(privacy).items()]
@@ -74,7 +77,7 @@ def command(
     source = settings.source
     check_apart(out, [*([source] if isinstance(source, str) else source.values()), settings.target, settings.items])
     options.check(settings.layout, leaks=settings.leaks != "off", resume=resume)
-    if resume and shows_finished(terminal, out, Plan("run", absolute_paths(settings.model_dump(mode="json")))):
+    if resume and shows_finished(terminal, out, RunPlan("run", absolute_paths(settings.model_dump(mode="json")))):
         return
     with terminal:
         if engine == "spark":
@@ -100,16 +103,16 @@ def _show(terminal: Terminal, manifest: Mapping[str, Any], out: Path, more: Mapp
         show(terminal, manifest["evaluation"], out)
 
 
-def _repeat(terminal: Terminal, file: Path, out: Path, changes: list[str], *, resume: bool, **room: Any) -> None:
+def _repeat(terminal: Terminal, file: Path, out: Path, changes: list[str], execution: Execution) -> None:
     """Repeat what a manifest says, and say whether the same came out."""
     from scalr.cli.results import shows_finished
     from scalr.runs import differences, plan_of, read_request, repeat_run
 
     request = read_request(file, changes)
-    if resume and shows_finished(terminal, out, plan_of(request)):
+    if execution.resume and shows_finished(terminal, out, plan_of(request)):
         return
     with terminal:
-        done = repeat_run(request, out, resume=resume, board=terminal, **room)
+        done = repeat_run(request, out, execution)
         for sentence in differences(request.manifest) if done.differing else ():
             terminal.note(f"! {sentence}")
     _show(terminal, done.manifest, out, {"equal": list(done.equal), "differing": list(done.differing)})

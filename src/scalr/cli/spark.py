@@ -119,10 +119,11 @@ class SparkOptions:
     ) -> dict[str, Any]:
         """Generate with Spark and study on a sample of users; return the manifest with the study."""
         from scalr.engines import own_session, spark_settings
-        from scalr.runs import run_on_spark
+        from scalr.runs import Execution, run_on_spark
 
         with own_session(self.master, spark_settings(self.conf)) as session:
-            return run_on_spark(session, settings, out, threads=threads, trials_file=trials_file, board=terminal)
+            execution = Execution(threads, trials_file=trials_file, board=terminal)
+            return run_on_spark(session, settings, out, execution=execution)
 
     @staticmethod
     def _plan(request: LogRequest, steps: Steps, terminal: Terminal, session: Any) -> None:

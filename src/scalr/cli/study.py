@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -194,7 +194,7 @@ def command(
     from scalr.cli.summaries import pair_table
     from scalr.foundation import ARMS, CONVERSION_ARMS
     from scalr.logs import summarise
-    from scalr.runs import check_free, write_conversions, write_study, write_sweeps
+    from scalr.runs import EVENT_STUDY, IMPRESSION_STUDY, Execution, LoadedLogs, check_free, sweep_study, write_study
     from scalr.studies import check_names
 
     check_free(out)
@@ -242,16 +242,10 @@ def command(
     check_names(steps)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
-        pair, inputs = stored.load(), logs.settings()
-        others: dict[str, Any] = {"threads": threads, "trials_file": trials_file, "board": terminal}
-        if conversions:
-            content = write_conversions(
-                pair, steps, out, inputs=inputs, reading=receipt, threads=threads, board=terminal
-            )
-        elif names is not None:
-            content = write_sweeps(pair, steps, names, out, inputs=inputs, reading=receipt, **others)
-        else:
-            content = write_study(pair, steps, out, inputs=inputs, reading=receipt, **others)
+        kind = IMPRESSION_STUDY if conversions else EVENT_STUDY if names is None else sweep_study(names)
+        execution = Execution(threads, trials_file=trials_file, board=terminal)
+        loaded = LoadedLogs(stored.load(), receipt)
+        content = write_study(loaded, kind, steps, out, inputs=logs.settings(), execution=execution)
     terminal.result(content)
     terminal.show(pair_table(summarise(stored).to_json()))
     show = show_conversions if conversions else show_evidence if names is None else show_sweeps

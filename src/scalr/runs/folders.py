@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scalr.foundation import OutputError
-from scalr.runs.resuming import Plan, Unfinished, unfinished
+from scalr.runs.resuming import RunPlan, UnfinishedRun, unfinished
 
 
 def check_free(path: Path) -> None:
@@ -91,7 +91,7 @@ def finished_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def resumable_folder(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterator[Unfinished]:
+def resumable_folder(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Iterator[UnfinishedRun]:
     """Give a hidden folder that a run which was cut off goes on from; see `scalr.runs.resuming`.
 
     Raises:

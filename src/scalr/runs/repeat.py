@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from scalr.foundation import (
-    Board,
     ConfigError,
     InputError,
     RunSettings,
-    SilentBoard,
     Steps,
     __version__,
     describe_environment,
 )
 from scalr.logs import files_digest, find_files
 from scalr.runs.config_file import apply_change
+from scalr.runs.execution import Execution
 from scalr.runs.generating import write_generation
 from scalr.runs.manifest import read_manifest
 from scalr.runs.requests import PATHS, absolute_paths, generation_request, read_timed
-from scalr.runs.resuming import Plan, forget
-from scalr.runs.running import run
+from scalr.runs.resuming import RunPlan, remove_leftovers
+from scalr.runs.running import run_in_folder
 
 COMMANDS = ("run", "generate")
 _NOT_READING = {*Steps.model_fields, "layout", "leaks"}  # all other settings of a generation say how logs are read
@@ -97,56 +96,37 @@ def read_request(file: Path, changes: Sequence[str] = ()) -> Request:
     return Request(manifest, settings)
 
 
-def repeat_run(
-    request: Request,
-    out: Path,
-    *,
-    threads: int | None = None,
-    memory_limit: int | None = None,
-    resume: bool = False,
-    board: Board | None = None,
-) -> Repetition:
+def repeat_run(request: Request, out: Path, execution: Execution | None = None) -> Repetition:
     """Do a run or a generation again and compare what comes out; other versions may give something else.
 
     Args:
         request: From `read_request`.
         out: A new folder.
-        threads: As in `scalr.run`, like the others.
-        memory_limit: Bytes to stay within.
-        resume: Go on from what a repetition that was cut off has finished.
-        board: Where progress is shown.
+        execution: Threads, memory, progress, and whether to continue an interrupted repetition.
 
     Raises:
         InputError: If a log or the folder cannot be used.
     """
-    settings, board = request.settings, board or SilentBoard()
+    settings, execution = request.settings, execution or Execution()
     if request.manifest["command"] == "run":
-        made = run(settings, out, threads=threads, memory_limit=memory_limit, resume=resume, board=board)
+        manifest = run_in_folder(settings, out, execution)
     else:
-        made, _ = write_generation(
-            partial(read_timed, settings),
-            _steps(settings),
-            out,
-            layout=settings.layout,
-            inputs=_reading(request),
-            threads=threads,
-            memory_limit=memory_limit,
-            leaks=settings.leaks,
-            resume=resume,
-            board=board,
-        )
-    before, after = _results(request.manifest), _results(made)
+        manifest, _ = write_generation(
+            partial(read_timed, settings), _steps(settings), out, inputs=_reading(request), layout=settings.layout,
+            leaks=settings.leaks, execution=execution,
+        )  # fmt: skip
+    before, after = _results(request.manifest), _results(manifest)
     equal = tuple(name for name in sorted(after) if after[name] == before.get(name))
-    return Repetition(made, equal, tuple(sorted((before.keys() | after.keys()) - set(equal))))
+    return Repetition(manifest, equal, tuple(sorted((before.keys() | after.keys()) - set(equal))))
 
 
-def plan_of(request: Request) -> Plan:
+def plan_of(request: Request) -> RunPlan:
     """Return what repeating is going to do."""
     settings, command = request.settings, request.manifest["command"]
     if command == "run":
-        return Plan(command, absolute_paths(settings.model_dump(mode="json")))
+        return RunPlan(command, absolute_paths(settings.model_dump(mode="json")))
     asked = generation_request(_steps(settings), _reading(request), settings.layout, settings.leaks)
-    return Plan(command, asked)
+    return RunPlan(command, asked)
 
 
 def _steps(settings: RunSettings) -> Steps:
@@ -167,7 +147,7 @@ def differences(manifest: Mapping[str, Any]) -> list[str]:
     return [f"made with {name} {before}, repeated with {after}" for name, before, after in pairs if before != after]
 
 
-def already_finished(out: Path, plan: Plan) -> dict[str, Any] | None:
+def already_finished(out: Path, plan: RunPlan) -> dict[str, Any] | None:
     """Return the manifest of a finished output of the same plan and inputs; None where there is none.
 
     What its run may have left beside it is removed.
@@ -180,7 +160,7 @@ def already_finished(out: Path, plan: Plan) -> dict[str, Any] | None:
         return None
     if next(_other_inputs(manifest, RunSettings.parse(dict(plan.settings))), None):
         return None
-    forget(out)
+    remove_leftovers(out)
     return manifest
 
 

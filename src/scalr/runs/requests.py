@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scalr.engines import SparkLogs, is_uri, look, source_frame
@@ -18,12 +16,9 @@ from scalr.foundation import (
     Steps,
     Stopwatch,
     describe_environment,
-    memory,
 )
 from scalr.logs import Columns, LogRequest, Pair, StoredPair, read_logs, summarise
-from scalr.runs.folders import resumable_folder
-from scalr.runs.resuming import Plan, Unfinished
-from scalr.synthesis import LeakCheck, check_columns, refuse_unfit
+from scalr.synthesis import LeakCheck
 
 PATHS = ("source", "target", "items")
 """Settings that are paths."""
@@ -58,51 +53,13 @@ def read_timed(settings: RunSettings, room: Room, board: Board) -> tuple[StoredP
     return stored, watch.receipt("read", rows, rows)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Begun:
-    """A run that has read its logs.
-
-    Attributes:
-        made: The folder that it fills.
-        room: Memory, threads, and a place for what does not fit.
-        stored: The logs.
-        reading: What reading took.
-        asked: All settings as they were asked for.
-    """
-
-    made: Unfinished
-    room: Room
-    stored: StoredPair
-    reading: Receipt
-    asked: dict[str, Any]
-
-
-@contextmanager
-def begun_run(
-    settings: RunSettings, out: Path, threads: int | None, memory_limit: int | None, resume: bool | None, board: Board
-) -> Iterator[Begun]:
-    """Begin a run, or go on with one: give its hidden folder and its logs; see `scalr.run`."""
-    refuse_unfit(settings.leaks, settings.layout)
-    asked = absolute_paths(settings.model_dump(mode="json"))
-    plan = None if resume is None else Plan("run", asked)
-    with (
-        resumable_folder(out, plan, resume=bool(resume)) as made,
-        memory.room(made.room, memory_limit, threads) as room,
-    ):
-        stored, reading = read_timed(settings, room, board)
-        made.check_inputs(stored.inputs)
-        if settings.layout == "target":
-            check_columns(stored)
-        yield Begun(made, room, stored, reading, asked)
-
-
 def judges_impressions(settings: RunSettings) -> bool:
     """Say whether a run is judged on real impressions with labels 0 and 1, rather than on events."""
     judged_by = settings.judged_by
     return judged_by == "impressions" or (judged_by == "auto" and settings.negatives.kind != "none")
 
 
-def page_facts(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
+def page_facts(pair: Pair | StoredPair, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what every page says about its run: title, logs, settings, environment."""
     return {
         "title": f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",

@@ -25,7 +25,7 @@ _ATTEMPTS = 100  # to lock a folder that another process takes away meanwhile
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What a run is going to do: a half-finished one goes on only if all of it is the same.
 
     Attributes:
@@ -38,7 +38,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Unfinished:
+class UnfinishedRun:
     """The hidden folder of an output that is being made.
 
     Attributes:
@@ -82,7 +82,7 @@ def partial_folder(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def unfinished(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterator[Unfinished]:
+def unfinished(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Iterator[UnfinishedRun]:
     """Give the hidden folder of an output; its output appears at `path` when the block ends well.
 
     The folder is locked as long as this process lives. Where a run is cut off for a reason outside of it (a signal, a
@@ -122,7 +122,7 @@ def unfinished(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterat
         for name in (_OUTPUT, _PIECES):
             (partial / name).mkdir(exist_ok=True)
         pieces = Pieces(None if plan is None else partial / _PIECES)
-        made = Unfinished(partial / _OUTPUT, pieces, partial / _TRIALS, partial / _ROOM, state, partial / _STATE)
+        made = UnfinishedRun(partial / _OUTPUT, pieces, partial / _TRIALS, partial / _ROOM, state, partial / _STATE)
         try:
             yield made
             _to_disk(made.folder)
@@ -139,7 +139,7 @@ def unfinished(path: Path, plan: Plan | None, *, resume: bool = False) -> Iterat
         _remove(partial)
 
 
-def forget(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove what a process left that was killed just after its output appeared at `path`."""
     partial = partial_folder(path)
     if partial.exists():
@@ -219,8 +219,8 @@ def _state_of(partial: Path) -> dict[str, Any] | None:
     return state
 
 
-def _new_state(plan: Plan | None) -> dict[str, Any]:
-    plan = plan or Plan("", {})
+def _new_state(plan: RunPlan | None) -> dict[str, Any]:
+    plan = plan or RunPlan("", {})
     return {
         "schema": STATE_SCHEMA,
         "command": plan.command,
@@ -230,7 +230,7 @@ def _new_state(plan: Plan | None) -> dict[str, Any]:
     }
 
 
-def _check_plan(state: Mapping[str, Any], plan: Plan | None, partial: Path) -> None:
+def _check_plan(state: Mapping[str, Any], plan: RunPlan | None, partial: Path) -> None:
     now = _new_state(plan)
     for name in ("command", "version"):
         if state[name] != now[name]:

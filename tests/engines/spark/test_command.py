@@ -53,7 +53,7 @@ def test_a_run_writes_these_events_and_a_study_of_a_sample(session: Any, folder:
     asked = {"seed": 3, "study": {"seeds": 1, "arms": ["scalr"], "baseline_trials": 0}, "train": {"max_epochs": 2}}
     paths = {"source": str(folder / "source"), "target": str(folder / "target.parquet")}
     settings = RunSettings.parse({**asked, **paths})
-    manifest = run_on_spark(session, settings, folder / "out", study_events=400)
+    manifest = run_on_spark(session, settings, folder / "out", sample_events=400)
     written = in_order(pa.concat_tables(map(pq.read_table, (folder / "out" / "synthetic").glob("*.parquet"))))
     wanted, name = local_events(*world, Steps.parse({"seed": 3}))
     assert written.cast(wanted.schema).to_pydict() == wanted.to_pydict()
@@ -74,7 +74,7 @@ def test_auto_writes_the_events_that_its_study_chose(session: Any, folder: Path,
         "study": {"seeds": 1, "arms": ["scalr"], "baseline_trials": 0, "trials": 3, "gate": False},
         "train": {"max_epochs": 2},
     }
-    manifest = run_on_spark(session, RunSettings.parse(asked), folder / "out", study_events=400)
+    manifest = run_on_spark(session, RunSettings.parse(asked), folder / "out", sample_events=400)
     made = {name: manifest["settings"][name] for name in ("translate", "sample", "refine")}
     assert made["translate"]["translator"] in ("cooccurrence", "conditioned", "factor")
     assert made["refine"]["duplicates"] == "merge"
