@@ -2,9 +2,9 @@
 
     python -m benchmarks.evidence STUDY...
 
-Each STUDY is the output folder of `scalr study`; its name is the pair's. Studies of another model than the reference
-make the table of models instead; folders of `scalr study --sweep` make that of the paper's claims. Tables come out as
-Markdown, so that no figure is copied by hand.
+Each STUDY is the output folder of `scalr study`, named after its pair of logs. Studies of another model than the
+reference fill the table of models, and folders of `scalr study --sweep` fill the table of the paper's claims. The
+tables are Markdown, so that no figure is copied by hand.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Studies = Mapping[str, Study]
 
 def read_studies(folders: Iterable[Path]) -> tuple[dict[str, Study], dict[str, Study]]:
     """Return the studies of the reference model and those of other models, by the names of their folders."""
-    found = {folder.name: json.loads((folder / "study.json").read_text()) for folder in folders}
-    of_reference = {name: study for name, study in found.items() if model_of(study) == REFERENCE}
-    return of_reference, {name: study for name, study in found.items() if name not in of_reference}
+    by_name = {folder.name: json.loads((folder / "study.json").read_text()) for folder in folders}
+    of_reference = {name: study for name, study in by_name.items() if model_of(study) == REFERENCE}
+    return of_reference, {name: study for name, study in by_name.items() if name not in of_reference}
 
 
 def model_of(study: Study) -> str:
@@ -36,7 +36,7 @@ def model_of(study: Study) -> str:
 
 
 def change(study: Study, arm: str, baseline: str = "real_only", segment: str = "all", metric: str = NE) -> str:
-    """Return a relative change and its interval, "−1.11 % [−1.30, −0.92]"; a dash where the study has none."""
+    """Return a relative change and its interval, "−1.11 % [−1.30, −0.92]"; a dash if the study has none."""
     for one in study["comparisons"]:
         if (one["arm"], one["baseline"], one["segment"], one["metric"]) == (arm, baseline, segment, metric):
             return written(one["relative_change"], one["interval"], coarse=metric == NDCG)
@@ -44,7 +44,7 @@ def change(study: Study, arm: str, baseline: str = "real_only", segment: str = "
 
 
 def written(value: float, interval: Sequence[float], *, coarse: bool = False) -> str:
-    """Write a relative change and its interval; coarsely where they are wide."""
+    """Format a relative change and its interval, with fewer digits for large changes."""
     digits = 0 if coarse else 1 if abs(value) >= 0.1 else 2
     low, high = interval
     return f"{100 * value:+.{digits}f} % [{100 * low:+.{digits}f}, {100 * high:+.{digits}f}]".replace("-", "−")
@@ -56,7 +56,7 @@ def mean(study: Study, arm: str, metric: str) -> float:
 
 
 def gate(study: Study) -> str:
-    """Return for whom augmentation is on."""
+    """Return the segments in which augmentation is used."""
     open_for = {one["segment"]: one["open"] for one in study["choice"]["gate"]}
     if all(open_for.values()) or not any(open_for.values()):
         return "open" if any(open_for.values()) else "closed"
@@ -70,7 +70,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def worth(studies: Studies) -> str:
-    """Return what `scalr` changes on each pair, by segment."""
+    """Return the relative changes of `scalr` on each pair, by segment."""
     rows = [
         [
             name,
@@ -93,7 +93,7 @@ def by_arm(studies: Studies, heading: str, cell: Callable[[Study, str], str], *,
 
 
 def chosen(studies: Studies) -> str:
-    """Return what validation chose, and after how many settings."""
+    """Return the settings chosen on validation, and the number of settings tried."""
     lines = []
     for name, study in studies.items():
         for arm in ("real_only", "scalr"):
@@ -107,7 +107,7 @@ def chosen(studies: Studies) -> str:
 
 
 def translations(studies: Studies) -> str:
-    """Return perplexity, gain over popularity, share reached and calibration of every translator."""
+    """Return perplexity, gain over popularity, reach and calibration of every translator."""
 
     def cell(study: Study, name: str) -> str:
         quality = study["translation"][name]
@@ -127,7 +127,7 @@ def translations(studies: Studies) -> str:
 
 
 def models(studies: Studies, of_reference: Studies) -> str:
-    """Return one table per pair of what each model gains; a study's name begins with that of its pair."""
+    """Return one table of model gains per pair; the name of a study begins with the name of its pair."""
     head = ["model", "NE of real events alone", "NE change, all users", "warm", "cold", "against shuffled users"]
     tables = []
     for pair, reference in of_reference.items():
@@ -145,13 +145,15 @@ def models(studies: Studies, of_reference: Studies) -> str:
 
 
 def claims(folders: Iterable[Path]) -> str:
-    """Return what sweeps found about each claim, pair by pair."""
-    found: dict[str, dict[str, str]] = {}
+    """Return the findings of sweeps about each claim, by pair."""
+    findings: dict[str, dict[str, str]] = {}
     for folder in folders:
         for name, sweep in json.loads((folder / "sweeps.json").read_text())["sweeps"].items():
-            row = found.setdefault(f"{sweep['claim']} (`--sweep {name}`)", {})
+            row = findings.setdefault(f"{sweep['claim']} (`--sweep {name}`)", {})
             row[folder.name] = sweep["finding"]
-    return table(["claim", "ours"], [[claim, "<br>".join(map(": ".join, row.items()))] for claim, row in found.items()])
+    return table(
+        ["claim", "ours"], [[claim, "<br>".join(map(": ".join, row.items()))] for claim, row in findings.items()]
+    )
 
 
 def main(arguments: Sequence[str]) -> None:

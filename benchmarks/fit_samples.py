@@ -1,9 +1,9 @@
-"""What factors lose that are fitted on a sample of users: `python -m benchmarks.fit_samples PAIR...`.
+"""Loss of quality by fitting factors on a sample of users: `python -m benchmarks.fit_samples PAIR...`.
 
-PAIR is a folder with `source.parquet` and `target.parquet`. `conditioned` and `factor` are fitted on the part before
-the test period, whole and on about a half, a quarter and a tenth of its pairs of user and source item, and judged as
-`scalr study` judges translators. Beside that stands how far each law is from the whole fit's: the total variation of
-P(item | user), mean over users. To say what that means, so stands the law of popularity.
+PAIR is a folder with `source.parquet` and `target.parquet`. `conditioned` and `factor` are fitted on the events before
+the test period: on all pairs of user and source item, and on about a half, a quarter and a tenth of them. They are
+evaluated as in `scalr study`. The table also has the distance of each law from that of the full fit: the total
+variation of P(item | user), mean over users; and the distance of the law of popularity, for comparison.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def laws(pair: scalr.Pair, settings: scalr.TranslateSettings, users: Codes) -> F
     return scalr.fit(pair, settings=settings).probability(np.repeat(users, n_items), item).reshape(len(users), n_items)
 
 
-def distance(one: Floats, other: Floats) -> float:
-    """Return the mean total variation between laws, of users to whom both give any chance."""
-    both = (one.sum(axis=1) > 0) & (other.sum(axis=1) > 0)
-    one, other = (law[both] / law[both].sum(axis=1, keepdims=True) for law in (one, other))
-    return float(np.abs(one - other).sum(axis=1).mean() / 2)
+def distance(law: Floats, reference: Floats) -> float:
+    """Return the mean total variation between laws, over users with a positive probability in both."""
+    both = (law.sum(axis=1) > 0) & (reference.sum(axis=1) > 0)
+    law, reference = (rows[both] / rows[both].sum(axis=1, keepdims=True) for rows in (law, reference))
+    return float(np.abs(law - reference).sum(axis=1).mean() / 2)
 
 
 def table(name: str, fold: scalr.Fold) -> list[str]:
-    """Return lines of a Markdown table about one pair."""
+    """Return lines of a Markdown table for one pair."""
     pair, n_pairs = fold.pair, distinct_pairs(fold.pair)
     users = np.flatnonzero(has_events(pair.source.positives()) & has_events(pair.target)).astype(np.int32)
     users = np.sort(np.random.default_rng(1).permutation(users)[:USERS])
@@ -56,13 +56,13 @@ def table(name: str, fold: scalr.Fold) -> list[str]:
             most = max(1000, int(n_pairs * fraction)) if fraction < 1 else n_pairs
             settings = scalr.TranslateSettings(translator=translator, fit_pairs=most)
             quality = scalr.translation_quality(fold, settings, translators=[translator, "popularity"])
-            found, law = quality[translator].segments["all"], laws(pair, settings, users)
+            result, law = quality[translator].segments["all"], laws(pair, settings, users)
             whole = law if whole is None else whole
-            gain = found.mixed_gain
+            gain = result.mixed_gain
             assert gain is not None
             low, high = gain.interval
             lines.append(
-                f"| {name} | {translator} | {most:,} | {found.perplexity.value:,.0f} | "
+                f"| {name} | {translator} | {most:,} | {result.perplexity.value:,.0f} | "
                 f"{gain.value:+.4f} [{low:+.4f}, {high:+.4f}] | {distance(law, whole):.3f} | "
                 f"{distance(popular, whole):.3f} |"
             )
@@ -73,11 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", nargs="*", type=Path, metavar="PAIR")
-    parser.add_argument("--simulated", type=int, nargs="*", default=(), metavar="USERS", help="worlds besides")
+    parser.add_argument(
+        "--simulated", type=int, nargs="*", default=(), metavar="USERS", help="users of additional simulated worlds"
+    )
     parser.add_argument("--time", metavar="COLUMN", help="name of the time column, if it has no common name")
     options = parser.parse_args(arguments)
     print(
-        "| pair | translator | pairs, about | perplexity | gain of a tenth | from the whole fit | popularity from it |"
+        "| pair | translator | pairs, about | perplexity | gain of a tenth | from the full fit | popularity from it |"
     )
     print("|---|---|---|---|---|---|---|")
     for folder in options.pairs:

@@ -1,9 +1,9 @@
-"""The least that generating can cost: reading the needed columns and writing the rows that scalr wrote.
+"""Lower bound on the cost of generating: read the required columns and write the rows that scalr wrote.
 
 `python -m benchmarks.floor read WAY SOURCE TARGET` reads both logs, `… write WAY FOLDER` writes the rows of a run
-again; both print processor seconds as JSON. Every way holds about a million rows at a time. A writer gets its rows in
-the form that suits it, ids as dictionaries; only its own calls are timed. What is chosen freely: encodings, pages,
-statistics. What is not: columns, types, zstd.
+again; both print processor seconds as JSON. Every way has about a million rows in memory at a time. A writer gets its
+rows in its preferred form, ids as dictionaries; only its own calls are timed. Encodings, pages and statistics are
+free; columns, types and zstd are fixed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ READERS: dict[str, Callable[[Path], int]] = {
 
 
 class Clock:
-    """Processor and elapsed seconds of what runs inside `with`, summed."""
+    """Sum of processor and elapsed seconds inside `with` blocks."""
 
     def __init__(self) -> None:
         self.cpu_seconds = self.wall_seconds = 0.0
@@ -155,7 +155,7 @@ def write_into(way: str, folder: Path, out: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print what reading or writing took."""
+    """Print the cost of reading or writing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("read", "write"))
     parser.add_argument("way", choices=sorted({*READERS, *WRITERS}))

@@ -1,4 +1,4 @@
-"""Draw how cost grows with the logs, from the figures of sizes A, B and C: `python -m benchmarks.growth`."""
+"""Chart of cost against log size, from the figures of sizes A, B and C: `python -m benchmarks.growth`."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def points(sizes: Sequence[Figures]) -> list[dict[str, Any]]:
     ]
 
 
-def chart(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the specification of both panels on logarithmic axes; a thin line grows as the logs do."""
+def chart(measured: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the specification of both panels on logarithmic axes; a thin line shows linear growth."""
     alt = require_extra("altair", EXTRA)
     names = [label for label, _ in _SHOWN.values()]
     colors = alt.Scale(domain=names, range=[color for _, color in _SHOWN.values()])
-    last = {point["name"]: point for point in sorted(found, key=lambda point: point["events"])}
-    first = min((point for point in found if point["name"] == "scalr"), key=lambda point: point["events"])
-    most = max(point["events"] for point in found)
+    last = {point["name"]: point for point in sorted(measured, key=lambda point: point["events"])}
+    first = min((point for point in measured if point["name"] == "scalr"), key=lambda point: point["events"])
+    most = max(point["events"] for point in measured)
 
     def panel(value: str, title: str) -> Any:
         x = alt.X(
@@ -61,7 +61,7 @@ def chart(found: list[dict[str, Any]]) -> dict[str, Any]:
             {"events": events, value: first[value] * events / first["events"]} for events in (first["events"], most)
         ]
         line = alt.Chart(alt.Data(values=ends)).mark_line(color=GRID, strokeWidth=1.5).encode(x=x, y=y)
-        base = alt.Chart(alt.Data(values=found)).encode(
+        base = alt.Chart(alt.Data(values=measured)).encode(
             x=x, y=y, color=alt.Color("name:N", scale=colors, legend=None), detail="name:N"
         )
         labels = (
@@ -78,16 +78,16 @@ def chart(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def to_svg(spec: dict[str, Any]) -> str:
-    """Draw a specification."""
+    """Render a specification."""
     version = ".".join(require_extra("altair", EXTRA).SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     svg: str = require_extra("vl_convert", EXTRA).vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
     return svg
 
 
-def table(found: Sequence[dict[str, Any]], draws: int) -> str:
+def table(measured: Sequence[dict[str, Any]], draws: int) -> str:
     """Return cost per event as text."""
     rows = [("", "size", "source events", "CPU s", "µs per synthetic event", "peak GB", "peak B per source event")]
-    for point in found:
+    for point in measured:
         micro = f"{1e6 * point['cpu'] / (draws * point['events']):.3f}"
         peak = f"{1e9 * point['peak'] / point['events']:.0f}"
         events, cpu = f"{point['events']:,}", f"{point['cpu']:.1f}"
@@ -105,11 +105,11 @@ def main() -> None:
     options = parser.parse_args()
     files = [options.figures / f"{size}.json" for size in SIZES]
     sizes = [json.loads(file.read_text()) for file in files if file.exists()]
-    found = points([figures for figures in sizes if figures["processes"]])
-    if not any(point["name"] == "scalr" for point in found):
+    measured = points([figures for figures in sizes if figures["processes"]])
+    if not any(point["name"] == "scalr" for point in measured):
         parser.error(f"no figures of scalr in {options.figures}; run `make bench`, `make bench SIZE=B`, … first")
-    print(table(found, sizes[0]["draws"]))
-    options.out.write_text(to_svg(chart(found)) + "\n")
+    print(table(measured, sizes[0]["draws"]))
+    options.out.write_text(to_svg(chart(measured)) + "\n")
     print(f"written to {options.out}")
 
 

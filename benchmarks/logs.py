@@ -1,9 +1,9 @@
-"""Make two event logs with shared users and skewed popularity, the same for the same size: `python -m benchmarks.logs`.
+"""Simulate two logs with shared users and skewed popularity; a size determines them: `python -m benchmarks.logs`.
 
-Ranks are `n * u ** exponent` of a uniform u: the item of rank r is taken in proportion to r ** (-2/3), and the user of
-rank r acts in proportion to r ** (-1/3). An id's number is its rank, shuffled by a prime, so that popular ids are not
-neighbours in any order. Ids are strings, times are seconds of one year and ascend. The same users are active in both
-domains, five source events for each target event.
+Ranks are `n * u ** exponent` of a uniform u: the item of rank r has probability proportional to r ** (-2/3), the user
+of rank r to r ** (-1/3). The number of an id is its rank, shuffled by a prime, so that popular ids are not neighbours
+in any order. Ids are strings; times are seconds of one year, ascending. The same users are active in both domains, with
+five source events for each target event.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a pair of logs is."""
+    """Size of a pair of logs."""
 
     source_events: int
     target_events: int
@@ -49,7 +49,7 @@ SIZES = {
 }
 DOMAINS = ("source", "target")
 BATCH_ROWS = 1 << 20  # rows made at a time, and per row group
-_LAW = 2  # counts up when the same size gives other events
+_LAW = 2  # version of the law: increases when the same size gives other events
 _SEED = 20260529
 _USER_EXPONENT = 1.5
 _ITEM_EXPONENT = 3.0
@@ -75,7 +75,7 @@ def batches(size: Size, domain: str) -> Iterator[tuple[Int64, Int64, Int64]]:
 
 
 def write_logs(size: Size, folder: Path) -> tuple[Path, Path]:
-    """Write `source.parquet` and `target.parquet` into an existing folder and return their places."""
+    """Write `source.parquet` and `target.parquet` into an existing folder and return their paths."""
     kinds = pa.schema({"user_id": pa.string(), "item_id": pa.string(), "timestamp": pa.int64()})
     for domain in DOMAINS:
         with pq.ParquetWriter(folder / f"{domain}.parquet", kinds) as writer:
@@ -86,10 +86,10 @@ def write_logs(size: Size, folder: Path) -> tuple[Path, Path]:
 
 
 def cached_logs(name: str, root: Path) -> tuple[Path, Path]:
-    """Return the logs of a size below `root`; they are made where they are missing, or of another law, all at once."""
+    """Return the logs of a size below `root`; if they are missing or of another law, both are made again."""
     folder, law = root / name, json.dumps({"law": _LAW, **asdict(SIZES[name])}) + "\n"
-    kept = folder / "law.json"
-    if not kept.exists() or kept.read_text() != law:
+    stored = folder / "law.json"
+    if not stored.exists() or stored.read_text() != law:
         root.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
         try:
@@ -109,7 +109,7 @@ def _numbers(generator: np.random.Generator, n: int, rows: int, exponent: float)
 
 
 def _names(prefix: str, numbers: Int64) -> pa.Array:
-    """Return `prefix_00000042` for 42; built as bytes, since a list of Python strings would take most of the time."""
+    """Return `prefix_00000042` for 42; built as bytes, because a list of Python strings would take most of the time."""
     letters = np.frombuffer(f"{prefix}_".encode(), np.uint8)
     text = np.empty((len(numbers), len(letters) + _DIGITS), np.uint8)
     text[:, : len(letters)] = letters
@@ -121,7 +121,7 @@ def _names(prefix: str, numbers: Int64) -> pa.Array:
 
 
 def main() -> None:
-    """Make the logs of the size named on the command line, where they are missing."""
+    """Make the logs of the size on the command line if they are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size", choices=SIZES)
     parser.add_argument("root", type=Path, nargs="?", default=Path("benchmark-output/logs"))

@@ -1,4 +1,4 @@
-"""Run a command and take its time, processor time and memory from outside, together with all it starts."""
+"""Measure time, processor time and memory of a command from outside, including all processes that it starts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of ru_maxr
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one command took.
+    """Resources that one command used.
 
     Attributes:
         wall_seconds: Elapsed time until the command ended.
         cpu_seconds: Processor time, user and system, of all threads and of all processes that it started.
-        peak_rss_bytes: Largest resident memory that one of these processes had.
+        peak_rss_bytes: Largest resident memory of any of these processes.
     """
 
     wall_seconds: float
@@ -31,20 +31,20 @@ class Run:
 
 
 class CommandError(RuntimeError):
-    """A command failed; the message has what it wrote to stderr."""
+    """A command failed; the message includes its stderr."""
 
 
 class DidNotFinishError(RuntimeError):
     """A command was stopped at its time limit."""
 
 
-# As the "subreaper" the watcher becomes the parent of processes whose own parent ended without waiting for them, as
-# Python does to Spark's JVM. Else their figures would be nobody's. Other systems than Linux do not have it.
+# As the "subreaper" the watcher becomes the parent of processes whose parent ended without waiting for them, such as
+# Spark's JVM. Otherwise no process would account for them. Only Linux has subreapers.
 _WATCH = """
 import ctypes, json, os, resource, signal, subprocess, sys, time
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG: nothing runs on when nobody listens
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG: stop when the caller ends
 late = False
 start = time.perf_counter()
 process = subprocess.Popen(sys.argv[3:], process_group=0)
@@ -82,18 +82,18 @@ with open(sys.argv[1], "w") as file:
 
 
 def measure(command: Sequence[str], limit_seconds: float = HOUR) -> Run:
-    """Run a command to its end and return what it took; see `measure_answer`."""
+    """Run a command to its end and return its resources; see `measure_answer`."""
     return measure_answer(command, limit_seconds)[0]
 
 
 def measure_answer(command: Sequence[str], limit_seconds: float = HOUR) -> tuple[Run, str]:
-    """Run a command to its end and return what it took, and what it printed.
+    """Run a command to its end and return its resources and its stdout.
 
-    A small process starts and watches it, since on Linux the peak memory of a process starts from that of its parent.
+    A small process starts and watches it, because on Linux the peak memory of a process starts from that of its parent.
 
     Raises:
         CommandError: If the command fails.
-        DidNotFinishError: If it takes longer than the limit; it and what it started are killed then.
+        DidNotFinishError: If it takes longer than the limit; it and all processes that it started are killed.
     """
     with tempfile.TemporaryDirectory(prefix="scalr-measuring-") as folder:
         figures = Path(folder) / "figures.json"

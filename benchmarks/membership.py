@@ -1,12 +1,12 @@
-"""Was this person in the logs? Attacks on synthetic events, over simulated worlds with and without the person.
+"""Membership inference on synthetic events, over simulated worlds with and without a person.
 
-The attacker knows all events of a candidate and sees the synthetic events of everybody else: the candidate's own ones
-would tell at once, and are the candidate's own affair. Two attackers differ in what else they know:
+The attacker knows all events of a candidate and sees the synthetic events of everybody else. The candidate's own
+synthetic events would reveal the membership at once and are excluded. There are two attackers:
 
-- *the law*: other worlds of the same kind, with their releases, but nobody of this one. It adds up the log-likelihood
-  ratio of every support that the candidate may have raised by one.
-- *everyone else*: all events of all others. It compares every support with its own count. Against this one a least
-  number of users is no help: it is what differential privacy is for.
+- *the law* knows other worlds of the same kind, with their releases, but no other user of this world. It sums the
+  log-likelihood ratio of every support that the candidate may have raised by one.
+- *everyone else* knows all events of all other users. It compares every support with its own count. A minimum number
+  of users does not protect against this attacker; differential privacy does.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ Some = Int64 | slice
 
 N_SOURCE, N_TARGET, TARGET_OFFSET = 60, 40, 1_000_000
 ALL = slice(None)
-MOST_COUNT = 64  # counts above are taken as this one where the law of release is estimated
-SMOOTHING = 0.05  # of expected counts, so that what no shadow world has seen is unlikely, not impossible
+MOST_COUNT = 64  # larger counts are clipped to this when the law of release is estimated
+SMOOTHING = 0.05  # of expected counts, so that pairs without a count in any shadow world have a positive probability
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Logs of one world with some candidates left out, and what was released of it.
+    """Logs of one world without some candidates, and the rows released from it.
 
     Attributes:
         has: Shape (users, source items), whether each user of the whole world has each source item.
         owns: Shape (users, target items).
-        is_in: Shape (users,), who is in the logs.
+        is_in: Shape (users,), whether each user is in the logs.
         candidates: Users whose membership was decided by a coin.
         released: Shape (rows, 4): user, source item, target item and support of every released row.
     """
@@ -55,25 +55,25 @@ class World:
 
     def counts(self, source: Some = ALL, target: Some = ALL) -> Int64:
         """Return how many users in the logs have each pair of some items, shape (source items, target items)."""
-        inside = self.has[self.is_in][:, source].astype(np.float64)  # products of floats are quick, and exact here
+        inside = self.has[self.is_in][:, source].astype(np.float64)  # products of floats are fast, and exact here
         return (inside.T @ self.owns[self.is_in][:, target].astype(np.float64)).astype(np.int64)
 
     def item_counts(self) -> Int64:
         """Return how many users in the logs, with any source item, have each target item, shape (target items,)."""
-        found: Int64 = self.owns[self.is_in & self.has.any(axis=1)].sum(axis=0).astype(np.int64)
-        return found
+        counts: Int64 = self.owns[self.is_in & self.has.any(axis=1)].sum(axis=0).astype(np.int64)
+        return counts
 
     def support(self, without: int) -> Int64:
-        """Return the support that rows of everybody but one user show of each pair; -1 where no row does."""
+        """Return the support of each pair in the rows of all users except one; -1 for a pair without rows."""
         user, source, target, support = self.released.T
-        mine = user != without
-        shown = np.full((self.has.shape[1], self.owns.shape[1]), -1, np.int64)
-        shown[source[mine], target[mine]] = support[mine]
-        return shown
+        others = user != without
+        result = np.full((self.has.shape[1], self.owns.shape[1]), -1, np.int64)
+        result[source[others], target[others]] = support[others]
+        return result
 
 
 def released_world(seed: int, steps: Steps, users: int, candidates: int) -> World:
-    """Simulate a world, leave about half of the candidates out, and release its synthetic events."""
+    """Simulate a world without about half of the candidates, and release its synthetic events."""
     world = simulate(
         n_users=users, n_source_items=N_SOURCE, n_target_items=N_TARGET, events_per_user=(12.0, 4.0), n_groups=4,
         seed=seed,
@@ -92,10 +92,10 @@ def released_world(seed: int, steps: Steps, users: int, candidates: int) -> Worl
 def release(
     logs: tuple[pa.Table, pa.Table], has: Mask, owns: Mask, is_in: Mask, candidates: Int64, steps: Steps
 ) -> World:
-    """Make synthetic events of the logs of those who are in.
+    """Generate synthetic events from the logs of the users who are in.
 
     Args:
-        logs: Columns user, item and time; users are places in `is_in`, source items in `has`, and target items in
+        logs: Columns user, item and time; users are indices of `is_in`, source items of `has`, and target items of
             `owns`, with `TARGET_OFFSET` added.
         has: Shape (users, source items).
         owns: Shape (users, target items).
@@ -103,7 +103,7 @@ def release(
         candidates: Users whose membership was decided by a coin.
         steps: Settings.
     """
-    inside = (one.filter(pa.array(is_in[one["user"].to_numpy()])) for one in logs)
+    inside = (log.filter(pa.array(is_in[log["user"].to_numpy()])) for log in logs)
     table = generate(*inside, steps=steps, threads=1).table()
     columns = [table[name].to_numpy() for name in ("user", "source_item", "item", "support")]
     columns[2] = columns[2] - TARGET_OFFSET
@@ -112,13 +112,13 @@ def release(
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """What an attacker knows who knows the law: from shadow worlds with the same settings.
+    """Estimates of the attacker who knows the law, from shadow worlds with the same settings.
 
     Attributes:
         expected: Shape (source items, target items), mean count of every pair.
         expected_item: Shape (target items,), mean number of users of every target item.
         chance: Shape (MOST_COUNT + 1,), share of pairs that are released, by their count.
-        by_item: Whether support counts the users of the item, so that pairs tell only by being there.
+        by_item: Whether support counts the users of the item, so that only the presence of a pair is informative.
     """
 
     expected: Floats
@@ -128,7 +128,7 @@ class Law:
 
     @classmethod
     def of(cls, worlds: list[World], *, by_item: bool) -> Law:
-        """Estimate it from shadow worlds."""
+        """Estimate the law from shadow worlds."""
         found = [world.counts() for world in worlds]
         items = np.mean([world.item_counts() for world in worlds], axis=0) + SMOOTHING
         expected = np.mean(found, axis=0) + SMOOTHING
@@ -155,7 +155,7 @@ class Law:
         return known + self._presence(rate[there], self.chance) + self._presence(rate[~there], 1.0 - self.chance)
 
     def _presence(self, rate: Floats, chance: Floats) -> float:
-        """Return the log-likelihood ratio of what happened to pairs with these rates, by its chance at every count."""
+        """Return the log-likelihood ratio of an outcome of pairs with these rates, given its probability per count."""
         count = np.arange(MOST_COUNT + 1)
         logs = np.cumsum(np.log(np.maximum(count, 1)))
         outside = np.exp(count * np.log(rate)[:, None] - rate[:, None] - logs)
@@ -165,10 +165,10 @@ class Law:
         return float(np.log(ratio).sum())
 
 
-def tells(world: World, user: int, *, by_item: bool) -> float:
-    """Return 1 where the supports say that a user is in, -1 where they say it is not, 0 where they say nothing.
+def decision(world: World, user: int, *, by_item: bool) -> float:
+    """Return 1 if the supports imply that a user is in, -1 if they imply the opposite, 0 if they imply neither.
 
-    What an attacker decides who knows all events of everybody else.
+    This is the decision of the attacker who knows all events of everybody else.
     """
     source, target = np.flatnonzero(world.has[user]), np.flatnonzero(world.owns[user])
     others = world.counts(source, target) - int(world.is_in[user])
@@ -183,7 +183,7 @@ def tells(world: World, user: int, *, by_item: bool) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Advantage:
-    """True less false positive rate of an attack, with a 95 % interval from resampled worlds; AUC beside it."""
+    """True minus false positive rate of an attack, with a 95 % interval from resampled worlds, and the AUC."""
 
     value: float
     low: float
@@ -196,10 +196,10 @@ class Advantage:
 
 
 def advantage(scores: list[Floats], truth: list[Mask], threshold: float) -> Advantage:
-    """Judge scores, one array per world, at a threshold that was chosen on other worlds."""
+    """Evaluate scores, one array per world, at a threshold that was chosen on other worlds."""
 
     def at(chosen: Int64) -> float:
-        score, is_in = (np.concatenate([one[n] for n in chosen]) for one in (scores, truth))
+        score, is_in = (np.concatenate([values[n] for n in chosen]) for values in (scores, truth))
         return float(_above(score[is_in], threshold) - _above(score[~is_in], threshold))
 
     random = np.random.default_rng(0)
@@ -211,7 +211,7 @@ def advantage(scores: list[Floats], truth: list[Mask], threshold: float) -> Adva
 
 
 def _above(score: Floats, threshold: float) -> float:
-    """Return the share of scores above a threshold; those that are equal to it decide by a coin."""
+    """Return the share of scores above a threshold; scores equal to it count half."""
     return float((score > threshold).mean() + (score == threshold).mean() / 2)
 
 
@@ -220,21 +220,21 @@ def best_threshold(scores: list[Floats], truth: list[Mask]) -> float:
     score, is_in = np.concatenate(scores), np.concatenate(truth)
     known = np.unique(score)
     candidates = np.concatenate([[known[0] - 1], (known[1:] + known[:-1]) / 2, [known[-1] + 1]])
-    return float(max(candidates, key=lambda one: _above(score[is_in], one) - _above(score[~is_in], one)))
+    return float(max(candidates, key=lambda bound: _above(score[is_in], bound) - _above(score[~is_in], bound)))
 
 
 def attacked(steps: Steps, *, worlds: int, users: int, candidates: int, by_item: bool) -> dict[str, Any]:
-    """Attack releases with the same settings.
+    """Attack releases that have the same settings.
 
     Args:
         steps: Settings of the releases.
-        worlds: Worlds to judge on; as many shadow worlds, of which the attacker learns, come before them.
+        worlds: Number of worlds for the evaluation, and of shadow worlds that the attacker learns from.
         users: Users of a world.
-        candidates: Of whom so many stand at the door.
+        candidates: Users of a world whose membership a coin decides.
         by_item: Whether support counts the users of the item alone.
 
     Returns:
-        The advantage of both attackers, released rows per world, and the share that rests on fewer than 3 and 5.
+        The advantage of both attackers, released rows per world, and the shares that rest on fewer than 3 and 5 users.
     """
     shadows, judged = (
         [released_world(seed, steps, users, candidates) for seed in range(first, first + worlds)]
@@ -246,18 +246,18 @@ def attacked(steps: Steps, *, worlds: int, users: int, candidates: int, by_item:
 def judged_by(
     shadows: list[World], judged: list[World], *, by_item: bool, tuned: list[World] | None = None
 ) -> dict[str, Any]:
-    """Let both attackers learn of some worlds and judge others; see `attacked`.
+    """Let both attackers learn from some worlds and evaluate them on others; see `attacked`.
 
     Args:
-        shadows: Worlds that tell the law.
-        judged: Worlds to judge on.
+        shadows: Worlds from which the law is estimated.
+        judged: Worlds for the evaluation.
         by_item: Whether support counts the users of the item alone.
-        tuned: Worlds that tell the threshold; the shadow worlds if None.
+        tuned: Worlds on which the threshold is chosen; the shadow worlds if None.
     """
     tuned = tuned or shadows
     law, truth = Law.of(shadows, by_item=by_item), [world.is_in[world.candidates] for world in judged]
     found: dict[str, Any] = {}
-    for name, score in (("law", law.score), ("everyone", partial(tells, by_item=by_item))):
+    for name, score in (("law", law.score), ("everyone", partial(decision, by_item=by_item))):
         before, after = ([_scores(world, score) for world in some] for some in (tuned, judged))
         threshold = best_threshold(before, [world.is_in[world.candidates] for world in tuned])
         found[name] = advantage(after, truth, threshold).to_json()

@@ -1,8 +1,8 @@
 """Time the training loop of networks against their bare modules: `python -m benchmarks.networks`.
 
 Prints JSON: positives per processor second of `scalr.evaluation.models.deep` on rows in memory (mixed rows,
-negatives, histories, adapter); those of the same module with forward, backward and Adam on one batch that is there
-already; the share of the two; the seconds until the first batch. Needs the extra `torch`.
+negatives, histories, adapter); positives per processor second of the same module with forward, backward and Adam on
+one batch in memory; the ratio of the two; the seconds until the first batch. Requires the extra `torch`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scalr.evaluation.models.deep.world import World
 from scalr.evaluation.models.protocol import Examples
 from scalr.foundation.config import TrainSettings
 
-LEAST_SECONDS = 3.0  # of processor time that either is timed
+LEAST_SECONDS = 3.0  # smallest timed processor time of each
 WARM_UP = 3  # turns
 
 
@@ -47,7 +47,7 @@ def examples_of_size(n_users: int, n_items: int, n_rows: int) -> Examples:
 
 
 def per_second(steps: Sequence[Callable[[], int]], least: float = LEAST_SECONDS) -> list[float]:
-    """Return how much each of the steps does per processor second; they take turns, the first three are left out."""
+    """Return the rate of each step per processor second; steps alternate, and the first three turns do not count."""
     done, seconds = [0] * len(steps), [0.0] * len(steps)
     for turn in itertools.count():
         for x, step in enumerate(steps):
@@ -102,8 +102,8 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
         adam.step()
         return len(rows)
 
-    found = dict(zip(("bare", "ours"), per_second((alone, ours), least), strict=True))
-    return {**found, "share": found["ours"] / found["bare"], "start_seconds": started}
+    rates = dict(zip(("bare", "ours"), per_second((alone, ours), least), strict=True))
+    return {**rates, "share": rates["ours"] / rates["bare"], "start_seconds": started}
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""What a least number of other users costs and protects: `python -m benchmarks.privacy`.
+"""Cost and protection of a minimum number of other users: `python -m benchmarks.privacy`.
 
-Membership attacks (`benchmarks.membership`) beside normalized entropy, for `cooccurrence` and `factor`, without
-protection, with k = 3, 5, 10, and for counts with noise (epsilon = 1, 4; extra `privacy`). Writes
-the figures and a picture.
+Measures the advantage of membership attacks (`benchmarks.membership`) and normalized entropy, for `cooccurrence` and
+`factor`, without protection, with k = 3, 5, 10, and for counts with noise (epsilon = 1, 4; extra `privacy`). Writes the
+figures and a picture.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def steps_of(translator: str, k: int, seeds: int = 1, epsilon: float | None = No
 def ceiling(steps: Steps) -> float:
     """Return the largest advantage that any attack on a release with noise can have."""
     privacy = steps.translate.privacy
-    assert privacy.epsilon is not None, "there is none without noise"
+    assert privacy.epsilon is not None, "a release without noise has no bound"
     return math.tanh(privacy.epsilon / 2) + privacy.delta
 
 
@@ -122,9 +122,11 @@ def table(points: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Print the table; write the figures and the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=40, help="worlds to judge on, and as many shadow worlds")
+    parser.add_argument(
+        "--worlds", type=int, default=40, help="number of worlds for the evaluation, and of shadow worlds"
+    )
     parser.add_argument("--users", type=int, default=300, help="users of a world")
-    parser.add_argument("--candidates", type=int, default=20, help="users of a world whose membership is asked")
+    parser.add_argument("--candidates", type=int, default=20, help="users of a world whose membership is attacked")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each study")
     parser.add_argument("--data", type=Path, help="folder of source.parquet and target.parquet, for the entropy")
     parser.add_argument("--out", type=Path, default=Path("docs/privacy-membership.svg"))
@@ -139,13 +141,13 @@ def main() -> None:
     settings += [("cooccurrence", 1, epsilon) for epsilon in EPSILONS if find_spec("opendp")]
     for translator, k, epsilon in settings:
         steps = steps_of(translator, k, options.seeds, epsilon)
-        found = attacked(
+        attack = attacked(
             steps, worlds=options.worlds, users=options.users, candidates=options.candidates,
             by_item=translator == "factor",
         )  # fmt: skip
-        if epsilon is not None:  # what nobody can do better, whatever they know
-            found["everyone"] = {"value": ceiling(steps)}
-        points.append({"translator": translator, "k": k, "epsilon": epsilon, **found, **worth(pair, steps)})
+        if epsilon is not None:  # a bound on every attack, whatever the attacker knows
+            attack["everyone"] = {"value": ceiling(steps)}
+        points.append({"translator": translator, "k": k, "epsilon": epsilon, **attack, **worth(pair, steps)})
         print(table(points[-1:]), flush=True)
     print(table(points))
     options.figures.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""What studies of the same pair with other seeds say together, model by model, as a table of docs/evidence.md.
+"""Pool studies of one pair of logs over all of their seeds, per model, as a table of docs/evidence.md.
 
     python -m benchmarks.replications STUDY...
 
-Each STUDY is the output folder of `scalr study`; those of one model are put together, seed by seed.
+Each STUDY is the output folder of `scalr study`. The seeds of all studies of a model are pooled.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def per_seed(studies: Sequence[Study], arm: str, segment: str) -> Floats:
 
 
 def together(studies: Iterable[Study]) -> str:
-    """Return a row per model: what each of its studies says, and all their seeds as if they were of one study."""
+    """Return a row per model: the change in each study, and the change over the seeds of all studies."""
     of_model: dict[str, list[Study]] = {}
     for study in studies:
         of_model.setdefault(model_of(study), []).append(study)
     rows = []
-    for model, own in of_model.items():
-        row = [f"`{model}`", "; ".join(change(study, "scalr") for study in own)]
+    for model, replicas in of_model.items():
+        row = [f"`{model}`", "; ".join(change(study, "scalr") for study in replicas)]
         for segment in SEGMENTS:
-            arm, baseline = (per_seed(own, name, segment) for name in ("scalr", "real_only"))
-            found = paired_relative_change(arm, baseline)
-            row.append(f"{written(found.relative_change, found.interval)} ({int((arm < baseline).sum())})")
+            arm, baseline = (per_seed(replicas, name, segment) for name in ("scalr", "real_only"))
+            pooled = paired_relative_change(arm, baseline)
+            row.append(f"{written(pooled.relative_change, pooled.interval)} ({int((arm < baseline).sum())})")
         rows.append(row)
     head = ["model", "each study", *(f"{segment}, all seeds (seeds that gain)" for segment in SEGMENTS)]
     return table(head, rows)

@@ -1,7 +1,7 @@
 """Measure scalr, the machine and the ways without scalr on the same files: `python -m benchmarks.run --size A`.
 
-Everything is a process of its own, measured from outside. Processes take turns and the median counts. A run of scalr
-on tiny logs comes first and does not count: it fills the cache of compiled kernels, as the first run after an
+Each measurement is a separate process, measured from outside. Processes alternate, and the median counts. A run of
+scalr on tiny logs comes first and does not count: it fills the cache of compiled kernels, as the first run after an
 installation does. Progress goes to stderr, tables to stdout, all figures into a JSON file.
 """
 
@@ -46,13 +46,13 @@ _DEFAULTS = {
 }
 _REPEATS = {"B": 1, "H": 1, "C": 1}
 _LIMITS = {"tiny": 300.0, "A": 600.0, "B": 300.0}
-_ONCE = {"spark"}  # takes long
+_ONCE = {"spark"}  # slow
 _VERSIONS = ("scalr-rec", "numpy", "numba", "pyarrow", "duckdb", "polars", "scipy", "sparse-dot-topn", "pyspark")
 
 
 @dataclass(slots=True)
 class Record:
-    """What has been measured so far, by name of the process."""
+    """Measurements so far, by name of the process."""
 
     limit_seconds: float = HOUR
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
@@ -60,7 +60,7 @@ class Record:
     failures: dict[str, str] = field(default_factory=dict)
 
     def take(self, name: str, command: Sequence[str], limit_seconds: float = HOUR) -> Run | None:
-        """Run a command, unless it failed before; keep what it took, and the JSON that it printed."""
+        """Run a command unless it failed before; store its resources and the JSON that it printed."""
         if name in self.failures:
             return None
         print(f"{time.strftime('%H:%M:%S')} {name} ...", end=" ", file=sys.stderr, flush=True)
@@ -82,7 +82,7 @@ class Record:
 
 
 def collect(size: str, parts: Sequence[str], repeats: int, draws: int, root: Path, limit: float) -> dict[str, Any]:
-    """Measure the parts `repeats` times, taking turns, and return all figures."""
+    """Measure the parts `repeats` times, alternating, and return all figures."""
     tiny, logs = (cached_logs(name, root / "logs") for name in ("tiny", size))
     record, idle = Record(), Record()
     for name in set(parts) & set(baselines.NAMES):
@@ -130,7 +130,7 @@ def _measure_scalr(record: Record, logs: tuple[Path, Path], draws: int, parts: S
 
 
 def _measure_floor(record: Record, files: list[str], written: Path) -> None:
-    """Read and write in all ways the first time, then in the fastest only."""
+    """Read and write in all ways the first time, and only in the fastest way afterwards."""
     for what, ways, places in (("read", floor.READERS, files), ("write", floor.WRITERS, [str(written)])):
         names = {f"{what} {way}": way for way in ways}
         known = [name for name in names if record.answers[name]]
@@ -154,7 +154,7 @@ def _measure_baseline(record: Record, name: str, logs: tuple[Path, Path], draws:
 
 def _summary(record: Record) -> dict[str, Any]:
     """Return medians and all runs."""
-    answers = {name: found for name, found in record.answers.items() if found}
+    answers = {name: values for name, values in record.answers.items() if values}
     summary: dict[str, Any] = {
         "processes": {
             name: {"median": asdict(median(runs)), "runs": [asdict(run) for run in runs]}
@@ -172,12 +172,12 @@ def _summary(record: Record) -> dict[str, Any]:
     if "kept" in answers:
         summary |= answers["kept"][0]
     ways = {
-        what: {name.split()[1]: medians(found) for name, found in answers.items() if name.startswith(f"{what} ")}
+        what: {name.split()[1]: medians(values) for name, values in answers.items() if name.startswith(f"{what} ")}
         for what in ("read", "write")
     }
     if all(ways.values()):
-        fastest = {what: min(found, key=lambda way: float(found[way]["cpu_seconds"])) for what, found in ways.items()}
-        least = sum(found[fastest[what]]["cpu_seconds"] for what, found in ways.items())
+        fastest = {what: min(way, key=lambda name: float(way[name]["cpu_seconds"])) for what, way in ways.items()}
+        least = sum(way[fastest[what]]["cpu_seconds"] for what, way in ways.items())
         summary["floor"] = {**ways, "fastest": fastest, "cpu_seconds": least}
     return summary
 
@@ -190,7 +190,7 @@ def medians(answers: Sequence[Any]) -> Any:
 
 
 def _facts(size: str, repeats: int, draws: int) -> dict[str, Any]:
-    """Return what was asked, and the machine and the versions it was measured on."""
+    """Return the options of the benchmark, the machine and the versions."""
     return {
         "schema": "scalr.benchmark/2",
         "size": size,
@@ -222,11 +222,11 @@ def _version(name: str) -> str:
 
 
 def main() -> None:
-    """Measure what the command line asks for; print the tables and write the JSON."""
+    """Measure the parts on the command line; print the tables and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="A")
     parser.add_argument("--repeats", type=int, help="default 3 at A and 1 above; Spark runs once")
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="default: everything that ends in reasonable time")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="default: all parts with a reasonable run time")
     parser.add_argument("--draws", type=int, default=10, help="per source event")
     parser.add_argument("--limit", type=float, help="seconds that a baseline may take; default 600, for B 300")
     parser.add_argument("--out", type=Path, help="JSON file; default benchmark-output/SIZE.json")

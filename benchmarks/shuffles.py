@@ -1,8 +1,8 @@
-"""How many bytes a source event takes in the shuffle when blocks have fewer of them: `python -m benchmarks.shuffles`.
+"""Shuffle bytes per source event as blocks get smaller: `python -m benchmarks.shuffles`.
 
-A task that reads the source writes a block for every part, and each block is compressed by itself. In very large logs
-there are very many parts, so that blocks have few events. Here a log is cut into more and more parts instead. As its
-items would become few in each block, which large logs do not have, every event gets an item of its own first.
+A task that reads the source writes a block for every part, and each block is compressed separately. Very large logs
+have very many parts, so blocks have few events. This benchmark divides a log into more and more parts instead. Every
+event gets its own item first, because otherwise a block would have fewer distinct items than in large logs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PARTS = (8, 100, 1_000, 10_000, 50_000)
 
 
 def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
-    """Shuffle a source into so many parts and return what was written, and into how many blocks."""
+    """Shuffle a source into a number of parts and return the bytes written and the number of blocks."""
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as f
 
@@ -30,7 +30,7 @@ def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
     from scalr.foundation.config import Steps
     from scalr.logs.log_request import LogRequest
 
-    nobody: Any = None  # who is asked only about items that are split
+    nobody: Any = None  # used only for items that are split
     with tempfile.TemporaryDirectory(prefix="scalr-shuffles-") as folder:
         settings = {
             "spark.eventLog.enabled": "true",
@@ -60,10 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     source, target = cached_logs(options.size, Path("benchmark-output") / "logs")
     for parts in options.parts:
-        found = laid_out(source, target, parts)
+        shuffle = laid_out(source, target, parts)
         events = SIZES[options.size].source_events
-        per_event = {"events_per_block": events / found["blocks"], "bytes_per_event": found["shuffle_bytes"] / events}
-        print(json.dumps({**found, **per_event}), flush=True)
+        per_event = {
+            "events_per_block": events / shuffle["blocks"],
+            "bytes_per_event": shuffle["shuffle_bytes"] / events,
+        }
+        print(json.dumps({**shuffle, **per_event}), flush=True)
 
 
 if __name__ == "__main__":

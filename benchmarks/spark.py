@@ -1,8 +1,7 @@
-"""Measure scalr on Spark against the way that one would write in Spark, on the same logs: `python -m benchmarks.spark`.
+"""Compare scalr on Spark with a plain Spark implementation and the local engine: `python -m benchmarks.spark`.
 
-Each is a process of its own with a master of `local[2]`; processor time is that of all its processes, shuffle bytes are
-from Spark's event log. The memory of Spark's Python workers is looked up while they run (on Linux). The local engine
-stands beside them.
+Each way is a separate process on the same logs, with a master of `local[2]`. Processor time is that of all processes,
+shuffle bytes are from Spark's event log. The memory of Spark's Python workers is sampled while they run (on Linux).
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from benchmarks.logs import SIZES, cached_logs
 from benchmarks.measuring import HOUR, CommandError, DidNotFinishError, measure
 
 WAYS = ("local", "spark", "natural")
-"""The local engine, scalr on Spark, and Spark by its own functions (`benchmarks.baselines.spark`)."""
+"""The local engine, scalr on Spark, and a plain Spark implementation (`benchmarks.baselines.spark`)."""
 
-LOOK_SECONDS = 0.1  # between two looks at the workers
+LOOK_SECONDS = 0.1  # sampling interval
 
 
 class WorkerMemory:
-    """Looks at the Python workers of Spark below a process while they run: the largest peak that one had.
+    """Samples the memory of Spark's Python workers below a process while they run: the largest peak of a worker.
 
     Args:
         below: Number of the process; None for this one.
@@ -64,14 +63,14 @@ def _workers(root: str) -> list[Path]:
             named[folder.name] = (folder / "cmdline").read_bytes()
         except OSError:  # it has ended
             continue
-    found = []
+    workers = []
     for number, command in named.items():
         above = number
         while above in parents and above != root:
             above = parents[above]
         if b"pyspark.daemon" in command and above == root:
-            found.append(Path("/proc") / number)
-    return found
+            workers.append(Path("/proc") / number)
+    return workers
 
 
 def _peak_of(process: Path) -> int:
@@ -93,7 +92,7 @@ def command_of(way: str, source: Path, target: Path, out: Path, draws: int) -> l
 
 
 def shuffled(folder: Path) -> dict[str, int]:
-    """Return what Spark's event log says of all tasks: bytes and rows written to shuffles, and their number."""
+    """Return the shuffle bytes, shuffle rows and number of tasks in Spark's event log."""
     written, rows, tasks = 0, 0, 0
     for file in folder.rglob("*"):
         if not file.is_file():
@@ -108,14 +107,14 @@ def shuffled(folder: Path) -> dict[str, int]:
 
 
 def measured(way: str, source: Path, target: Path, draws: int, limit_seconds: float) -> dict[str, Any]:
-    """Run a way once, and return what it took."""
+    """Run a way once, and return its resources."""
     with tempfile.TemporaryDirectory(prefix="scalr-spark-") as folder:
-        told, conf = Path(folder) / "told", Path(folder) / "conf"
-        told.mkdir()
+        log, conf = Path(folder) / "log", Path(folder) / "conf"
+        log.mkdir()
         conf.mkdir()
         settings = {
             "spark.eventLog.enabled": "true",
-            "spark.eventLog.dir": told.as_uri(),
+            "spark.eventLog.dir": log.as_uri(),
             "spark.eventLog.compress": "false",
             "spark.driver.memory": "8g",
             "spark.local.dir": f"{folder}/tmp",
@@ -131,7 +130,7 @@ def measured(way: str, source: Path, target: Path, draws: int, limit_seconds: fl
             return {"failed": str(error).strip().splitlines()[-1]}
         files = list(out.rglob("*.parquet"))
         sizes = {"worker_peak_bytes": workers.peak_bytes, "output_bytes": sum(file.stat().st_size for file in files)}
-        return {**asdict(run), **shuffled(told), **sizes}
+        return {**asdict(run), **shuffled(log), **sizes}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -140,14 +139,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", choices=SIZES, default="A")
     parser.add_argument("--draws", type=int, default=10, help="target items per source event")
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--limit", type=float, default=HOUR, help="seconds that a way may take")
+    parser.add_argument("--limit", type=float, default=HOUR, help="time limit per way, in seconds")
     options = parser.parse_args(arguments)
     source, target = cached_logs(options.size, Path("benchmark-output") / "logs")
     for way in options.ways.split(","):
-        found = measured(way, source, target, options.draws, options.limit)
+        figures = measured(way, source, target, options.draws, options.limit)
         load = os.getloadavg()[0]
         stamp = {"way": way, "size": options.size, "draws": options.draws, "load": round(load, 1)}
-        print(json.dumps({**stamp, **found, "at": time.strftime("%Y-%m-%d")}), flush=True)
+        print(json.dumps({**stamp, **figures, "at": time.strftime("%Y-%m-%d")}), flush=True)
     shutil.rmtree("spark-warehouse", ignore_errors=True)
 
 

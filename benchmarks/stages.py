@@ -1,7 +1,7 @@
-"""What `scalr generate` spends its processor time on, and how much its translation keeps in memory.
+"""Processor time of `scalr generate` per stage, and the memory of its translation.
 
-`python -m benchmarks.stages SOURCE TARGET` reads and fits, and prints the bytes that sampling needs of the logs: the
-packed source events, and the target histories by user; ids and the target log, which writing needs, not counted.
+`python -m benchmarks.stages SOURCE TARGET` reads and fits, and prints the bytes of the logs that sampling needs: the
+packed source events and the target histories by user, without ids and the target log, which only writing needs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCALR = (sys.executable, "-m", "scalr")
 
 
 def command(logs: tuple[Path, Path], out: Path, draws: int, layout: str = "target") -> list[str]:
-    """Return the command by which scalr generates from the logs, on all cores."""
+    """Return the command that generates from the logs on all cores."""
     options = {"--source": logs[0], "--target": logs[1], "--out": out, "--draws": draws, "--layout": layout}
     texts = [str(part) for option in options.items() for part in option]
     return [*_SCALR, "generate", *texts, "--seed", "1", "--threads", str(os.cpu_count() or 1), "--quiet"]
@@ -29,7 +29,7 @@ def command(logs: tuple[Path, Path], out: Path, draws: int, layout: str = "targe
 def cpu_by_stage(out: Path, cpu_seconds: float) -> dict[str, float]:
     """Return the processor seconds of every stage in the manifest of a finished run.
 
-    What no stage has is under "other": start, imports, the report, the end.
+    The rest is under "other": start, imports, the report, the end.
     """
     stages = json.loads((out / "manifest.json").read_text())["stages"]
     seconds = {name: float(stage["cpu_seconds"]) for name, stage in stages.items()}
@@ -37,18 +37,18 @@ def cpu_by_stage(out: Path, cpu_seconds: float) -> dict[str, float]:
 
 
 def synthetic_events(out: Path) -> int:
-    """Return how many events a finished run wrote."""
+    """Return the number of events that a finished run wrote."""
     return int(json.loads((out / "manifest.json").read_text())["synthetic_events"])
 
 
 def array_bytes(value: Any) -> int:
-    """Return the bytes of the arrays that a dataclass has."""
+    """Return the total bytes of the arrays of a dataclass."""
     columns = (getattr(value, field.name) for field in dataclasses.fields(value))
     return sum(column.nbytes for column in columns if isinstance(column, np.ndarray))
 
 
 def main() -> None:
-    """Print what sampling keeps of the logs in memory, as JSON."""
+    """Print the memory of the logs during sampling, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)

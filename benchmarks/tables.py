@@ -10,7 +10,7 @@ _HEAD = ("", "CPU s", "wall s", "peak MB", "x CPU", "x wall", "x peak")
 
 
 def aligned(rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """Return rows in columns; the first `left` of them start at the left, the others end at the right."""
+    """Return rows in columns: the first `left` columns left-aligned, the others right-aligned."""
     rows = [tuple(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -23,17 +23,17 @@ def aligned(rows: Iterable[Sequence[str]], left: int = 1) -> str:
 
 
 def processes(figures: Figures) -> str:
-    """Return what every process took; ratios are to scalr's default layout."""
+    """Return the resources of every process, with ratios to scalr's default layout."""
     medians = {name: process["median"] for name, process in figures["processes"].items()}
     first = medians.get("scalr")
     rows = [_HEAD]
     for name, median in medians.items():
-        taken = [median["cpu_seconds"], median["wall_seconds"], median["peak_rss_bytes"] / 1e6]
+        used = [median["cpu_seconds"], median["wall_seconds"], median["peak_rss_bytes"] / 1e6]
         ratios = ["–"] * 3
         if first:
             compared = ("cpu_seconds", "wall_seconds", "peak_rss_bytes")
             ratios = [f"{median[key] / first[key]:.2f}" for key in compared]
-        rows.append((name, f"{taken[0]:.2f}", f"{taken[1]:.2f}", f"{taken[2]:.0f}", *ratios))
+        rows.append((name, f"{used[0]:.2f}", f"{used[1]:.2f}", f"{used[2]:.0f}", *ratios))
     width = max(map(len, (*medians, *figures["failures"])), default=0)
     failures = [f"{name:{width}}  {text}"[:100] for name, text in figures["failures"].items()]
     notes = [
@@ -47,7 +47,7 @@ def processes(figures: Figures) -> str:
 
 
 def memory(figures: Figures) -> str:
-    """Return the yardstick, and the kernel beside it."""
+    """Return the yardstick and the kernel's speed."""
     yardstick = figures["yardstick"]
     reads = yardstick["random_reads_per_second"]
     ordered = yardstick["sequential_bytes_per_second"] / 1e9
@@ -76,19 +76,19 @@ def stages(figures: Figures) -> str:
 
 
 def floor(figures: Figures) -> str:
-    """Return what only reading and only writing took, the fastest first."""
-    found = figures["floor"]
+    """Return the cost of reading alone and of writing alone, the fastest first."""
+    measured = figures["floor"]
     rows = [("", "CPU s", "wall s", "M rows per CPU s")]
     for what in ("read", "write"):
-        for way, figure in sorted(found[what].items(), key=lambda item: item[1]["cpu_seconds"]):
+        for way, figure in sorted(measured[what].items(), key=lambda item: item[1]["cpu_seconds"]):
             cpu, wall = figure["cpu_seconds"], figure["wall_seconds"]
             rows.append((f"{what} {way}", f"{cpu:.2f}", f"{wall:.2f}", f"{figure['rows'] / cpu / 1e6:.1f}"))
-    return f"{aligned(rows)}\nthe fastest of each together: {found['cpu_seconds']:.2f} CPU s"
+    return f"{aligned(rows)}\nsum of the fastest of each: {measured['cpu_seconds']:.2f} CPU s"
 
 
 def targets(sizes: Sizes) -> str:
-    """Return all targets, with what was measured."""
-    return aligned([("target", "wanted", "measured", "reached"), *(target.row(sizes) for target in TARGETS)])
+    """Return all targets, with the measured figures."""
+    return aligned([("target", "bound", "measured", "reached"), *(target.row(sizes) for target in TARGETS)])
 
 
 def everything(figures: Figures, sizes: Sizes) -> str:

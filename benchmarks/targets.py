@@ -1,4 +1,4 @@
-"""What the benchmarks are wanted to show, and whether they do."""
+"""Targets of the benchmarks, and whether the figures reach them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Figures = Mapping[str, Any]
-"""What `benchmarks.run` writes for one size."""
+"""The output of `benchmarks.run` for one size."""
 
 Sizes = Mapping[str, Figures]
 """Figures by size; sizes that were not measured are missing."""
@@ -15,14 +15,14 @@ Sizes = Mapping[str, Figures]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One figure that is wanted.
+    """A bound on one figure.
 
     Attributes:
-        what: What is measured.
-        bound: The least, or the most, that is wanted.
-        at_least: Which of the two.
-        figure: Takes it from the figures; a KeyError or None where something was not measured.
-        unit: Written behind numbers.
+        what: Name of the measured quantity.
+        bound: Smallest or largest acceptable figure.
+        at_least: Whether `bound` is the smallest acceptable figure.
+        figure: Computes the figure; raises KeyError or returns None if an input was not measured.
+        unit: Suffix of numbers.
     """
 
     what: str
@@ -32,7 +32,7 @@ class Target:
     unit: str = ""
 
     def measured(self, sizes: Sizes) -> float | None:
-        """Return the figure, None where it was not measured."""
+        """Return the figure, None if it was not measured."""
         try:
             return self.figure(sizes)
         except KeyError:
@@ -46,10 +46,10 @@ class Target:
         return "yes" if (measured >= self.bound if self.at_least else measured <= self.bound) else "no"
 
     def row(self, sizes: Sizes) -> tuple[str, str, str, str]:
-        """Return the target as texts: what, wanted, measured, reached."""
+        """Return the target as texts: quantity, bound, measured, reached."""
         measured = self.measured(sizes)
-        wanted = f"{'≥' if self.at_least else '≤'} {self.bound:g}{self.unit}"
-        return self.what, wanted, "–" if measured is None else f"{measured:.2f}{self.unit}", self.reached(sizes)
+        bound = f"{'≥' if self.at_least else '≤'} {self.bound:g}{self.unit}"
+        return self.what, bound, "–" if measured is None else f"{measured:.2f}{self.unit}", self.reached(sizes)
 
 
 def cpu_seconds(figures: Figures, process: str) -> float:
@@ -71,10 +71,10 @@ def _sampling(size: str, what: str) -> Callable[[Sizes], float | None]:
 
 
 def fastest(figures: Figures, library: str) -> str:
-    """Return the fastest measured way of a library: its ids as they are, or as codes.
+    """Return the fastest measured variant of a library: with string ids, or with ids as codes.
 
     Raises:
-        KeyError: If none was measured.
+        KeyError: If no variant was measured.
     """
     ways: list[str] = [name for name in figures["processes"] if name in (library, f"{library}-codes")]
     if not ways:
@@ -135,10 +135,10 @@ TARGETS = (
     Target("B: peak memory", 700.0, False, lambda sizes: peak_rss(sizes["B"], "scalr") / 1e6, " MB"),
     Target("C: peak memory", 8.0, False, lambda sizes: peak_rss(sizes["C"], "scalr") / 1e9, " GB"),
     Target("C: CPU per synthetic event / that at B", 1.6, False, _growth, "x"),
-    Target("B: memory that the translation keeps per source event", 12.0, False, _kept, " B"),
-    Target("B: peak memory, less that of tiny logs, per source event", 40.0, False, _peak_per_event, " B"),
+    Target("B: memory of the translation per source event", 12.0, False, _kept, " B"),
+    Target("B: peak memory, minus that of tiny logs, per source event", 40.0, False, _peak_per_event, " B"),
 )
-"""All with 10 draws per source event, string ids in, Parquet in the target's columns out, unless they say otherwise.
+"""Unless stated otherwise: 10 draws per source event, string ids as input, Parquet in the target's columns as output.
 
-Of the two ways in which DuckDB and Polars are run, the one with less CPU counts.
+DuckDB and Polars run in two variants; the variant with less CPU counts.
 """

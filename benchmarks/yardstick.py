@@ -1,7 +1,7 @@
-"""What the memory of this machine gives one thread: `python -m benchmarks.yardstick` prints it as JSON.
+"""Memory speed of this machine for one thread: `python -m benchmarks.yardstick` prints it as JSON.
 
-Random reads: 8 bytes at hashed places of a 1 GiB array, none of which depends on another. Sequential: the sum of the
-same array. Seconds are processor seconds.
+Random reads are independent reads of 8 bytes at hashed positions of a 1 GiB array. Sequential reads sum the same array.
+Seconds are processor seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READS = 1 << 27
 
 @njit(nogil=True)
 def _read_at_random(values: npt.NDArray[np.int64], reads: int) -> int:
-    """Sum `reads` values at hashed places; the length is a power of two."""
+    """Sum `reads` values at hashed positions; the length is a power of two."""
     mask = U64(values.shape[0] - 1)
     total = 0
     for x in range(reads):
@@ -44,7 +44,7 @@ def yardstick(n_bytes: int = GIBIBYTE, reads: int = READS) -> dict[str, float]:
 
     Args:
         n_bytes: Size of the array, a power of two.
-        reads: How many random reads are timed.
+        reads: Number of timed random reads.
     """
     values = np.arange(n_bytes // 8, dtype=np.int64)
     _read_at_random(values[:8], 8), _read_in_order(values[:8])

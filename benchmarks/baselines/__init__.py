@@ -1,9 +1,10 @@
-"""Stage one as one would write it without scalr; one module per way.
+"""Manual implementations of `scalr generate` in other libraries, one module per library.
 
-All count, for every pair of items, the users behind it, keep the counts as a table, draw target items for every source
-event in proportion to them, with replacement, and write Parquet with the columns that `scalr generate` writes. They do
-a little less: confidence and support leave the user's own items out but the draw does not, pairs that are already real
-stay, and none digests its inputs nor promises the same bytes for another order of the rows.
+Each baseline counts the users behind every pair of items, stores the counts as a table, draws target items for every
+source event in proportion to them, with replacement, and writes Parquet with the columns of `scalr generate`. The
+baselines do slightly less: confidence and support leave out the user's own items but the draw does not, pairs that are
+already real remain, and no baseline computes digests of its inputs or guarantees the same bytes for another order of
+the rows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 Baseline = Callable[[Path, Path, Path, int, int], None]
-"""Called with source, target, out, draws per event, seed."""
+"""Arguments: source, target, out, draws per event, seed."""
 
 NAMES = {
     "duckdb": ("duckdb", "generate"),
@@ -25,20 +26,20 @@ NAMES = {
     "sparse-dot-topn": ("sparse_dot_topn", "generate"),
     "spark": ("spark", "generate"),
 }
-"""The module and the function of each."""
+"""Module and function of each baseline."""
 
 COLUMNS = (
     "user_id", "item_id", "timestamp", "is_synthetic", "weight", "confidence", "support", "source_domain",
     "source_item", "source_event", "draw", "generation_id",
 )  # fmt: skip
-"""What each writes, in this order."""
+"""Columns of the output, in this order."""
 
 SOURCE_DOMAIN = "source"
 GENERATION_ID = "0123456789abcdef"
 
 
 def installed(name: str) -> bool:
-    """Tell whether the package of a baseline is there."""
+    """Return whether the package of a baseline is installed."""
     module = NAMES[name][0]
     return importlib.util.find_spec({"spark": "pyspark"}.get(module, module)) is not None
 

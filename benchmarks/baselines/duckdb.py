@@ -1,4 +1,4 @@
-"""DuckDB SQL: join, group by, ASOF join; on ids as they are, or on integers that are joined back to ids at the end."""
+"""DuckDB SQL: join, group by, ASOF join; on string ids, or on integers that are joined to ids at the end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def generate(source: Path, target: Path, out: Path, draws: int, seed: int) -> No
 
 
 def generate_by_codes(source: Path, target: Path, out: Path, draws: int, seed: int) -> None:
-    """Do the same, with ids as integers in between."""
+    """Write the same events, with integers in place of ids until the end."""
     back = "JOIN users USING (u) JOIN target_items USING (i) JOIN source_items USING (j)"
     _generate(source, target, out, draws, seed, _CODES, "user_id, item_id, source_item", back)
 

@@ -1,4 +1,4 @@
-"""What the baselines of sparse matrices share: ids to codes, NumPy sampling from a matrix of counts, writing."""
+"""Shared code of the sparse-matrix baselines: ids to codes, NumPy sampling from a matrix of counts, writing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Logs:
     """Two logs as codes.
 
     Attributes:
-        users: Ids of users, and of source and target items below.
-        source_items: See users.
-        target_items: See users.
+        users: Ids of users.
+        source_items: Ids of source items.
+        target_items: Ids of target items.
         user: Shape (events,), codes of the source events.
         item: Shape (events,).
         time: Shape (events,).
@@ -55,11 +55,11 @@ def generate(
         out: File to write.
         draws: Draws per source event.
         seed: Of NumPy's generator.
-        count: Gives the users behind each pair of items, shape (source items, target items).
+        count: Returns the number of users behind each pair of items, shape (source items, target items).
     """
     logs = read(source, target)
     counts = count(logs)
-    total = logs.source.T @ np.diff(logs.target.indptr)  # all paths, also those that `counts` may lack
+    total = logs.source.T @ np.diff(logs.target.indptr)  # all paths, including those that `counts` may lack
     first = np.concatenate(([0], np.cumsum(counts.data, dtype=np.int64)))
     n_own = np.diff(logs.target.indptr)
     events = np.flatnonzero(total[logs.item] > n_own[logs.user])
@@ -76,8 +76,8 @@ def generate(
             place = np.searchsorted(first, point, side="right") - 1
             drawn = counts.indices[place].astype(np.int64)
             pair = user * n_target + drawn
-            found = np.searchsorted(pairs, pair)
-            is_own = pairs[np.minimum(found, len(pairs) - 1)] == pair
+            nearest = np.searchsorted(pairs, pair)
+            is_own = pairs[np.minimum(nearest, len(pairs) - 1)] == pair
             support = counts.data[place] - is_own
             n = len(event)
             columns: dict[str, Any] = {
@@ -120,7 +120,7 @@ def read(source: Path, target: Path) -> Logs:
 
 def _incidence(row: Int64, column: Int64, shape: tuple[int, int]) -> sparse.csr_matrix:
     matrix = sparse.csr_matrix((np.ones(len(row), np.int32), (row, column)), shape=shape)
-    matrix.data[:] = 1  # what occurred repeatedly was summed
+    matrix.data[:] = 1  # repeated interactions were summed
     return matrix
 
 

@@ -1,4 +1,4 @@
-"""Polars: join, group_by, join_asof, by the streaming engine; on ids as they are, or as categories."""
+"""Polars with the streaming engine: join, group_by, join_asof; on string ids, or on categories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def generate(source: Path, target: Path, out: Path, draws: int, seed: int) -> No
 
 
 def generate_by_codes(source: Path, target: Path, out: Path, draws: int, seed: int) -> None:
-    """Do the same, with ids as categories in between."""
+    """Write the same events, with categories in place of ids until the end."""
     _generate(source, target, out, draws, seed, pl.Categorical)
 
 
@@ -52,7 +52,7 @@ def _generate(source: Path, target: Path, out: Path, draws: int, seed: int, kind
         .sort("point")
     )
     starts = counts.select("item_id", "support", "start")
-    mine = target_pairs.with_columns(is_own=pl.lit(1, pl.Int64))
+    own_pairs = target_pairs.with_columns(is_own=pl.lit(1, pl.Int64))
     columns = {
         "is_synthetic": pl.lit(True),
         "weight": pl.lit(1.0, pl.Float32),
@@ -65,7 +65,7 @@ def _generate(source: Path, target: Path, out: Path, draws: int, seed: int, kind
     }
     (
         points.join_asof(starts, left_on="point", right_on="start", strategy="backward")
-        .join(mine, on=["user_id", "item_id"], how="left")
+        .join(own_pairs, on=["user_id", "item_id"], how="left")
         .with_columns(pl.col("is_own").fill_null(0))
         .select(columns.get(name, pl.col(name)).alias(name) for name in COLUMNS)
         .sink_parquet(out, compression="zstd", compression_level=1)

@@ -1,4 +1,4 @@
-"""SciPy: the counts are SᵀT, of two matrices of who has what; drawn from with NumPy."""
+"""SciPy: the counts are SᵀT of two user-item matrices; NumPy draws from them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""PySpark on all cores of this machine, by its DataFrame functions.
+"""PySpark on all cores of this machine, with its DataFrame functions.
 
-Spark has no ASOF join that does not compare everything with everything. What is written instead: points and counts
-in one column, sorted within every source item, and the last count before a point taken by a window function.
+Spark has no ASOF join without a comparison of all pairs of rows. Instead, points and counts are in one column, sorted
+within every source item, and a window function returns the last count before a point.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def generate(source: Path, target: Path, out: Path, draws: int, seed: int) -> No
         .withColumn("place", f.rand(seed) * f.col("total"))
     )
     drawn = _last_start_before(points, counts)
-    mine = pairs.withColumn("is_own", f.lit(1))
+    own_pairs = pairs.withColumn("is_own", f.lit(1))
     support = f.col("support") - f.col("is_own")
     columns: dict[str, Column] = {
         "is_synthetic": f.lit(True),
@@ -58,7 +58,7 @@ def generate(source: Path, target: Path, out: Path, draws: int, seed: int) -> No
         "generation_id": f.lit(GENERATION_ID),
     }
     (
-        drawn.join(mine, ["user_id", "item_id"], "left")
+        drawn.join(own_pairs, ["user_id", "item_id"], "left")
         .fillna(0, ["is_own"])
         .select(*(columns.get(name, f.col(name)).alias(name) for name in COLUMNS))
         .write.option("compression", "zstd")
@@ -68,7 +68,7 @@ def generate(source: Path, target: Path, out: Path, draws: int, seed: int) -> No
 
 
 def _counts(events: DataFrame, pairs: DataFrame) -> DataFrame:
-    """Return the users behind every pair of items, and where its share of the item's points begins."""
+    """Return the number of users behind every pair of items, and the start of its share of the item's points."""
     before = Window.partitionBy("source_item").orderBy("item_id").rowsBetween(Window.unboundedPreceding, -1)
     return (
         events.select("user_id", "source_item")
@@ -81,16 +81,16 @@ def _counts(events: DataFrame, pairs: DataFrame) -> DataFrame:
 
 
 def _last_start_before(points: DataFrame, counts: DataFrame) -> DataFrame:
-    """Give every point the item and the support whose range it lies in."""
-    found = f.struct("item_id", "support")
-    starts = counts.select("source_item", f.col("start").alias("place"), found.alias("found"))
+    """Return every point with the item and the support of the range that contains it."""
+    drawn = f.struct("item_id", "support")
+    starts = counts.select("source_item", f.col("start").alias("place"), drawn.alias("drawn"))
     up_to_here = (
         Window.partitionBy("source_item").orderBy("place", "is_point").rowsBetween(Window.unboundedPreceding, 0)
     )
     return (
         points.withColumn("is_point", f.lit(1))
         .unionByName(starts.withColumn("is_point", f.lit(0)), allowMissingColumns=True)
-        .withColumn("found", f.last("found", ignorenulls=True).over(up_to_here))
+        .withColumn("drawn", f.last("drawn", ignorenulls=True).over(up_to_here))
         .where("is_point = 1")
-        .select("*", "found.*")
+        .select("*", "drawn.*")
     )

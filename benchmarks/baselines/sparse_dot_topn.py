@@ -1,7 +1,7 @@
-"""sparse_dot_topn: of SᵀT only the largest counts of every source item are kept; drawn from with NumPy.
+"""sparse_dot_topn: only the largest counts of every source item in SᵀT; NumPy draws from them.
 
-Items beyond them are never drawn, so this is not the same law: what it loses is printed. Confidence and support of
-what is drawn are exact.
+Other items are never drawn, so the distribution differs: the lost probability is printed. Confidence and support of
+the drawn items are exact.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def _counts(logs: matrices.Logs, top: int) -> sparse.csr_matrix:
         logs.source.T.tocsr(), logs.target, top_n=top, n_threads=os.cpu_count() or 1
     )
     whole = logs.source.T @ np.diff(logs.target.indptr)
-    kept = np.asarray(counts.sum(axis=1)).ravel()
+    retained = np.asarray(counts.sum(axis=1)).ravel()
     events = np.bincount(logs.item, minlength=len(whole))
-    lost = np.sum(events * (1 - kept / np.maximum(whole, 1)), where=whole > 0) / np.sum(events, where=whole > 0)
+    lost = np.sum(events * (1 - retained / np.maximum(whole, 1)), where=whole > 0) / np.sum(events, where=whole > 0)
     print(json.dumps({"top": top, "lost_probability": round(float(lost), 4)}))
     return sparse.csr_matrix(counts)

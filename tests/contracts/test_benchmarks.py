@@ -292,8 +292,8 @@ def test_targets_are_judged_by_the_figures_of_their_size() -> None:
         "B: peak memory": ("≤ 700 MB", "600.00 MB", "yes"),
         "C: peak memory": ("≤ 8 GB", "0.60 GB", "yes"),
         "C: CPU per synthetic event / that at B": ("≤ 1.6x", "2.00x", "no"),
-        "B: memory that the translation keeps per source event": ("≤ 12 B", "11.00 B", "yes"),
-        "B: peak memory, less that of tiny logs, per source event": ("≤ 40 B", "35.00 B", "yes"),
+        "B: memory of the translation per source event": ("≤ 12 B", "11.00 B", "yes"),
+        "B: peak memory, minus that of tiny logs, per source event": ("≤ 40 B", "35.00 B", "yes"),
     }
 
 

@@ -14,7 +14,7 @@ from benchmarks.membership import (
     advantage,
     attacked,
     best_threshold,
-    tells,
+    decision,
 )
 from benchmarks.privacy import ceiling, steps_of
 from benchmarks.real_membership import frequent, thirds, worlds_of
@@ -32,12 +32,12 @@ def world(support: int | None, *, is_in: bool) -> World:
 
 
 def test_who_knows_everyone_else_needs_one_support():
-    assert tells(world(3, is_in=True), 0, by_item=False) == 1.0
-    assert tells(world(2, is_in=False), 0, by_item=False) == -1.0
-    assert tells(world(None, is_in=True), 0, by_item=False) == 0.0
+    assert decision(world(3, is_in=True), 0, by_item=False) == 1.0
+    assert decision(world(2, is_in=False), 0, by_item=False) == -1.0
+    assert decision(world(None, is_in=True), 0, by_item=False) == 0.0
     own = world(3, is_in=True)
     own.released[0, 0] = 0  # the candidate's own row is not looked at
-    assert tells(own, 0, by_item=False) == 0.0
+    assert decision(own, 0, by_item=False) == 0.0
 
 
 def test_who_knows_the_law_weighs_by_the_likelihood_of_poisson_counts():
