@@ -24,7 +24,7 @@ from scalr.logs.event_log import Pair
 from scalr.logs.reading import read_pair
 from scalr.logs.simulation import simulate
 from scalr.report.drawing import BLUE, EXTRA, GREY, GRID, MUTED, ORANGE
-from scalr.studies.loop import study
+from scalr.studies.events import study
 
 TRANSLATORS = ("cooccurrence", "factor")
 LEVELS = (1, 3, 5, 10)

@@ -10,7 +10,7 @@ from scalr.engines.generation import generate
 from scalr.foundation.config import Steps
 from scalr.logs.reading import read_pair
 from scalr.logs.schema import Columns
-from scalr.studies.loop import study
+from scalr.studies.events import study
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 PAIRS = {

@@ -19,8 +19,8 @@ from scalr.foundation.config import Steps
 from scalr.logs.event_log import Pair
 from scalr.logs.reading import read_pair
 from scalr.logs.simulation import FIRST_INSTANT, simulate
+from scalr.studies.events import study
 from scalr.studies.impressions import conversion_study
-from scalr.studies.loop import study
 from scalr.studies.sweeps.sweeping import sweep
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12

@@ -8,12 +8,12 @@ import pytest
 from scalr.evaluation.folds import split
 from scalr.foundation.config import SplitSettings
 from scalr.logs.simulation import simulate
-from scalr.studies.gate import LEVEL, Opening, RoutedModel, agreed, choosing, gated, never_open, open_segments
+from scalr.studies.gate import LEVEL, Opening, RoutedModel, agreed, gated, half_of, never_open, open_segments
 
 
 @dataclass
 class Losses:
-    """Stands for an evaluation: log losses by segment."""
+    """Stand-in for an evaluation: log losses by segment."""
 
     of: dict[str, np.ndarray]
 
@@ -87,7 +87,7 @@ def fold():
 
 
 def test_users_either_choose_or_judge(fold):
-    one, other = choosing(fold), choosing(fold, judge=True)
+    one, other = half_of(fold), half_of(fold, judge=True)
     assert len(one.user) + len(other.user) == len(fold.user)
     assert not set(one.user.tolist()) & set(other.user.tolist())
     assert 0.3 < len(np.unique(one.user)) / len(np.unique(fold.user)) < 0.7

@@ -11,8 +11,9 @@ from scalr.evaluation.judging import Judgement, judge
 from scalr.foundation.config import Steps
 from scalr.foundation.errors import SchemaError
 from scalr.studies.findings.impressions import finding
-from scalr.studies.gate import Opening, half_of, open_impression_segments, routed
-from scalr.studies.impressions import conversion_study
+from scalr.studies.gate import Opening, half_of, open_segments
+from scalr.studies.impression_rows import FoldRows
+from scalr.studies.impressions import FittedImpressions, ImpressionLosses, ImpressionTask, conversion_study
 
 pytest.importorskip("sklearn", reason="the model is scikit-learn's logistic regression")
 
@@ -47,11 +48,16 @@ def test_a_half_of_one_label_is_refused(fold) -> None:
 
 
 def test_closed_segments_are_served_by_real_events_alone(fold) -> None:
-    ours, real = np.full(len(fold.user), 0.7), np.full(len(fold.user), 0.2)
-    served = routed(fold, ours, real, (opening("warm", is_open=True), opening("cold", is_open=False)))
-    np.testing.assert_array_equal(served == 0.7, fold.is_warm)
-    both = tuple(opening(one, is_open=False) for one in ("warm", "cold"))
-    np.testing.assert_array_equal(routed(fold, ours, real, both), real)
+    task = ImpressionTask(fold.fold.pair, Steps.parse(FAST), threads=1)
+    rows = FoldRows(fold, Steps.parse(FAST), 0, task.columns)
+    ours, real = (
+        FittedImpressions(fold.label, {"raw": np.full(len(fold.user), value)}, 5, 0.5) for value in (0.7, 0.2)
+    )
+    served = task.serve(ours, real, rows, (opening("warm", is_open=True), opening("cold", is_open=False)))
+    np.testing.assert_array_equal(served.probabilities["raw"] == 0.7, fold.is_warm)
+    assert served.ungated is ours
+    both = tuple(opening(segment, is_open=False) for segment in ("warm", "cold"))
+    np.testing.assert_array_equal(task.serve(ours, real, rows, both).probabilities["raw"], real.probabilities["raw"])
 
 
 def test_a_segment_opens_where_it_beats_both_and_counts_its_own_users_once(fold) -> None:
@@ -60,31 +66,29 @@ def test_a_segment_opens_where_it_beats_both_and_counts_its_own_users_once(fold)
     good = np.where(fold.label == 1, 0.3, 0.01)
     poor = np.clip(np.where(fold.label == 1, 0.05, 0.05) + noise, 0.01, 0.2)
     stated = {"scalr": np.where(fold.is_warm, good, poor), "real_only": poor, "shuffled_users": poor}
-    judged = {arm: [judge(fold, one)] * 2 for arm, one in stated.items()}
-    warm, cold = open_impression_segments(judged, [fold, fold])
+    judged = {arm: [ImpressionLosses(judge(fold, one), fold)] * 2 for arm, one in stated.items()}
+    warm, cold = open_segments(judged)
     assert (warm.is_open, cold.is_open) == (True, False)
     assert warm.users == len(np.unique(fold.user[fold.is_warm]))
     assert cold.users == len(np.unique(fold.user[~fold.is_warm]))
     ours, real = (judge(fold, stated[arm]).loss["warm"].sum() for arm in ("scalr", "real_only"))
     assert warm.change == pytest.approx(ours / real - 1)
     equal = {**judged, "shuffled_users": judged["scalr"]}
-    assert not any(one.is_open for one in open_impression_segments(equal, [fold, fold]))
+    assert not any(one.is_open for one in open_segments(equal))
 
 
 def test_losses_are_means_over_the_seeds_that_have_the_user_in_the_segment(fold) -> None:
     half = replace(fold, is_warm=np.ones(len(fold.user), np.bool_))
     none = replace(fold, is_warm=np.zeros(len(fold.user), np.bool_))
 
-    def losses(warm: float, cold: float) -> list[Judgement]:
+    def losses(warm: float, cold: float) -> list[ImpressionLosses]:
         users = np.unique(fold.user)
         random = np.random.default_rng(int(10 * warm))
         own = {"warm": random.normal(warm, 0.1, len(users)), "cold": random.normal(cold, 0.1, len(users))}
-        return [Judgement({}, users.astype(np.int32), own)] * 2
+        return [ImpressionLosses(Judgement({}, users.astype(np.int32), own), seen) for seen in (half, none)]
 
     judged = {"scalr": losses(1.0, 3.0), "real_only": losses(2.0, 3.0), "shuffled_users": losses(1.5, 2.0)}
-    warm, cold = open_impression_segments(
-        judged, [half, none]
-    )  # everybody is warm with one seed and cold with the other
+    warm, cold = open_segments(judged)  # everybody is warm with one seed and cold with the other
     assert warm.change == pytest.approx(-0.5, abs=0.02)
     assert cold.change == pytest.approx(0.0, abs=0.02)
     assert (warm.is_open, cold.is_open) == (True, False)

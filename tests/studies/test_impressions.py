@@ -17,7 +17,7 @@ from scalr.logs.reading import read_pair
 from scalr.logs.simulation import FIRST_INSTANT, simulate
 from scalr.studies import impressions as conversions
 from scalr.studies.findings.impressions import finding
-from scalr.studies.impression_rows import Workshop
+from scalr.studies.impression_rows import FoldRows
 from scalr.studies.impressions import ConversionStudy, conversion_study
 from scalr.synthesis.sampling import sample
 from scalr.synthesis.translators import fit
@@ -135,16 +135,15 @@ def test_labels_that_are_not_known_yet_are_not_fitted() -> None:
 def test_synthetic_rows_keep_the_base_rate_and_weigh_one() -> None:
     pair, _ = impression_world()
     test = impression_folds(pair, Steps().split)[1]
-    workshop = Workshop(test, Steps.parse(QUICK), 0, item_columns(pair.items, len(pair.target.items)))
-    workshop.prepare(("real_only", "shuffled_users", "scalr"))
-    real = workshop.rows("real_only", 0.0)
+    fold = FoldRows(test, Steps.parse(QUICK), 0, item_columns(pair.items, len(pair.target.items)))
+    real = fold.rows("real_only", 0.0)
     for arm in ("shuffled_users", "scalr"):
-        rows = workshop.rows(arm, 0.5)
+        rows = fold.rows(arm, 0.5)
         mine = rows.is_synthetic
         assert rows.weight[mine & (rows.label == 1)].sum() == pytest.approx(0.5 * real.weight[real.label == 1].sum())
         rate = rows.weight[mine & (rows.label == 1)].sum() / rows.weight[mine].sum()
         assert rate == pytest.approx(real.base_rate(), rel=1e-4)
-    assert not np.array_equal(workshop.rows("scalr", 1.0).user, workshop.rows("shuffled_users", 1.0).user)
+    assert not np.array_equal(fold.rows("scalr", 1.0).user, fold.rows("shuffled_users", 1.0).user)
 
 
 def test_a_calibrator_that_is_given_synthetic_rows_stops_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,14 +163,14 @@ def test_synthetic_events_that_saw_the_judged_period_are_refused() -> None:
     pair, _ = impression_world(impressions=4000)
     validation, test = impression_folds(pair, Steps().split)
     columns = item_columns(pair.items, len(pair.target.items))
-    workshop = Workshop(validation, Steps.parse(QUICK), 0, columns)
+    fold = FoldRows(validation, Steps.parse(QUICK), 0, columns)
     events = sample(fit(validation.fold.pair), SampleSettings(draws_per_event=1))
-    assert workshop.synthetic_rows(events) is not None
+    assert fold.synthetic_rows(events) is not None
     with pytest.raises(LeakError, match="inside the validation period"):
-        workshop.synthetic_rows(replace(events, fitted_until=validation.fold.until))
+        fold.synthetic_rows(replace(events, fitted_until=validation.fold.until))
     later = sample(fit(test.fold.pair), SampleSettings(draws_per_event=1))
     with pytest.raises(LeakError, match="other target events"):
-        workshop.synthetic_rows(replace(later, fitted_until=0))
+        fold.synthetic_rows(replace(later, fitted_until=0))
 
 
 def test_the_model_is_the_one_it_says_it_is() -> None:

@@ -195,7 +195,7 @@ def command(
     from scalr.foundation import ARMS, CONVERSION_ARMS
     from scalr.logs import summarise
     from scalr.runs import EVENT_STUDY, IMPRESSION_STUDY, Execution, LoadedLogs, check_free, sweep_study, write_study
-    from scalr.studies import check_names
+    from scalr.studies import check_model_and_translator
 
     check_free(out)
     if conversions and sweep is not None:
@@ -239,7 +239,7 @@ def command(
         | ({} if conversions else named),
     )
     refuse_noise(steps)
-    check_names(steps)
+    check_model_and_translator(steps)
     with Terminal(quiet=quiet, as_json=as_json) as terminal:
         stored, receipt = logs.read(terminal)
         kind = IMPRESSION_STUDY if conversions else EVENT_STUDY if names is None else sweep_study(names)

@@ -20,7 +20,6 @@ from .judging import evaluation_of as evaluation_of
 from .judging import judge as judge
 from .judging import user_keys as user_keys
 from .metrics.comparison import bootstrap_relative_change as bootstrap_relative_change
-from .metrics.comparison import compare_arms as compare_arms
 from .metrics.comparison import paired_relative_change as paired_relative_change
 from .metrics.comparison import student_t_cdf as student_t_cdf
 from .metrics.saturation import fit_saturation as fit_saturation

@@ -14,7 +14,7 @@ from scalr.runs.job import Job, carry_out
 from scalr.runs.local import LocalEngine
 from scalr.runs.requests import absolute_paths, judges_impressions, log_request, read_timed
 from scalr.runs.spark import SparkEngine
-from scalr.studies import check_names
+from scalr.studies import check_model_and_translator
 
 EVALUATION = "evaluation.json"
 
@@ -66,7 +66,7 @@ def run_in_folder(
     """Do what `run` does; `execution` bundles its resources."""
     on_impressions = judges_impressions(settings)
     if not on_impressions:
-        check_names(settings)
+        check_model_and_translator(settings)
     engine = LocalEngine(partial(read_timed, settings), settings.target, settings.layout, settings.leaks)
     job = Job(
         "run", settings, engine, IMPRESSION_STUDY if on_impressions else EVENT_STUDY, EVALUATION,

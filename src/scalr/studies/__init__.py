@@ -1,15 +1,16 @@
-"""Many arms and seeds, one answer: what synthetic events are worth.
+"""Studies over many arms and seeds: what synthetic events are worth.
 
     arms             what each arm trains on
     choosing/        settings chosen on validation periods
     controls         controls: synthetic events with the claimed information removed
-    events           the study of event logs: train, gate and judge one seed
-    findings/        what a study found, in words and numbers, without HTML
+    events           `study`: the study of event logs, a task of the loop
+    findings/        results in words and numbers, without HTML
     gate             augmentation off for segments in which validation shows no gain
     impression_rows  labelled rows and models of a study of impressions
-    impressions      the study of impression logs: conversions and calibration
-    loop             `study`: choose, gate, train twice, judge once, compare
-    results          means, intervals and reliability of a study
+    impressions      `conversion_study`: the study of impression logs, a task of the loop
+    loop             the loop of every study: choose, gate, train twice, judge once
+    protocol         what a task provides for the loop
+    results          means, comparisons with intervals, reliability
     sweeps/          one setting changed at a time, beside the paper's claims
     translations     `translation_quality`: translations judged without training
 

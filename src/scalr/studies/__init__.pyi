@@ -1,7 +1,9 @@
 from .arms import arms_of as arms_of
-from .arms import check_names as check_names
+from .arms import check_model_and_translator as check_model_and_translator
 from .choosing.races import Journal as Journal
 from .choosing.tuning import AUTO as AUTO
+from .events import Study as Study
+from .events import study as study
 from .findings.comparisons import ARM as ARM
 from .findings.comparisons import BASELINE as BASELINE
 from .findings.comparisons import METRIC as METRIC
@@ -35,8 +37,6 @@ from .findings.wording import seconds as seconds
 from .findings.wording import segment_name as segment_name
 from .impressions import CONVERSIONS_SCHEMA as CONVERSIONS_SCHEMA
 from .impressions import conversion_study as conversion_study
-from .loop import Study as Study
-from .loop import study as study
 from .sweeps.claims import RULE as RULE
 from .sweeps.claims import Outcome as Outcome
 from .sweeps.claims import against_real as against_real

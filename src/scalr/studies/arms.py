@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scalr.evaluation import REFERENCE, ExtraReal, Fold, fading, get_model
+from scalr.evaluation import REFERENCE, ExtraReal, Fold, Strength, Trained, fading, get_model, train, train_rival
 from scalr.foundation import DEFAULT_ARMS, RIVALS, Arm, ConfigError, Kept, Steps, unknown_name
 from scalr.studies import controls
 from scalr.synthesis import (
@@ -20,29 +20,29 @@ from scalr.synthesis import (
     translator_names,
 )
 
-KEPT_TRANSLATIONS, KEPT_EVENTS = 4, 6  # of a fold, while settings are tried
+CACHED_TRANSLATIONS, CACHED_EVENTS = 4, 6  # of a fold, while settings are tried
 
 
 class Synthesis:
-    """Translations and synthetic events of one fold, made when asked for and kept for a while; threads may share it.
+    """Translations and synthetic events of one fold, made on first use and cached; threads may share it.
 
     Args:
-        fold: Whose visible logs are translated.
+        fold: The fold whose visible logs are translated.
         seed: Fixes draws and controls.
-        threads: Threads to draw with; they change nothing else.
+        threads: Threads to draw with; the events do not depend on it.
     """
 
     def __init__(self, fold: Fold, seed: int, *, threads: int = 1) -> None:
         self.fold, self.seed, self._threads = fold, seed, threads
-        self._translations: Kept[Translation] = Kept(KEPT_TRANSLATIONS)
-        self._events: Kept[SyntheticEvents] = Kept(KEPT_EVENTS)
+        self._translations: Kept[Translation] = Kept(CACHED_TRANSLATIONS)
+        self._events: Kept[SyntheticEvents] = Kept(CACHED_EVENTS)
 
     def scalr(self, steps: Steps) -> SyntheticEvents:
         """Fit, sample and refine."""
         key = (steps.translate.digest(), steps.sample.digest(), steps.refine.digest())
-        return self._events.get(key, lambda: self._made(steps))
+        return self._events.get(key, lambda: self._draw(steps))
 
-    def _made(self, steps: Steps) -> SyntheticEvents:
+    def _draw(self, steps: Steps) -> SyntheticEvents:
         translation = self._translations.get(
             steps.translate.digest(), lambda: fit(self.fold.pair, settings=steps.translate)
         )
@@ -50,10 +50,10 @@ class Synthesis:
 
     def top1(self, steps: Steps) -> SyntheticEvents:
         """Give each source event its most probable item, once, at the total weight of `scalr`."""
-        top = steps.sample.model_copy(update={"strategy": "topk", "draws_per_event": 1})
-        events = self.scalr(steps.model_copy(update={"sample": top}))
-        total, own = float(self.scalr(steps).weight.sum()), float(events.weight.sum())
-        scale = np.float32(total / own if own > 0 else 1.0)
+        settings = steps.sample.model_copy(update={"strategy": "topk", "draws_per_event": 1})
+        events = self.scalr(steps.model_copy(update={"sample": settings}))
+        total, total_of_top = float(self.scalr(steps).weight.sum()), float(events.weight.sum())
+        scale = np.float32(total / total_of_top if total_of_top > 0 else 1.0)
         return replace(events, weight=events.weight * scale)
 
     def arm(self, arm: Arm, steps: Steps) -> tuple[SyntheticEvents | None, ExtraReal | None]:
@@ -74,11 +74,44 @@ class Synthesis:
         return drop_real(getattr(controls, arm)(scalr, self.seed)), None
 
 
-def check_names(steps: Steps) -> None:
-    """Refuse a translator or model that does not exist, before anything is read or trained.
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedArm:
+    """An arm trained on one fold.
+
+    Attributes:
+        trained: The model and how it was trained.
+        n_events: Synthetic events that it was trained on.
+    """
+
+    trained: Trained
+    n_events: int
+
+
+def train_arm(
+    synthesis: Synthesis, arm: Arm, steps: Steps, *, epochs: int | None = None, strength: Strength | None = None
+) -> TrainedArm:
+    """Train an arm on a fold.
+
+    Args:
+        synthesis: The fold, its seed and its synthetic events.
+        arm: Name of the arm.
+        steps: Settings of the arm.
+        epochs: Number of epochs; None for early stopping on the judged pairs.
+        strength: Own settings of a conventional method; the first that it would try if None.
+    """
+    fold, seed = synthesis.fold, synthesis.seed
+    if arm in RIVALS:
+        return TrainedArm(train_rival(arm, fold, steps.train, seed, strength=strength, epochs=epochs), 0)
+    events, extra = synthesis.arm(arm, steps)
+    trained = train(fold, events, steps.train, seed, epochs=epochs, extra_real=extra)
+    return TrainedArm(trained, 0 if events is None else len(events))
+
+
+def check_model_and_translator(steps: Steps) -> None:
+    """Refuse an unknown translator or model before anything is read or trained.
 
     Raises:
-        ConfigError: If there is none of that name.
+        ConfigError: If there is none with that name.
     """
     if steps.translate.translator not in ("auto", *translator_names()):
         raise unknown_name("translator", steps.translate.translator, ("auto", *translator_names()))
@@ -88,20 +121,20 @@ def check_names(steps: Steps) -> None:
 def arms_of(steps: Steps) -> tuple[Arm, ...]:
     """Return the arms of a study, `real_only` first.
 
-    Conventional methods are built on the reference model, so beside another one they would compare models too: the
-    default arms then go without them.
+    Conventional methods are built on the reference model, so beside another model they would compare models too: the
+    default arms then omit them.
 
     Raises:
-        ConfigError: If such arms were asked for.
+        ConfigError: If such arms are in `study.arms` beside another model.
     """
-    asked: tuple[Arm, ...] = tuple(dict.fromkeys(("real_only", *steps.study.arms)))
-    rivals = [arm for arm in asked if arm in RIVALS]
-    if steps.train.model == REFERENCE or not rivals:
-        return asked
+    arms: tuple[Arm, ...] = tuple(dict.fromkeys(("real_only", *steps.study.arms)))
+    methods = [arm for arm in arms if arm in RIVALS]
+    if steps.train.model == REFERENCE or not methods:
+        return arms
     if steps.study.arms != DEFAULT_ARMS:
         raise ConfigError(
-            f"arm '{rivals[0]}' is a conventional method, which is there for model '{REFERENCE}' only",
+            f"arm '{methods[0]}' is a conventional method, which exists for model '{REFERENCE}' only",
             expected=f"arms without {', '.join(RIVALS)} for model '{steps.train.model}'",
-            fix=f"leave these arms out, or use model '{REFERENCE}'",
+            fix=f"remove these arms, or use model '{REFERENCE}'",
         )
-    return tuple(arm for arm in asked if arm not in rivals)
+    return tuple(arm for arm in arms if arm not in methods)

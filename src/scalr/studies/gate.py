@@ -1,11 +1,10 @@
-"""The gate: augmentation stays off for a segment of users where validation does not show that it helps.
+"""The gate: augmentation stays off for a segment of users unless validation shows that it helps.
 
-Whoever chose the settings must not judge them: half of the users choose (`choosing`), the other half judges. What a
-study does for the test period is rehearsed on earlier periods (`split.rehearsal`): passes are chosen on one period,
-models trained anew up to the next one and judged there. A segment opens only if in every rehearsal its judging users'
-log loss is lower than with real events alone *and* lower than with the same synthetic events given to other users, each
-by a one-sided t-test over users at `LEVEL`. Where synthetic events carry nothing about the user, the second comparison
-is between equals, so a segment opens with a probability of at most `LEVEL`.
+The users who choose settings do not judge them: half of the users choose, the other half judges (`half_of`). A segment
+opens only if the log loss of its judging users is lower than with real events alone *and* lower than with the same
+synthetic events given to other users, each by a one-sided t-test over users at `LEVEL`. If synthetic events carry
+nothing about the user, the second comparison is between equals, so a segment opens with a probability of at most
+`LEVEL`. Studies of events rehearse the test period on two earlier periods and open a segment only if both agree.
 """
 
 from __future__ import annotations
@@ -13,17 +12,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from scalr.evaluation import Evaluation, Fold, ImpressionFold, Judgement, Model, student_t_cdf, user_keys
-from scalr.foundation import Codes, Floats, Mask, SchemaError, rng
+from scalr.evaluation import Fold, ImpressionFold, Model, student_t_cdf
+from scalr.foundation import Codes, Floats, Keys, Mask, SchemaError, rng
 
 LEVEL = 0.05
 SEGMENTS = ("warm", "cold")
 CHOOSING_SHARE = 0.5
+COMPARED_ARMS: tuple[Literal["real_only", "scalr", "shuffled_users"], ...] = ("real_only", "scalr", "shuffled_users")
+"""Arms that the gate compares; shuffled users have the settings of `scalr`, so that only the users differ."""
+
+AnyFold = TypeVar("AnyFold", Fold, ImpressionFold)
+
+
+class UserLosses(Protocol):
+    """An arm judged with one seed, user by user."""
+
+    def user_sums(self, segment: str, metric: str) -> tuple[Floats, Keys] | None:
+        """Return a metric summed per user of a segment and the users' keys, shape (n,) each; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +42,12 @@ class Opening:
 
     Attributes:
         segment: "warm" or "cold".
-        is_open: Whether it is.
-        users: Judging users of the segment.
+        is_open: Whether augmentation is on.
+        users: Number of judging users in the segment.
         change: Relative change of the log loss against real events alone, over these users.
         p_real: One-sided p-value of "not better than real events alone".
         p_shuffled: One-sided p-value of "not better than other users' synthetic events".
-        rehearsal: Name of the rehearsal that these numbers are of; "" where there are no rehearsals.
+        rehearsal: Name of the rehearsal behind these numbers; "" without rehearsals.
     """
 
     segment: str
@@ -50,39 +60,56 @@ class Opening:
 
     @property
     def doubt(self) -> float:
-        """Return the larger p-value; 1 where one of them is not known."""
+        """Return the larger p-value; 1 if one of them is unknown."""
         return 1.0 if math.isnan(self.p_real + self.p_shuffled) else max(self.p_real, self.p_shuffled)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the opening for `study.json`; null for what nobody knows."""
-        known = {"change": self.change, "p_real_only": self.p_real, "p_shuffled_users": self.p_shuffled}
-        numbers = {name: None if math.isnan(value) else value for name, value in known.items()}
-        of = {"rehearsal": self.rehearsal} if self.rehearsal else {}
-        return {"segment": self.segment, "open": self.is_open, "users": self.users, **numbers, "level": LEVEL, **of}
+        """Return the opening for `study.json`; null for unknown numbers."""
+        values = {"change": self.change, "p_real_only": self.p_real, "p_shuffled_users": self.p_shuffled}
+        numbers = {name: None if math.isnan(value) else value for name, value in values.items()}
+        rehearsal = {"rehearsal": self.rehearsal} if self.rehearsal else {}
+        fields = {"segment": self.segment, "open": self.is_open, "users": self.users}
+        return {**fields, **numbers, "level": LEVEL, **rehearsal}
 
 
-def choosing(fold: Fold, *, judge: bool = False) -> Fold:
-    """Return the fold with the judged pairs of the half of users that choose settings, or of the half that judges."""
-    chance = rng.keyed_units(0, rng.Purpose.GATE, fold.pair.target.users.keys[fold.user])
-    mine = (chance < CHOOSING_SHARE) != judge
-    return replace(fold, user=fold.user[mine], item=fold.item[mine])
+def half_of(fold: AnyFold, *, judge: bool = False) -> AnyFold:
+    """Return the fold with the judged rows of one half of the users.
+
+    Args:
+        fold: A fold of events or of impressions.
+        judge: Return the half that judges instead of the half that chooses settings.
+
+    Raises:
+        SchemaError: If impressions of the half that chooses have one label only.
+    """
+    logs = fold.fold if isinstance(fold, ImpressionFold) else fold
+    chance = rng.keyed_units(0, rng.Purpose.GATE, logs.pair.target.users.keys[fold.user])
+    selected = (chance < CHOOSING_SHARE) != judge
+    half = replace(fold, user=fold.user[selected], item=fold.item[selected])
+    if isinstance(half, ImpressionFold):
+        half = replace(half, label=half.label[selected], is_warm=half.is_warm[selected])
+        if not judge and len(np.unique(half.label)) < 2:
+            raise SchemaError(
+                f"the half of users that choose settings has {len(half.label):,} impressions of one label only",
+                expected="impressions with label 0 and 1 in the validation period",
+                fix="choose a longer validation period, or switch the gate off (--no-gate)",
+            )
+    return half
 
 
-def open_segments(judged: Mapping[str, Sequence[Evaluation]]) -> tuple[Opening, ...]:
+def open_segments(judged: Mapping[str, Sequence[UserLosses]]) -> tuple[Opening, ...]:
     """Decide for each segment.
 
     Args:
-        judged: For "scalr", "real_only" and "shuffled_users" one evaluation per seed, on the judging users of the
-            validation folds.
+        judged: For each of `COMPARED_ARMS`, one judgement per seed, on the judging half of the users.
     """
     return tuple(
-        opening(segment, {arm: _losses(evaluations, segment) for arm, evaluations in judged.items()})
-        for segment in SEGMENTS
+        opening(segment, {arm: _losses(seeds, segment) for arm, seeds in judged.items()}) for segment in SEGMENTS
     )
 
 
 def agreed(rehearsed: Mapping[str, Sequence[Opening]]) -> tuple[Opening, ...]:
-    """Return for each segment the opening of the rehearsal that shows a gain least; so it is open where all are.
+    """Return for each segment the least convincing opening, so that a segment is open if it is in every rehearsal.
 
     Args:
         rehearsed: By name of the rehearsal, one opening per segment.
@@ -102,9 +129,9 @@ def opening(segment: str, losses: Mapping[str, Floats]) -> Opening:
     """Decide for one segment.
 
     Args:
-        segment: Its name.
-        losses: For "scalr", "real_only" and "shuffled_users", shape (n_users,): each judging user's log loss, the same
-            users in the same order.
+        segment: Name of the segment.
+        losses: For each of `COMPARED_ARMS`, shape (n_users,): each judging user's log loss, the same users in the same
+            order.
     """
     ours, real, shuffled = (losses[arm] for arm in ("scalr", "real_only", "shuffled_users"))
     total = float(real.sum())
@@ -119,15 +146,18 @@ def opening(segment: str, losses: Mapping[str, Floats]) -> Opening:
     )
 
 
-def _losses(evaluations: Sequence[Evaluation], segment: str) -> Floats:
-    """Return each user's summed log loss, averaged over the seeds that put it into the segment, by key."""
-    sums: dict[int, list[float]] = {}
-    for evaluation in evaluations:
-        found = evaluation.user_sums(segment, "log_loss")
-        if found is not None:
-            for key, loss in zip(found[1].tolist(), found[0].tolist(), strict=True):
-                sums.setdefault(key, []).append(loss)
-    return np.array([np.mean(sums[key]) for key in sorted(sums)], np.float64)
+def _losses(seeds: Sequence[UserLosses], segment: str) -> Floats:
+    """Return each user's summed log loss, shape (n_users,), by ascending key.
+
+    It is the mean over the seeds that have the user in the segment, since hidden users differ between seeds.
+    """
+    sums = [found for judged in seeds if (found := judged.user_sums(segment, "log_loss")) is not None]
+    if not sums:
+        return np.empty(0)
+    losses, keys = (np.concatenate(arrays) for arrays in zip(*sums, strict=True))
+    _, place = np.unique(keys, return_inverse=True)
+    mean: Floats = np.bincount(place, losses) / np.maximum(np.bincount(place), 1)
+    return mean
 
 
 def _p_lower(difference: Floats) -> float:
@@ -139,6 +169,24 @@ def _p_lower(difference: Floats) -> float:
     if error == 0.0:
         return 1.0
     return student_t_cdf(float(difference.mean()) / error, n - 1)
+
+
+def is_augmented(is_cold: Mask, openings: Sequence[Opening]) -> Mask:
+    """Return for users or rows, by whether they are cold, whether their segment is open, shape (n,)."""
+    is_open = {opening.segment: opening.is_open for opening in openings}
+    mask: Mask = np.where(is_cold, is_open["cold"], is_open["warm"])
+    return mask
+
+
+def gated(model: Model, real_only: Model, fold: Fold, openings: Sequence[Opening]) -> Model:
+    """Return the model that serves open segments with `model` and closed ones with `real_only`."""
+    states = {opening.is_open for opening in openings}
+    if states == {True}:
+        return model
+    if states == {False}:
+        return real_only
+    is_cold = fold.is_cold(np.arange(len(fold.pair.target.users), dtype=np.int32))
+    return RoutedModel(model, real_only, is_augmented(is_cold, openings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,9 +205,9 @@ class RoutedModel:
 
     @property
     def fitted_until(self) -> int | None:
-        """Return the latest time of any event that one of them saw."""
-        known = [one.fitted_until for one in (self.routed, self.rest) if one.fitted_until is not None]
-        return max(known, default=None)
+        """Return the latest time of any event that one of the models saw."""
+        times = [model.fitted_until for model in (self.routed, self.rest) if model.fitted_until is not None]
+        return max(times, default=None)
 
     @property
     def fitted_on(self) -> int | None:
@@ -169,87 +217,14 @@ class RoutedModel:
     def score(self, user: Codes, item: Codes) -> Floats:
         """Return P(label = 1) for each (user, item), shape (n,)."""
         out = np.empty(len(user))
-        for model, mine in ((self.routed, self.is_routed[user]), (self.rest, ~self.is_routed[user])):
-            out[mine] = model.score(user[mine], item[mine])
+        for model, selected in ((self.routed, self.is_routed[user]), (self.rest, ~self.is_routed[user])):
+            out[selected] = model.score(user[selected], item[selected])
         return out
 
     def rank_scores(self, users: Codes) -> npt.NDArray[np.float32]:
         """Return scores to rank by, shape (n_users, all items)."""
-        mine = self.is_routed[users]
-        first, second = self.routed.rank_scores(users[mine]), self.rest.rank_scores(users[~mine])
+        selected = self.is_routed[users]
+        first, second = self.routed.rank_scores(users[selected]), self.rest.rank_scores(users[~selected])
         out = np.empty((len(users), max(first.shape[1], second.shape[1])), np.float32)
-        out[mine], out[~mine] = first, second
+        out[selected], out[~selected] = first, second
         return out
-
-
-def gated(model: Model, real_only: Model, fold: Fold, openings: Sequence[Opening]) -> Model:
-    """Return the model that serves open segments with `model` and closed ones with `real_only`."""
-    is_open = {opening.segment: opening.is_open for opening in openings}
-    if all(is_open.values()):
-        return model
-    if not any(is_open.values()):
-        return real_only
-    is_cold = fold.is_cold(np.arange(len(fold.pair.target.users), dtype=np.int32))
-    return RoutedModel(model, real_only, np.where(is_cold, is_open["cold"], is_open["warm"]))
-
-
-def half_of(judged: ImpressionFold, *, judge: bool = False) -> ImpressionFold:
-    """Return the fold with the impressions of the half of users that choose settings, or of the half that judges.
-
-    Raises:
-        SchemaError: If the half that chooses has labels of one kind only.
-    """
-    chance = rng.keyed_units(0, rng.Purpose.GATE, user_keys(judged, judged.user))
-    mine = (chance < CHOOSING_SHARE) != judge
-    half = replace(
-        judged,
-        user=judged.user[mine],
-        item=judged.item[mine],
-        label=judged.label[mine],
-        is_warm=judged.is_warm[mine],
-    )
-    if not judge and len(np.unique(half.label)) < 2:
-        raise SchemaError(
-            f"the half of users that choose settings has {len(half.label):,} impressions of one label only",
-            expected="impressions with label 0 and 1 in the validation period",
-            fix="choose a longer validation period, or leave the gate out (--no-gate)",
-        )
-    return half
-
-
-def open_impression_segments(
-    judged: Mapping[str, Sequence[Judgement]], halves: Sequence[ImpressionFold]
-) -> tuple[Opening, ...]:
-    """Decide for warm and for cold users.
-
-    Args:
-        judged: For "scalr", "real_only" and "shuffled_users" one judgement per seed, of `halves`.
-        halves: The judging half of each seed's validation fold.
-    """
-    return tuple(
-        opening(segment, {arm: _impression_losses(seeds, halves, segment) for arm, seeds in judged.items()})
-        for segment in SEGMENTS
-    )
-
-
-def _impression_losses(seeds: Sequence[Judgement], halves: Sequence[ImpressionFold], segment: str) -> Floats:
-    """Return each user's summed log loss, averaged over the seeds that put it into the segment, by key."""
-    found = []
-    for judgement, half in zip(seeds, halves, strict=True):
-        is_mine = np.isin(judgement.user, half.user[half.in_segment(segment)])
-        found.append((user_keys(half, judgement.user[is_mine]), judgement.loss[segment][is_mine]))
-    keys, losses = (np.concatenate([one[place] for one in found]) for place in (0, 1))
-    _, place = np.unique(keys, return_inverse=True)
-    times = np.bincount(place)
-    mean: Floats = np.bincount(place, losses) / np.maximum(times, 1)
-    return mean
-
-
-def routed(judged: ImpressionFold, ours: Floats, real: Floats, openings: Sequence[Opening]) -> Floats:
-    """Return probabilities of the fold's impressions: `ours` for open segments, `real` for closed ones, shape (n,)."""
-    served = real.copy()
-    for one in openings:
-        if one.is_open:
-            mine = judged.in_segment(one.segment)
-            served[mine] = ours[mine]
-    return served

@@ -1,105 +1,167 @@
-"""Numbers of a study: means over seeds, differences with intervals, reliability in buckets."""
+"""Numbers of a study: means over seeds, relative changes with intervals, reliability in buckets.
+
+One implementation for both kinds of study; they differ in the metrics that are compared and in the intervals.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from scalr.evaluation import (
-    METRICS,
-    SEGMENTS,
-    Evaluation,
-    ImpressionFold,
-    Judgement,
-    bootstrap_relative_change,
-    paired_relative_change,
-    user_keys,
-)
-from scalr.foundation import Floats
+from scalr.evaluation import ImpressionFold, Judgement, bootstrap_relative_change, paired_relative_change, user_keys
+from scalr.foundation import Floats, Keys
 
 BUCKETS = 10  # of predictions, with about equally many impressions each
-RATIOS = ("normalized_entropy", "auc", "calibration_ratio")
+IMPRESSION_METRICS = ("normalized_entropy", "auc", "calibration_ratio")
+"""Metrics that are compared in a study of impressions; the log loss moves as the normalized entropy does."""
 
 
-def means(judgements: Sequence[Judgement]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return {segment: {metric: {mean, per_seed}}}; null where a segment has labels of one kind only."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for segment in SEGMENTS:
-        found[segment] = {}
-        for metric in METRICS:
-            values = [one.segments[segment][metric] for one in judgements]
-            known = [value for value in values if value is not None]
-            found[segment][metric] = {"mean": float(np.mean(known)) if known else None, "per_seed": values}
-    return found
+class HasMetrics(Protocol):
+    """The metrics of one arm and seed."""
+
+    @property
+    def segments(self) -> Mapping[str, Mapping[str, float | None]]:
+        """Return metrics by segment and name; None if a segment has no users or labels of one kind only."""
 
 
-def compared(judgements: Mapping[str, Sequence[Judgement]], judged: ImpressionFold) -> list[dict[str, Any]]:
-    """Compare every arm with real events alone, and `scalr` with the controls, by segment and metric.
+class HasUserSums(HasMetrics, Protocol):
+    """The metrics of one arm and seed, and what each user adds to them."""
 
-    Two intervals answer two questions. Over seeds (Student t): would other draws say the same of these test
-    impressions? Over users (bootstrap, losses summed over all seeds): would other users? The second one is of
-    normalized entropy only, and the wider one where conversions are few.
+    def user_sums(self, segment: str, metric: str) -> tuple[Floats, Keys] | None:
+        """Return per-user numbers whose sums are in the ratio of the metric, and the users' keys; None without any."""
+
+
+Judged = TypeVar("Judged", bound=HasMetrics)
+Interval = Callable[[Sequence[Judged], Sequence[Judged], str, str], dict[str, Any] | None]
+"""Compares an arm with a baseline, both one per seed, on a segment and a metric; see `over_seeds`. Returns the fields
+of the comparison in `study.json`, or None if the metric cannot be compared."""
+
+
+def means(judged: Sequence[HasMetrics]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return {segment: {metric: {mean, per_seed}}}; the mean is null if no seed has a value.
 
     Args:
-        judgements: By arm, one per seed, all arms with the same seeds in the same order.
-        judged: The test fold, for the keys of users.
+        judged: One per seed, at least one.
+    """
+    return {
+        segment: {metric: _mean([one.segments[segment][metric] for one in judged]) for metric in metrics}
+        for segment, metrics in judged[0].segments.items()
+    }
+
+
+def _mean(values: list[float | None]) -> dict[str, Any]:
+    numbers = [value for value in values if value is not None]
+    return {"mean": float(np.mean(numbers)) if numbers else None, "per_seed": values}
+
+
+def compare_arms(
+    judged: Mapping[str, Sequence[Judged]],
+    interval: Interval[Judged],
+    *,
+    metrics: Sequence[str] | None = None,
+    baseline: str = "real_only",
+    headline: str = "scalr",
+) -> list[dict[str, Any]]:
+    """Compare every arm with the baseline, and the headline arm with every other one, by segment and metric.
+
+    Comparisons without a number are omitted.
+
+    Args:
+        judged: By arm, one per seed, all arms with the same seeds in the same order.
+        interval: How two arms are compared: `over_seeds` or `over_seeds_and_users`.
+        metrics: Names of the metrics; all that the baseline has if None.
+        baseline: Name of the arm that the others are compared with.
+        headline: Name of the arm that is also compared with the controls; a gain counts when it beats them.
 
     Returns:
-        Ready for `study.json`: arm, baseline, segment, metric, relative_change, interval (over seeds; null with one),
-        interval_users (null but for normalized entropy).
+        Rows for `study.json`: arm, baseline, segment, metric and the fields of `interval`.
     """
-    pairs = [(arm, "real_only") for arm in judgements if arm != "real_only"]
-    if "scalr" in judgements:
-        pairs += [("scalr", arm) for arm in judgements if arm not in ("scalr", "real_only")]
-    found = []
-    for arm, baseline in pairs:
-        for segment in SEGMENTS:
-            for metric in RATIOS:
-                sides = [_per_seed(judgements[name], segment, metric) for name in (arm, baseline)]
-                change = paired_relative_change(sides[0], sides[1])
-                if not math.isfinite(change.relative_change):
-                    continue
-                over_users = None
-                if metric == "normalized_entropy":
-                    over_users = _over_users(judgements[arm], judgements[baseline], segment, judged)
-                found.append(
-                    {"arm": arm, "baseline": baseline, "segment": segment, "metric": metric}
-                    | change.to_json()
-                    | {"interval": _known(change.interval), "interval_users": over_users}
-                )
-    return found
+    pairs = [(arm, baseline) for arm in judged if arm != baseline and baseline in judged]
+    if headline in judged:
+        pairs += [(headline, other) for other in judged if other not in (headline, baseline)]
+    return [
+        {"arm": arm, "baseline": other, "segment": segment, "metric": metric, **change}
+        for arm, other in pairs
+        for segment, known in judged[other][0].segments.items()
+        for metric in (known if metrics is None else metrics)
+        if (change := interval(judged[arm], judged[other], segment, metric)) is not None
+    ]
 
 
-def _per_seed(judgements: Sequence[Judgement], segment: str, metric: str) -> Floats:
-    values = [one.segments[segment][metric] for one in judgements]
-    return np.array([math.nan if value is None else value for value in values], np.float64)
+def over_seeds(
+    arm: Sequence[HasUserSums], baseline: Sequence[HasUserSums], segment: str, metric: str
+) -> dict[str, Any] | None:
+    """Compare over two or more seeds by paired t, with one seed by a bootstrap over users.
+
+    The bootstrap omits metrics that are no ratio of sums over users: AUC and item coverage.
+
+    Returns:
+        relative_change, interval, level, p_value.
+    """
+    if len(arm) > 1:
+        change = paired_relative_change(*(_per_seed(side, segment, metric) for side in (arm, baseline)))
+    else:
+        above, below = arm[0].user_sums(segment, metric), baseline[0].user_sums(segment, metric)
+        if above is None or below is None:
+            return None
+        change = bootstrap_relative_change(above[0], below[0], above[1])
+    return change.to_json() if math.isfinite(change.relative_change) else None
+
+
+def over_seeds_and_users(test: ImpressionFold) -> Interval[Judgement]:
+    """Return the comparison of impressions, whose two intervals answer two questions.
+
+    Over seeds (Student t): would other draws give the same result on these test impressions? Over users (bootstrap,
+    losses summed over all seeds): would other users? The second interval exists for normalized entropy only, and is
+    the wider one if conversions are few.
+
+    Args:
+        test: The test fold, for the keys of users.
+    """
+    return partial(_over_seeds_and_users, test)
+
+
+def _over_seeds_and_users(
+    test: ImpressionFold, arm: Sequence[Judgement], baseline: Sequence[Judgement], segment: str, metric: str
+) -> dict[str, Any] | None:
+    change = paired_relative_change(*(_per_seed(side, segment, metric) for side in (arm, baseline)))
+    if not math.isfinite(change.relative_change):
+        return None
+    users = _over_users(test, arm, baseline, segment) if metric == "normalized_entropy" else None
+    return change.to_json() | {"interval": _finite(change.interval), "interval_users": users}
 
 
 def _over_users(
-    arm: Sequence[Judgement], baseline: Sequence[Judgement], segment: str, judged: ImpressionFold
+    test: ImpressionFold, arm: Sequence[Judgement], baseline: Sequence[Judgement], segment: str
 ) -> list[float] | None:
     above, below = (np.sum([one.loss[segment] for one in side], axis=0) for side in (arm, baseline))
-    has = below > 0
-    change = bootstrap_relative_change(above[has], below[has], user_keys(judged, arm[0].user[has]))
-    return _known(change.interval)
+    has_loss = below > 0
+    keys = user_keys(test, arm[0].user[has_loss])
+    return _finite(bootstrap_relative_change(above[has_loss], below[has_loss], keys).interval)
 
 
-def _known(interval: tuple[float, float]) -> list[float] | None:
+def _per_seed(judged: Sequence[HasMetrics], segment: str, metric: str) -> Floats:
+    values = [one.segments[segment][metric] for one in judged]
+    return np.array([math.nan if value is None else value for value in values], np.float64)
+
+
+def _finite(interval: tuple[float, float]) -> list[float] | None:
     return list(interval) if all(map(math.isfinite, interval)) else None
 
 
 def reliability(judged: ImpressionFold, probabilities: Mapping[str, Floats]) -> dict[str, Any]:
-    """Return what was predicted and what happened, in buckets of raw predictions.
+    """Return predicted and observed rates, in buckets of raw predictions.
 
     Args:
         judged: The fold.
-        probabilities: By way of calibrating, shape (n,); "raw" is among them and makes the buckets.
+        probabilities: By calibration method, shape (n,); "raw" is among them and defines the buckets.
 
     Returns:
-        `impressions`, `observed` (share of conversions) and `stated` (mean prediction, by way of calibrating), a number
+        `impressions`, `observed` (share of conversions) and `stated` (mean prediction, by calibration method), a number
         per bucket each.
     """
     edges = np.quantile(probabilities["raw"], np.linspace(0, 1, BUCKETS + 1)[1:-1])
@@ -109,20 +171,10 @@ def reliability(judged: ImpressionFold, probabilities: Mapping[str, Floats]) -> 
 
     def mean(numbers: Floats) -> list[float]:
         total: Floats = np.bincount(place, numbers, BUCKETS)[filled] / size[filled]
-        return [float(one) for one in total]
+        return [float(value) for value in total]
 
     return {
         "impressions": size[filled].tolist(),
         "observed": mean(judged.label.astype(np.float64)),
         "stated": {method: mean(stated) for method, stated in probabilities.items()},
     }
-
-
-def metric_means(evaluations: Sequence[Evaluation], segment: str) -> dict[str, dict[str, Any]]:
-    """Return {metric: {mean, per_seed}}; null where a segment has no judged pairs."""
-    metrics: dict[str, dict[str, Any]] = {}
-    for name in evaluations[0].segments[segment]:
-        values = [evaluation.segments[segment][name] for evaluation in evaluations]
-        known = [value for value in values if value is not None]
-        metrics[name] = {"mean": float(np.mean(known)) if known else None, "per_seed": values}
-    return metrics

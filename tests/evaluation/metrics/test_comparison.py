@@ -1,7 +1,6 @@
 """Comparisons against SciPy, and on worlds where the change is known."""
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from scipy import stats
 
 from scalr.evaluation.metrics.comparison import (
     bootstrap_relative_change,
-    compare_arms,
     paired_relative_change,
     student_t_cdf,
     student_t_quantile,
@@ -104,35 +102,3 @@ def test_shapes_must_agree():
         paired_relative_change(np.ones(2), np.ones(3))
     with pytest.raises(SchemaError, match="cannot be paired"):
         bootstrap_relative_change(np.ones(2), np.ones(3), users(3))
-
-
-@dataclass
-class Judgement:
-    """An evaluation with one segment that has users and one that has none."""
-
-    value: float
-    sums: np.ndarray = field(default_factory=lambda: np.ones(4))
-
-    @property
-    def segments(self):
-        return {"all": {"ndcg@20": self.value, "auc": self.value}, "cold": {"ndcg@20": None, "auc": None}}
-
-    def user_sums(self, segment, metric):
-        if metric == "auc":
-            return None
-        sums = self.sums if segment == "all" else self.sums[:0]
-        return self.value * sums, users(len(sums))
-
-
-def test_arms_are_compared_with_the_baseline_and_scalr_with_the_controls():
-    arms = {"real_only": [2.0, 4.0], "shuffled_users": [2.0, 4.4], "scalr": [3.0, 6.0]}
-    found = compare_arms({arm: [Judgement(value) for value in values] for arm, values in arms.items()})
-    pairs = [(x["arm"], x["baseline"], x["segment"], x["metric"]) for x in found]
-    expected = [("shuffled_users", "real_only"), ("scalr", "real_only"), ("scalr", "shuffled_users")]
-    assert pairs == [(*pair, "all", metric) for pair in expected for metric in ("ndcg@20", "auc")]
-    assert [x["relative_change"] for x in found[::2]] == pytest.approx([0.05, 0.5, (0.5 + 6 / 4.4 - 1) / 2])
-
-
-def test_with_one_seed_users_are_resampled_and_metrics_without_sums_left_out():
-    found = compare_arms({"real_only": [Judgement(2.0)], "scalr": [Judgement(3.0)]})
-    assert [(x["metric"], x["relative_change"], x["interval"]) for x in found] == [("ndcg@20", 0.5, [0.5, 0.5])]

@@ -11,13 +11,13 @@ from scalr.evaluation.models import settled
 from scalr.evaluation.training import train
 from scalr.foundation.config import Steps
 from scalr.foundation.errors import ConfigError
-from scalr.foundation.progress import SilentBoard
 from scalr.logs.reading import read_pair
 from scalr.logs.simulation import simulate
-from scalr.studies.choosing import trialling
-from scalr.studies.choosing import tuning as auto
+from scalr.studies import arms
+from scalr.studies.choosing import rehearsing
 from scalr.studies.choosing.races import Journal, Outcome
-from scalr.studies.loop import study
+from scalr.studies.choosing.trialling import ValidationTrials
+from scalr.studies.events import EventTask, study
 from scalr.synthesis.translators import fit
 
 STEPS = Steps.parse(
@@ -37,9 +37,12 @@ STEPS = Steps.parse(
 
 
 def chosen(pair, steps=STEPS, threads=1, journal=None):
-    return auto.choose(
-        pair, steps, steps.study.arms, journal=journal or Journal(), threads=threads, board=SilentBoard()
-    )
+    task = EventTask(pair, steps, threads=threads, journal=journal or Journal())
+    return task.gate(task.choose(ignore), ignore)
+
+
+def ignore(done):
+    """Ignore the progress."""
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +99,9 @@ def test_the_gate_judges_what_will_be_served(related, monkeypatch):
         return evaluate(model, fold, *args)
 
     steps = STEPS.changed({"study.baseline_trials": 0, "study.trials": 1})
-    monkeypatch.setattr(trialling, "train", spy)
-    monkeypatch.setattr(trialling.Examiner, "outcome", lambda *args: Outcome(1.0, None, 1, 0.0))
-    monkeypatch.setattr(trialling, "evaluate", judge)
+    monkeypatch.setattr(arms, "train", spy)
+    monkeypatch.setattr(ValidationTrials, "outcome", lambda *args: Outcome(1.0, None, 1, 0.0))
+    monkeypatch.setattr(rehearsing, "evaluate", judge)
     openings = chosen(related, steps).openings
     assert len(openings) == 2
     assert [name for name, *_ in calls] == ["validation", "test"] * 12  # three arms, two seeds, two rehearsals
@@ -170,12 +173,12 @@ def test_the_budget_is_kept(related):
 
 
 def test_a_trial_that_diverges_does_not_end_the_study(related):
-    folds = [split(related, STEPS.split, 0).validation]
-    examiner = trialling.Examiner(folds, 0, Journal(), 1, SilentBoard())
+    folds = {0: split(related, STEPS.split, 0).validation}
+    trials = ValidationTrials(folds, Journal(), threads=1, advance=ignore)
     steps = STEPS.changed({"train.learning_rate": 1e6, "train.popularity_prior": 0.0})
-    assert examiner.outcome("real_only", steps, 0).loss == np.inf
+    assert trials.outcome("real_only", steps, 0).loss == np.inf
     calm = steps.changed({"train.learning_rate": 0.1})
-    assert examiner.outcome("real_only", calm, 0).loss < 1.1
+    assert trials.outcome("real_only", calm, 0).loss < 1.1
 
 
 def test_real_events_alone_keep_their_own_settings(related):

@@ -10,8 +10,8 @@ from scalr.foundation.errors import ConfigError
 from scalr.foundation.progress import SilentBoard
 from scalr.logs.simulation import simulate
 from scalr.studies.choosing.choice import Choice
+from scalr.studies.events import study
 from scalr.studies.findings.comparisons import Change
-from scalr.studies.loop import study
 from scalr.studies.sweeps.claims import RULE, is_monotone
 from scalr.studies.sweeps.points import LINKED, NAMES, checked_names, linked_fold, points_of
 from scalr.studies.sweeps.sweeping import sweep
@@ -177,9 +177,7 @@ def test_with_auto_weight_zero_is_still_the_baseline(pair):
 def test_weight_zero_trains_as_real_events_alone_chose(pair, monkeypatch):
     """With the translator `auto`, synthetic events may choose another penalty than real events alone did."""
     own = STEPS.changed({"train.l2": 0.4})
-    monkeypatch.setattr(
-        "scalr.studies.sweeps.sweeping.choose", lambda *_, **__: Choice(STEPS, {"real_only": own}, {}, {})
-    )
+    monkeypatch.setattr("scalr.studies.events.tune", lambda *_, **__: Choice(STEPS, {"real_only": own}, {}, {}))
     content = sweep(pair, STEPS, ["weight"]).to_json()
     assert points(content, "weight")["λ 0"]["metrics"] == content["real_only"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,6 @@ from scalr.foundation import Floats, Keys, SchemaError, rng
 
 LEVEL = 0.95
 RESAMPLES = 2000  # the ends of a 95 % interval then rest on 50 resamples each
-
-
-class Judged(Protocol):
-    """What is compared: the metrics of one arm and seed, and what each user adds to them."""
-
-    @property
-    def segments(self) -> Mapping[str, Mapping[str, float | None]]:
-        """Return metrics by segment and name; None where a segment has no users."""
-
-    def user_sums(self, segment: str, metric: str) -> tuple[Floats, Keys] | None:
-        """Return per-user numbers whose sums are in the ratio of the metric, and the users' keys; None without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,46 +93,6 @@ def bootstrap_relative_change(
     tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
     p_value = min(2 * (tail + 1) / (len(drawn) + 1), 1.0)
     return RelativeChange(change, (float(low), float(high)), level, p_value, len(above))
-
-
-def compare_arms(
-    evaluations: Mapping[str, Sequence[Judged]], *, baseline: str = "real_only", headline: str = "scalr"
-) -> list[dict[str, Any]]:
-    """Compare every arm with the baseline, and the headline arm with every other one, by segment and metric.
-
-    Over two or more seeds by paired t; with one seed by a bootstrap over users, which leaves out the metrics that are
-    no ratio of sums over users (AUC and item coverage). Comparisons without a number are left out.
-
-    Args:
-        evaluations: By arm, one evaluation per seed, all arms with the same seeds in the same order.
-        baseline: Name of the arm the others are compared with.
-        headline: Name of the arm that is also compared with the controls; a gain counts when it beats them.
-
-    Returns:
-        Ready for `study.json`: arm, baseline, segment, metric, relative_change, interval, level, p_value.
-    """
-    pairs = [(arm, baseline) for arm in evaluations if arm != baseline and baseline in evaluations]
-    if headline in evaluations:
-        pairs += [(headline, other) for other in evaluations if other not in (headline, baseline)]
-    found = []
-    for arm, other in pairs:
-        for segment, metrics in evaluations[other][0].segments.items():
-            for metric in metrics:
-                change = _change(evaluations[arm], evaluations[other], segment, metric)
-                if change is not None and math.isfinite(change.relative_change):
-                    names = {"arm": arm, "baseline": other, "segment": segment, "metric": metric}
-                    found.append({**names, **change.to_json()})
-    return found
-
-
-def _change(arm: Sequence[Judged], baseline: Sequence[Judged], segment: str, metric: str) -> RelativeChange | None:
-    if len(arm) > 1:
-        sides = (
-            [math.nan if (x := one.segments[segment][metric]) is None else x for one in s] for s in (arm, baseline)
-        )
-        return paired_relative_change(*(np.array(side, np.float64) for side in sides))
-    above, below = arm[0].user_sums(segment, metric), baseline[0].user_sums(segment, metric)
-    return None if above is None or below is None else bootstrap_relative_change(above[0], below[0], above[1])
 
 
 def student_t_cdf(t: float, degrees: float) -> float:

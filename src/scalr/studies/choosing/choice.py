@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from scalr.evaluation import (
-    Strength,
-)
+from scalr.evaluation import Strength
 from scalr.foundation import RIVALS, Arm, Steps
 from scalr.studies.choosing.races import Changes, Trial
 from scalr.studies.gate import Opening, agreed
@@ -19,9 +17,9 @@ class Search:
     """What was tried for one arm.
 
     Attributes:
-        rounds: By name of the round, its trials, best first; changes are counted from the settings at the beginning.
+        rounds: By name of the round, its trials, best first; changes are counted from the settings at the start.
         chosen: All changes of the best settings.
-        stopped: Why rounds were left out; None if none was.
+        stopped: Why rounds were skipped; None if none was.
     """
 
     rounds: Mapping[str, tuple[Trial, ...]]
@@ -39,8 +37,8 @@ class Choice:
     """Settings that the validation periods chose.
 
     Attributes:
-        steps: Of `scalr`; the translator is never `auto`.
-        own: Of the arms that chose for themselves: `real_only`, and with the translator `auto` the controls.
+        steps: Settings of `scalr`; the translator is never `auto`.
+        own: Settings of the arms that chose for themselves: `real_only`, and with the translator `auto` the controls.
         searches: What was tried, by arm.
         rehearsed: By rehearsal, for whom it opens the gate; empty without a gate.
     """
@@ -48,15 +46,15 @@ class Choice:
     steps: Steps
     own: Mapping[Arm, Steps]
     searches: Mapping[str, Search]
-    rehearsed: Mapping[str, tuple[Opening, ...]]
+    rehearsed: Mapping[str, tuple[Opening, ...]] = field(default_factory=dict)
 
     @property
     def openings(self) -> tuple[Opening, ...]:
-        """Return the gate, by segment; empty without one."""
+        """Return the gate, by segment; empty without a gate."""
         return agreed(self.rehearsed) if self.rehearsed else ()
 
     def of(self, arm: Arm) -> Steps:
-        """Return the settings of an arm; of a conventional method what real events alone chose."""
+        """Return the settings of an arm; for a conventional method those that real events alone chose."""
         return self.own["real_only"] if arm in RIVALS else self.own.get(arm, self.steps)
 
     def strength(self, arm: Arm) -> Strength:

@@ -1,224 +1,166 @@
-"""Train arms on validation folds and remember how they did."""
+"""Trials on validation folds: arms trained with candidate settings, searches in rounds, every outcome remembered."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from scalr.evaluation import (
-    Evaluation,
-    Fold,
-    Split,
-    Strength,
-    Trained,
-    evaluate,
-    get_model,
-    get_rival,
-    train,
-    train_rival,
-)
-from scalr.foundation import Arm, Board, DivergenceError, Steps, __version__, combine_keys
+from scalr.evaluation import Fold, Strength, evaluate, get_model, get_rival
+from scalr.foundation import Advance, Arm, DivergenceError, Steps, __version__, combine_keys
 from scalr.logs import Pair
-from scalr.studies.arms import Synthesis
+from scalr.studies.arms import Synthesis, train_arm
 from scalr.studies.choosing.choice import Search
 from scalr.studies.choosing.races import SURVIVORS, Changes, Journal, Outcome, Trial, best_of, race
-from scalr.studies.choosing.rounds import (
-    Round,
-)
-from scalr.studies.gate import choosing
+from scalr.studies.choosing.rounds import Round
+from scalr.studies.gate import half_of
 
-EQUAL = 0.001  # settings whose losses differ by less than this share are equal; then ranking chooses
+EQUAL = 0.001  # settings whose losses differ by less than this share are equal; the ranking metric then decides
 
 
-class Examiner:
-    """Trains arms on validation folds and remembers how they did.
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """What a search may try.
 
-    Args:
-        folds: Validation folds of successive seeds.
-        first_seed: The first of them.
-        journal: Outcomes that are known already.
-        threads: Trials at a time.
-        board: Shown the number of trials.
+    Attributes:
+        rounds: Rounds of candidates; each starts from the best settings of the round before.
+        max_trials: Upper bound on the trials; those of the starting settings do not count.
+        max_seconds: No round starts after this many seconds; None for no limit.
+        start: Changes to start from.
+        survivors: One of so many candidates goes on to the next seed; see `race`.
     """
 
-    def __init__(self, folds: Sequence[Fold], first_seed: int, journal: Journal, threads: int, board: Board) -> None:
-        halves = [choosing(fold) for fold in folds]
-        self.choosing = [half if len(half.user) else fold for half, fold in zip(halves, folds, strict=True)]
-        self.seeds = [first_seed + place for place in range(len(folds))]
-        self.threads, self._journal = threads, journal
+    rounds: Sequence[Round]
+    max_trials: int
+    max_seconds: float | None = None
+    start: Changes = field(default_factory=dict)
+    survivors: int = SURVIVORS
+
+
+class ValidationTrials:
+    """Trains arms on the validation folds of the choosing seeds, and searches for the best settings.
+
+    Losses are those of the half of the users that chooses, or of all users if that half has no judged pair.
+
+    Args:
+        folds: By seed, its validation fold.
+        journal: Outcomes that are known already.
+        threads: Trials at a time.
+        advance: Called with the number of trials since its last call.
+    """
+
+    def __init__(self, folds: Mapping[int, Fold], journal: Journal, *, threads: int, advance: Advance) -> None:
+        halves = {seed: half_of(fold) for seed, fold in folds.items()}
+        self._synthesis = [Synthesis(half if len(half.user) else folds[seed], seed) for seed, half in halves.items()]
+        self._fingerprints = [_fingerprint(fold) for fold in folds.values()]
+        self._journal, self._advance, self.threads = journal, advance, threads
         self._cores = threading.Semaphore(threads)
-        self._synthesis = [Synthesis(fold, seed) for fold, seed in zip(folds, self.seeds, strict=True)]
-        self._logs = [_known_by(fold) for fold in folds]
-        self.pair: Pair = folds[0].pair
+        self.pair: Pair = self._synthesis[0].fold.pair
         self.is_timed = self.pair.target.time is not None
-        self._advance = board.stage("choosing settings", unit="trials")
 
-    def outcome(self, arm: Arm, steps: Steps, place: int) -> Outcome:
-        """Train an arm with the seed of that number; loss and NDCG are those of the choosing users."""
-        sections = ("train",) if arm == "real_only" else ("translate", "sample", "refine", "train")
+    @property
+    def n_seeds(self) -> int:
+        """Return the number of choosing seeds."""
+        return len(self._synthesis)
 
-        def fitted() -> Trained:
-            events, extra = self._synthesis[place].arm(arm, steps)
-            return train(self.choosing[place], events, steps.train, self.seeds[place], extra_real=extra)
+    def outcome(self, arm: Arm, steps: Steps, place: int, strength: Strength | None = None) -> Outcome:
+        """Train an arm with the seed at `place`; return what the journal knows or training gives.
 
-        return self._outcome(arm, steps, place, sections, {}, fitted)
-
-    def rival_outcome(self, arm: Arm, steps: Steps, strength: Strength, place: int) -> Outcome:
-        """Do the same with a conventional method."""
-
-        def fitted() -> Trained:
-            return train_rival(arm, self.choosing[place], steps.train, self.seeds[place], strength=strength)
-
-        return self._outcome(arm, steps, place, ("train",), {"strength": dict(strength)}, fitted)
-
-    def _outcome(
-        self, arm: Arm, steps: Steps, place: int, sections: Sequence[str], more: Changes, fitted: Callable[[], Trained]
-    ) -> Outcome:
+        Args:
+            arm: Name of the arm.
+            steps: Settings of the arm.
+            place: Position of the seed among the choosing seeds.
+            strength: Own settings of a conventional method; None for all other arms.
+        """
+        needs_events = arm != "real_only" and strength is None
+        sections = ("translate", "sample", "refine", "train") if needs_events else ("train",)
         key = {
             "scalr": __version__,
             "arm": arm,
-            "logs": self._logs[place],
-            "seed": self.seeds[place],
+            "logs": self._fingerprints[place],
+            "seed": self._synthesis[place].seed,
             "split": steps.split.model_dump(mode="json"),
             "top": steps.evaluate.top,
             "settings": {
                 name: getattr(steps, name).model_dump(mode="json", exclude={"checkpoints"}) for name in sections
             },
-            **more,
+            **({} if strength is None else {"strength": dict(strength)}),
         }
+        return self._journal.outcome(key, lambda: self._run(arm, steps, self._synthesis[place], strength))
 
-        def run() -> tuple[float, float | None, int]:
-            with self._cores:  # several searches may run side by side
-                self._advance(1)
-                try:
-                    trained = fitted()
-                except DivergenceError:
-                    return math.inf, None, 0
-                ndcg = None
-                if not get_model(steps.train.model).ranks_pairwise:
-                    judged = evaluate(trained.model, self.choosing[place], steps.evaluate, self.seeds[place])
-                    ndcg = judged.segments["all"][f"ndcg@{steps.evaluate.top}"]
-                return min(trained.validation_losses), ndcg, trained.epochs
+    def _run(
+        self, arm: Arm, steps: Steps, synthesis: Synthesis, strength: Strength | None
+    ) -> tuple[float, float | None, int]:
+        """Return validation loss, NDCG and epochs; an infinite loss if training diverges."""
+        with self._cores:  # several searches may run side by side
+            self._advance(1)
+            try:
+                trained = train_arm(synthesis, arm, steps, strength=strength).trained
+            except DivergenceError:
+                return math.inf, None, 0
+            ndcg = None
+            if not get_model(steps.train.model).ranks_pairwise:
+                judged = evaluate(trained.model, synthesis.fold, steps.evaluate, synthesis.seed)
+                ndcg = judged.segments["all"][f"ndcg@{steps.evaluate.top}"]
+            return min(trained.validation_losses), ndcg, trained.epochs
 
-        return self._journal.outcome(key, run)
-
-    def rehearsed(
-        self, arms: Mapping[Arm, Steps], places: Mapping[str, Sequence[Split]]
-    ) -> dict[str, dict[str, list[Evaluation]]]:
-        """Train and judge arms as a study does, on earlier periods.
-
-        Each chooses its passes on the first period, by the choosing users, and is trained anew up to the second one,
-        where its losses are judged, on the judging users.
-
-        Args:
-            arms: Their settings.
-            places: By name of the rehearsal, for every seed, the two periods.
-
-        Returns:
-            By name and arm, one evaluation per seed.
-        """
-
-        def jobs() -> Iterator[Callable[[], Evaluation]]:
-            for folds, seed in (
-                (one, seed) for own in places.values() for one, seed in zip(own, self.seeds, strict=True)
-            ):
-                half = choosing(folds.validation)
-                stages = [Synthesis(half if len(half.user) else folds.validation, seed), Synthesis(folds.test, seed)]
-                judges = choosing(folds.test, judge=True)
-                for arm, steps in arms.items():
-                    yield partial(self._as_served, arm, steps, stages, judges, seed)
-
-        found: dict[str, dict[str, list[Evaluation]]] = {name: {arm: [] for arm in arms} for name in places}
-        with ThreadPoolExecutor(self.threads) as pool:  # holds no job that is done, so events of few places at a time
-            judged = pool.map(lambda job: job(), jobs())
-            for own in found.values():
-                for _ in self.seeds:
-                    for arm in arms:
-                        own[arm].append(next(judged))
-        return found
-
-    def _as_served(self, arm: Arm, steps: Steps, stages: Sequence[Synthesis], judges: Fold, seed: int) -> Evaluation:
-        epochs = None
-        for synthesis in stages:
-            events, extra = synthesis.arm(arm, steps)
-            trained = train(synthesis.fold, events, steps.train, seed, epochs=epochs, extra_real=extra)
-            epochs = trained.epochs
-        self._advance(1)
-        return evaluate(trained.model, judges, steps.evaluate.model_copy(update={"ranked_users": 0}), seed)
-
-    def strength(self, arm: Arm, steps: Steps, most: int) -> Search:
-        """Let a conventional method choose among the first strengths of its own."""
+    def search_strength(self, arm: Arm, steps: Steps, max_trials: int) -> Search:
+        """Choose among the first `max_trials` strengths of a conventional method."""
         ranked = race(
-            get_rival(arm).strengths[:most],
-            len(self.seeds),
-            lambda strength, place: self.rival_outcome(arm, steps, strength, place),
+            get_rival(arm).strengths[:max_trials],
+            self.n_seeds,
+            lambda strength, place: self.outcome(arm, steps, place, strength),
             self.threads,
         )
-        finished = [trial for trial in ranked if len(trial.outcomes) == len(self.seeds)]
-        return Search({"strength": tuple(ranked)}, best_of(finished, EQUAL).changes)
+        return Search({"strength": tuple(ranked)}, best_of(self._finished(ranked), EQUAL).changes)
 
-    def search(
-        self,
-        arm: Arm,
-        steps: Steps,
-        rounds: Sequence[Round],
-        most: int,
-        seconds: float | None = None,
-        begin: Changes | None = None,
-        survivors: int = SURVIVORS,
-    ) -> Search:
-        """Run one round after another, each from the best settings of the one before, at most `most` trials.
+    def search(self, arm: Arm, steps: Steps, plan: SearchPlan) -> Search:
+        """Run one round after another, each from the best settings of the round before.
 
-        In the end, of all trials whose loss is the lowest but for `EQUAL`, the one that ranks best is chosen.
+        Of all trials whose loss is the lowest within `EQUAL`, the trial that ranks best is chosen.
 
         Args:
-            arm: Whose settings.
+            arm: Name of the arm whose settings are chosen.
             steps: Settings that changes are counted from.
-            rounds: What to try.
-            most: Trials, those of the settings at the beginning not counted.
-            seconds: No round begins after so long; None for no limit.
-            begin: Changes to begin with.
-            survivors: See `race`.
+            plan: What may be tried.
         """
-        began, chosen, left = time.perf_counter(), dict(begin or {}), most
+        started, chosen, left = time.perf_counter(), dict(plan.start), plan.max_trials
         done: dict[str, tuple[Trial, ...]] = {}
         stopped = None
-        for name, candidates in rounds:
-            if seconds is not None and time.perf_counter() - began > seconds:
-                stopped = f"the budget of {seconds:g} seconds was used up before round '{name}'"
+        for name, candidates in plan.rounds:
+            if plan.max_seconds is not None and time.perf_counter() - started > plan.max_seconds:
+                stopped = f"the budget of {plan.max_seconds:g} seconds was used up before round '{name}'"
                 break
             current = steps.changed(chosen)
-            fresh = [c for c in candidates(current) if any(c[key] != current.at(key) for key in c)][:left]
-            if not fresh:
+            new = [c for c in candidates(current) if any(c[key] != current.at(key) for key in c)][:left]
+            if not new:
                 continue
-            left -= len(fresh)
-            tried = [dict(chosen), *({**chosen, **changes} for changes in fresh)]
-            ranked = race(
-                tried,
-                len(self.seeds),
-                lambda changes, place: self.outcome(arm, steps.changed(changes), place),
-                self.threads,
-                survivors,
-            )
+            left -= len(new)
+            tried = [dict(chosen), *({**chosen, **changes} for changes in new)]
+            ranked = race(tried, self.n_seeds, self._trial_of(arm, steps), self.threads, plan.survivors)
             done[name], chosen = tuple(ranked), dict(ranked[0].changes)
-        finished = [trial for ranked in done.values() for trial in ranked if len(trial.outcomes) == len(self.seeds)]
-        if finished:
+        if finished := self._finished(trial for ranked in done.values() for trial in ranked):
             chosen = dict(best_of(finished, EQUAL).changes)
         if left == 0 and stopped is None:
-            stopped = f"the budget of {most} trials was used up"
+            stopped = f"the budget of {plan.max_trials} trials was used up"
         return Search(done, chosen, stopped)
 
+    def _trial_of(self, arm: Arm, steps: Steps) -> Callable[[Changes, int], Outcome]:
+        return lambda changes, place: self.outcome(arm, steps.changed(changes), place)
 
-def _known_by(fold: Fold) -> list[Any]:
-    """Return what tells a fold from any other one: what is visible, what is judged, what is known about items."""
+    def _finished(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Return the trials that were tried with every seed."""
+        return [trial for trial in trials if len(trial.outcomes) == self.n_seeds]
+
+
+def _fingerprint(fold: Fold) -> list[Any]:
+    """Return what distinguishes a fold: visible logs, judged pairs, the item table."""
     target = fold.pair.target
     judged = combine_keys(target.users.keys[fold.user], target.items.keys[fold.item])
-    inputs = [one.get("digest") for one in fold.pair.inputs if one.get("role") == "items"]
-    return [fold.pair.source.digest(), target.digest(), int(np.sum(judged, dtype=np.uint64)), inputs]
+    items = [source.get("digest") for source in fold.pair.inputs if source.get("role") == "items"]
+    return [fold.pair.source.digest(), target.digest(), int(np.sum(judged, dtype=np.uint64)), items]

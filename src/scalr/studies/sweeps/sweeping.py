@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from scalr.evaluation import Evaluation, Fold, compare_arms, evaluate, fit_saturation, split, train
+from scalr.evaluation import Evaluation, Fold, evaluate, fit_saturation, split, train
 from scalr.foundation import Board, SilentBoard, Steps
 from scalr.logs import Pair
 from scalr.studies.arms import Synthesis
 from scalr.studies.choosing.choice import Choice
 from scalr.studies.choosing.races import Journal
-from scalr.studies.choosing.tuning import choose
+from scalr.studies.events import EventTask, judging_protocol
 from scalr.studies.findings.comparisons import BASELINE, METRIC
-from scalr.studies.results import metric_means
+from scalr.studies.results import compare_arms, means, over_seeds
 from scalr.studies.sweeps.claims import CLAIMS, RULE, contrast, finding, is_monotone
 from scalr.studies.sweeps.points import (
     DRAWS,
@@ -97,16 +97,10 @@ class Sweeps:
         }
 
     def _protocol(self) -> dict[str, Any]:
-        steps, fold, users = self.choice.steps, self.fold, np.unique(self.fold.user)
+        steps = self.choice.steps
         seeds = list(range(steps.seed, steps.seed + len(self.real_only)))
         return {
-            "seeds": seeds,
-            "split": steps.split.model_dump(mode="json"),
-            "interval": "Student t over seeds" if len(seeds) > 1 else "bootstrap over test users",
-            "judged_pairs": len(fold.user),
-            "judged_users": len(users),
-            "judged_cold_users": int(fold.is_cold(users).sum()),
-            "left_out": dict(fold.left_out),
+            **judging_protocol(self.fold, steps, seeds),
             "tuning": "settings of training as real events alone chose them on validation periods, for all points; "
             "passes chosen by each point and seed there; nothing else is tuned per point; no gate",
             "finding": RULE,
@@ -134,9 +128,12 @@ class Sweeps:
                 row
                 for label, against in contrasts_of(name, list(points))
                 for row in compare_arms(
-                    {against: evaluations[against], label: evaluations[label]}, baseline=against, headline=""
+                    {against: evaluations[against], label: evaluations[label]},
+                    over_seeds,
+                    metrics=[METRIC],
+                    baseline=against,
+                    headline="",
                 )
-                if row["metric"] == METRIC
             ],
         }
         content["fit"] = _volume_fits(content) if name == "volume" else None
@@ -177,7 +174,8 @@ def sweep(
         (steps or Steps()).changed({"study.gate": False}),
     )
     seeds = range(steps.seed, steps.seed + steps.study.seeds)
-    choice = choose(pair, steps, ("real_only", "scalr"), journal=journal or Journal(), threads=threads, board=board)
+    task = EventTask(pair, steps, threads=threads, journal=journal or Journal(), arms=("real_only", "scalr"))
+    choice = task.choose(board.stage(*task.choosing_stage))
     base = _fit(Point("base"), choice)
     points = {name: points_of(name, choice.steps, pair) for name in names}
     fits = {name: [_fit(point, choice) for point in own] for name, own in points.items()}
@@ -293,14 +291,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _metrics(runs: Sequence[Run]) -> dict[str, Any]:
-    evaluations = [run.evaluation for run in runs]
-    return {segment: metric_means(evaluations, segment) for segment in evaluations[0].segments}
+    return means([run.evaluation for run in runs])
 
 
 def _comparison(point: Sequence[Evaluation], real: Sequence[Evaluation]) -> dict[str, dict[str, Any]]:
     """Return the relative changes of a point against real events only, by segment and metric."""
     found: dict[str, dict[str, Any]] = {}
-    for row in compare_arms({BASELINE: real, "point": point}, headline=""):
+    for row in compare_arms({BASELINE: real, "point": point}, over_seeds, headline=""):
         change = {name: row[name] for name in ("relative_change", "interval", "level", "p_value")}
         found.setdefault(row["segment"], {})[row["metric"]] = change
     return found

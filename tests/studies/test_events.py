@@ -10,7 +10,7 @@ from scalr.foundation.config import DEFAULT_ARMS, RIVALS, Steps
 from scalr.logs.simulation import simulate
 from scalr.studies.arms import Synthesis
 from scalr.studies.choosing.trialling import EQUAL
-from scalr.studies.loop import study
+from scalr.studies.events import study
 from scalr.synthesis.weights import synthetic_weights
 
 STEPS = Steps.parse(
