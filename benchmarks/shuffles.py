@@ -25,8 +25,8 @@ def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as f
 
-    from scalr.engines.spark.cluster.layout import Layout, lay_out
-    from scalr.engines.spark.reading.logs import look
+    from scalr.engines.spark.cluster.layout import Layout, lay_out_parts
+    from scalr.engines.spark.reading.logs import read_spark_logs
     from scalr.foundation.config import Steps
     from scalr.logs.log_request import LogRequest
 
@@ -43,9 +43,9 @@ def laid_out(source: Path, target: Path, parts: int) -> dict[str, int]:
         try:
             number = f.expr("lpad(pmod(xxhash64(user_id, item_id, timestamp), 100000000), 8, '0')")
             events = session.read.parquet(str(source)).withColumn("item_id", f.concat(f.lit("item_"), number))
-            logs = look(LogRequest(events, str(target)), Steps())
+            logs = read_spark_logs(LogRequest(events, str(target)), Steps())
             layout = Layout(parts, parts, -(-logs.rows // parts), ())
-            lay_out(logs.events, logs.form, layout, nobody, windowed=False).take(1)
+            lay_out_parts(logs.events, logs.form, layout, nobody, windowed=False).take(1)
             n_writers = logs.events.rdd.getNumPartitions()
         finally:
             session.stop()

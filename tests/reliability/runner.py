@@ -55,7 +55,7 @@ def be_the_job(job: dict, answer: int) -> None:
 
 
 if __name__ == "__main__":
-    stream.PART_DRAWS, stream.BUFFER_ROWS, narrowing.HELD_ROWS = 1500, 256, 4000
+    stream.PART_DRAWS, stream.BUFFER_ROWS, narrowing.COMPARED_ROWS = 1500, 256, 4000
     scalr.report.drawing.charts_available = lambda: False
     with suppress(locale.Error):
         locale.setlocale(locale.LC_ALL, "")

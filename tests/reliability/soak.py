@@ -66,7 +66,7 @@ def compiled(logs: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     compiled(Path(sys.argv[1]), Path(sys.argv[2]))
-    stream.PART_DRAWS, narrowing.HELD_ROWS = 20_000, 30_000
+    stream.PART_DRAWS, narrowing.COMPARED_ROWS = 20_000, 30_000
     scalr.report.drawing.charts_available = lambda: False
     resource.setrlimit(resource.RLIMIT_DATA, (CAP, CAP))
     soak(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from scalr.foundation.config import AlignSettings, SampleSettings
 from scalr.logs.simulation import simulate
-from scalr.synthesis.aligning import align, item_values, marginal
+from scalr.synthesis.aligning import Align, item_values, marginal
 from scalr.synthesis.events import SyntheticEvents
+from scalr.synthesis.refining import apply_stage
 from scalr.synthesis.sampling import sample
+from scalr.synthesis.stages import RefiningStage
 from scalr.synthesis.translators import fit
 
 
@@ -18,6 +20,11 @@ def events() -> SyntheticEvents:
     """Drawn flat, so that popularity and value are off and there is something to align."""
     world = simulate(n_users=400, n_target_items=60, seed=4)
     return sample(fit(world.pair), SampleSettings(draws_per_event=4, temperature=4.0), seed=4)
+
+
+def align(events: SyntheticEvents, settings: AlignSettings) -> SyntheticEvents:
+    """Apply alignment alone."""
+    return apply_stage(events, RefiningStage("align", (Align(settings, events.seed),)))
 
 
 @pytest.mark.parametrize("by", ["value", "popularity", "time"])

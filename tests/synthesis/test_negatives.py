@@ -55,7 +55,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many parts, chunks and steps, so that every seam is crossed."""
     monkeypatch.setattr(stream, "PART_DRAWS", 300)
     monkeypatch.setattr(stream, "BUFFER_ROWS", 64)
-    monkeypatch.setattr(narrowing, "HELD_ROWS", 500)
+    monkeypatch.setattr(narrowing, "COMPARED_ROWS", 500)
     monkeypatch.setattr(negatives, "NEGATIVE_ROWS", 100)
 
 

@@ -6,14 +6,22 @@ from tests.worlds import small_pair
 
 from scalr.foundation.config import AlignSettings, RefineSettings, SampleSettings
 from scalr.synthesis.events import SyntheticEvents
-from scalr.synthesis.refining import cap, collapse_duplicates, confidence_lower_bound, drop_real, filter_unsure, refine
+from scalr.synthesis.refining import apply_stage, drop_real, refine
 from scalr.synthesis.sampling import sample
+from scalr.synthesis.stages import RealPairs, confidence_lower_bound, refining_stages
 from scalr.synthesis.translators import fit
 
 
 @pytest.fixture(scope="module")
 def events() -> SyntheticEvents:
     return sample(fit(small_pair()), SampleSettings(draws_per_event=4), seed=2)
+
+
+def only(events: SyntheticEvents, name: str, **settings: object) -> SyntheticEvents:
+    """Apply one stage of the settings."""
+    stages = refining_stages(RefineSettings(**settings), RealPairs.from_log(events.pair.target), events.seed)
+    (stage,) = (stage for stage in stages if stage.name == name)
+    return apply_stage(events, stage)
 
 
 def interactions(events: SyntheticEvents) -> list[tuple[int, int]]:
@@ -37,7 +45,7 @@ def test_a_real_pair_with_label_zero_is_dropped_too(events):
 
 
 def test_support_filter(events):
-    left = filter_unsure(events, 5, 0.0)
+    left = only(events, "filter", min_support=5)
     assert len(left) == (events.support >= 5).sum() < len(events)
 
 
@@ -55,13 +63,13 @@ def test_little_evidence_counts_less_than_much():
 
 
 def test_confidence_filter_uses_the_lower_bound(events):
-    left = filter_unsure(events, 1, 0.05)
+    left = only(events, "filter", min_confidence=0.05)
     assert (confidence_lower_bound(left.confidence, left.support) >= 0.05).all()
     assert 0 < len(left) < (events.confidence >= 0.05).sum()
 
 
 def test_best_keeps_the_most_confident_of_each_pair(events):
-    left = collapse_duplicates(events, "best")
+    left = only(events, "deduplicate", duplicates="best")
     best: dict[tuple[int, int], float] = {}
     for pair, confidence in zip(interactions(events), events.confidence, strict=True):
         best[pair] = max(best.get(pair, 0), confidence)
@@ -71,7 +79,7 @@ def test_best_keeps_the_most_confident_of_each_pair(events):
 
 def test_merge_keeps_the_total_weight(events):
     weighted = replace(events, weight=np.linspace(0.5, 2, len(events)).astype(np.float32))
-    left = collapse_duplicates(weighted, "merge")
+    left = only(weighted, "deduplicate", duplicates="merge")
     assert len(left) == len(set(interactions(events)))
     assert left.weight.sum() == pytest.approx(weighted.weight.sum(), rel=1e-5)
     first = interactions(left)[0]
@@ -80,18 +88,18 @@ def test_merge_keeps_the_total_weight(events):
 
 
 def test_keep_keeps_all(events):
-    assert interactions(collapse_duplicates(events, "keep")) == interactions(events)
+    assert interactions(only(events, "deduplicate", duplicates="keep")) == interactions(events)
 
 
 def test_caps_keep_the_most_confident(events):
-    left = cap(events, 3, None)
+    left = only(events, "cap", max_per_user=3)
     for user in np.unique(events.user):
         mine, kept = np.sort(events.confidence[events.user == user])[::-1], left.confidence[left.user == user]
         np.testing.assert_array_equal(np.sort(kept)[::-1], mine[:3])
-    assert np.bincount(cap(events, None, 10).item).max() == 10
+    assert np.bincount(only(events, "cap", max_per_item=10).item).max() == 10
 
 
-def test_steps_stand_in_order_and_their_rows_join(events):
+def test_each_stage_starts_with_the_rows_that_the_one_before_has_left(events):
     settings = RefineSettings(min_support=2, duplicates="best", max_per_user=5, align=AlignSettings(by=("popularity",)))
     left = refine(events, settings)
     receipts = left.receipts[2:]

@@ -128,12 +128,12 @@ class SparkOptions:
     @staticmethod
     def _plan(request: LogRequest, steps: Steps, terminal: Terminal, session: Any) -> None:
         """Show what a run would take."""
-        from scalr.engines import plan
+        from scalr.engines import dry_run
         from scalr.foundation import format_bytes
         from scalr.runs import read_on_spark
 
         terminal.stage("counting")
-        found = plan(read_on_spark(session, request, steps), steps)
+        found = dry_run(read_on_spark(session, request, steps), steps)
         for warning in found.warnings:
             terminal.note(f"! {warning}")
         made = table("What it would take (nothing was written)", "", "")

@@ -1,6 +1,6 @@
 from .generation import generate as generate
-from .local.passes import HELD_ROWS as HELD_ROWS
-from .local.writing import Written as Written
+from .local.passes import COMPARED_ROWS as COMPARED_ROWS
+from .local.writing import LocalOutput as LocalOutput
 from .local.writing import write_events as write_events
 from .spark.cluster.session import find_java as find_java
 from .spark.cluster.session import own_session as own_session
@@ -8,14 +8,14 @@ from .spark.cluster.session import require_spark as require_spark
 from .spark.cluster.session import spark_settings as spark_settings
 from .spark.drawing.days import DAY_COLUMN as DAY_COLUMN
 from .spark.drawing.days import parse_day as parse_day
-from .spark.dry_run import plan as plan
+from .spark.dry_run import dry_run as dry_run
 from .spark.fitting.fitting import ON_SPARK as ON_SPARK
 from .spark.fitting.fitting import check_translator as check_translator
 from .spark.generation import generate_from_logs as generate_from_logs
 from .spark.generation import generate_on_spark as generate_on_spark
 from .spark.generation import write_parts as write_parts
 from .spark.reading.logs import SparkLogs as SparkLogs
-from .spark.reading.logs import look as look
+from .spark.reading.logs import read_spark_logs as read_spark_logs
 from .spark.reading.source import is_uri as is_uri
 from .spark.reading.source import source_frame as source_frame
 from .spark.reading.study_sample import STUDY_EVENTS as STUDY_EVENTS

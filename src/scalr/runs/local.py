@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalr.engines import HELD_ROWS, Written, write_events
+from scalr.engines import COMPARED_ROWS, LocalOutput, write_events
 from scalr.foundation import Board, Receipt, Room, Steps, memory
 from scalr.logs import Pair, StoredPair
 from scalr.runs.execution import Execution, StudyResources
@@ -84,9 +84,9 @@ class LocalWorkspace:
         """Write the synthetic events part by part, then check them for leaks."""
         stored, board = self.stored, self.execution.board
         threads = memory.threads_within(self.room, len(stored.target.users))
-        held = memory.rows_within(self.room, HELD_ROWS)
+        compared = memory.rows_within(self.room, COMPARED_ROWS)
         written = write_events(
-            stored, steps, self.folder, layout=self.engine.layout, threads=threads, held_rows=held, board=board,
+            stored, steps, self.folder, layout=self.engine.layout, threads=threads, compared_rows=compared, board=board,
             pieces=self.run.pieces,
         )  # fmt: skip
         self.room.clear()
@@ -102,7 +102,7 @@ class LocalWorkspace:
         return self.folder, None
 
 
-def event_facts(written: Written, stored: StoredPair) -> dict[str, Any]:
+def event_facts(written: LocalOutput, stored: StoredPair) -> dict[str, Any]:
     """Return what the manifest records about written events."""
     return {
         "synthetic_events": len(written.facts),

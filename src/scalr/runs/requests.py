@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from scalr.engines import SparkLogs, is_uri, look, source_frame
+from scalr.engines import SparkLogs, is_uri, read_spark_logs, source_frame
 from scalr.foundation import (
     Board,
     Receipt,
@@ -124,4 +124,4 @@ def read_on_spark(session: Any, request: LogRequest, steps: Steps) -> SparkLogs:
         session.read.parquet(files) if isinstance(files, str) and is_uri(files) else files
         for files in (request.target, request.items)
     )
-    return look(replace(request, source=sources, target=target, items=items), steps)
+    return read_spark_logs(replace(request, source=sources, target=target, items=items), steps)

@@ -9,8 +9,9 @@
     kernels/      compiled loops of the translators
     negatives     rows with label 0 that keep the base rate
     parts         parts of the source and the steps that both engines apply to them
-    refining      `refine`: drop real pairs, filter, deduplicate, align, cap
+    refining      `refine`: the refining stages applied in memory
     sampling      `sample`: draw target items for source events
+    stages        the refining stages in order: drop real pairs, filter, deduplicate, align, cap
     tables        rows to Arrow tables and Parquet files
     translators/  one module per translator; `fit`
     weights       training weights of synthetic events: λ and shrinkage κ

@@ -4,13 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from scalr.foundation import Codes, Keys, Receipt, Times, combine_keys
 from scalr.logs import Pair, catalogue_of
+
+
+class DrawnEvents(Protocol):
+    """Columns that refining looks at, shape (n,) each; `SyntheticEvents` and `Rows` have them."""
+
+    @property
+    def user(self) -> Codes:
+        """Return the code of the user."""
+
+    @property
+    def item(self) -> Codes:
+        """Return the code of the target item."""
+
+    @property
+    def time(self) -> Times | None:
+        """Return the time of the source event; None without time."""
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        """Return the confidence, in [0, 1]."""
+
+    @property
+    def support(self) -> npt.NDArray[np.int32]:
+        """Return the number of other users behind (source item, item)."""
+
+    @property
+    def weight(self) -> npt.NDArray[np.float32]:
+        """Return the weight, at least 0."""
+
+    def keys(self) -> Keys:
+        """Return a stable 64-bit key, of the source event and the draw."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +95,12 @@ class SyntheticEvents:
     def with_receipt(self, receipt: Receipt) -> SyntheticEvents:
         """Return the same events with one more receipt."""
         return replace(self, receipts=(*self.receipts, receipt))
+
+    @property
+    def time(self) -> Times | None:
+        """Return the time of the source event, shape (n,); None without time."""
+        time = self.pair.source.time
+        return None if time is None else time[self.source_row]
 
     def keys(self) -> Keys:
         """Return a stable 64-bit key per event, shape (n,), of its source event and its draw."""
@@ -132,6 +169,10 @@ class Rows:
         """Return the key of the source event, shape (n,)."""
         key: Keys = self.event_key[self.event]
         return key
+
+    def keys(self) -> Keys:
+        """Return a stable key per row, shape (n,), of its source event and its draw; see `SyntheticEvents.keys`."""
+        return combine_keys(self.key, self.draw.astype(np.uint64))
 
 
 def no_rows(*, timed: bool) -> Rows:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from scalr.foundation import Floats, Int64, PrivacySettings
 from scalr.logs import EventLog, catalogue_of
 from scalr.synthesis.events import Rows, SyntheticEvents, joined, rows_of, taken
 from scalr.synthesis.kernels.filtering import count_items
-from scalr.synthesis.refining import confidence_lower_bound
+from scalr.synthesis.stages import confidence_lower_bound
 
 EXAMPLE_SUPPORT = 5  # least users behind an example, so that a page shows no single person's pair
 FEW_USERS = (3, 5)  # a report says what share of the events rests on fewer other users
@@ -103,6 +103,22 @@ class Gathering:
         self.few += other.few
         if other.best is not None:
             self._merge(other.best, other.score)
+
+    def state(self) -> dict[str, Any]:
+        """Return what was gathered, as a value that `scalr.foundation.Pieces` can keep; see `from_state`."""
+        items = np.flatnonzero(self.item_counts)  # few of a large catalogue
+        best = None if self.best is None else {one.name: getattr(self.best, one.name) for one in fields(Rows)}
+        counts = self.item_counts[items]
+        return {"items": items, "item_counts": counts, "few": self.few, "score": self.score, "best": best}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], shares: Floats) -> Gathering:
+        """Return the gathering that `state` was called on; `shares` as in the constructor."""
+        gathering = cls(shares)
+        gathering.item_counts[state["items"]] = state["item_counts"]
+        gathering.few, gathering.score = state["few"], state["score"]
+        gathering.best = None if state["best"] is None else Rows(**state["best"])
+        return gathering
 
     def facts(self, seed: int) -> EventFacts:
         """Return what was gathered, once any events were added."""

@@ -1,36 +1,39 @@
-"""Generate synthetic events part by part: draw, refine and hand on, without ever holding all of them.
+"""Generate synthetic events part by part: draw, refine and hand on, in bounded memory.
 
 A part is a range of source items with about `PART_DRAWS` draws, at most about `PART_EVENTS` events. Draws are hashes,
-so a part can be drawn as often as needed: steps that look at all events (duplicates, alignment, caps) are decided in
-passes of their own, which draw and forget, before the last pass draws once more and hands on what stays. The result is
-that of `sample` and `refine`.
+so a part can be drawn as often as needed: stages that need all events (duplicates, alignment, caps) are decided in
+passes that draw and keep nothing but the decision. The last pass draws once more and hands on the rows that stay. The
+result is that of `sample` and `refine`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from scalr.foundation import Codes, Int64, Keys, Mask, SampleSettings, combine_keys
+from scalr.foundation import Int64, Mask, SampleSettings, Singles
 from scalr.logs import EventLog, StoredPair, item_ranges
-from scalr.synthesis.aligning import Alignment, Buckets, Masses
 from scalr.synthesis.events import Rows, taken
 from scalr.synthesis.kernels.filtering import have_bits, keep_draws
-from scalr.synthesis.refining import confidence_lower_bound
+from scalr.synthesis.stages import DropReal, MinSupport, RealPairs, RowRule
 from scalr.synthesis.translators.protocol import Draws, Translation
 
 Result = TypeVar("Result")
 
-PART_DRAWS = 1 << 22  # draws of a part, about: enough to forget its cost, few enough for many threads
-PART_EVENTS = 1 << 20  # source events of a part, about, at most: what a thread holds of the source
+PART_DRAWS = 1 << 22  # draws of a part, about: many enough to hide its fixed cost, few enough for many threads
+PART_EVENTS = 1 << 20  # source events of a part, about, at most: a thread holds that many
 BUFFER_ROWS = 3 << 17  # rows that are handed on together, at most: a row group, large enough for its dictionaries
-DRAWN_ROWS = 1 << 15  # draws made at a time: they are looked at while they are in the cache
+DRAWN_ROWS = 1 << 15  # draws made at a time: they are filtered while they are in the cache
+
+FUSED = (DropReal, MinSupport)
+"""Rules that `Chunk.append` applies in one compiled loop; they come first in the list of stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Part:
 
 @dataclass(slots=True)
 class Count:
-    """What happened to the events of a part.
+    """Counts of a part, or of several.
 
     Attributes:
         events: Positive source events.
@@ -61,27 +64,24 @@ class Count:
         self.rows[stage] = self.rows.get(stage, 0) + rows
         self.cpu_seconds[stage] = self.cpu_seconds.get(stage, 0.0) + cpu_seconds
 
+    def add_rows(self, left: Mapping[str, int]) -> None:
+        """Add the rows that each stage left."""
+        for stage, rows in left.items():
+            self.add(stage, rows)
+
     def join(self, other: Count) -> None:
-        """Add what happened in another part."""
+        """Add the counts of another part."""
         self.events += other.events
         for stage, rows in other.rows.items():
             self.add(stage, rows, other.cpu_seconds[stage])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RealPairs:
-    """Items of the real target log by user: where each user's start, shape (n_users + 1,), and the items."""
-
-    start: Int64
-    item: Codes
-
-
 class Chunk:
-    """Rows of one part while they are narrowed down, in arrays that are used again and again.
+    """Rows of one part while they are narrowed down, in arrays that are reused.
 
     Args:
         events: Positive source events of the part.
-        rows: Room for so many rows.
+        rows: Capacity.
     """
 
     def __init__(self, events: EventLog, rows: int) -> None:
@@ -97,7 +97,18 @@ class Chunk:
         return len(self._item) - self.n
 
     def append(self, first: int, draws: Draws, k: int, real: RealPairs, min_support: int) -> tuple[int, int]:
-        """Append draws that are not real and have the support; return how many were drawn, and were not real."""
+        """Append draws that are not real and have enough support.
+
+        Args:
+            first: The first event that was drawn for.
+            draws: The draws.
+            k: Draws per event.
+            real: Pairs of the real target log.
+            min_support: Least support.
+
+        Returns:
+            The number of draws with an item, and how many of these are not real.
+        """
         begin = self.n
         self._key[first : first + len(draws.key)] = draws.key
         n_drawn, n_new, self.n = keep_draws(
@@ -117,18 +128,18 @@ class Chunk:
 
     def rows(self, begin: int = 0) -> Rows:
         """Return the rows from `begin` on; their arrays change with the next append."""
-        chosen = slice(begin, self.n)
+        span = slice(begin, self.n)
         return Rows(
-            event=self._event[chosen],
+            event=self._event[span],
             event_user=self.events.user,
             event_item=self.events.item,
             event_time=self.events.time,
             event_key=self._key,
-            item=self._item[chosen],
-            draw=self._draw[chosen],
-            confidence=self._confidence[chosen],
-            support=self._support[chosen],
-            weight=self._weight[chosen],
+            item=self._item[span],
+            draw=self._draw[span],
+            confidence=self._confidence[span],
+            support=self._support[span],
+            weight=self._weight[span],
         )
 
     def taken(self, places: Int64) -> Rows:
@@ -140,41 +151,45 @@ class Chunk:
         place: Int64 = self._event[begin : self.n].astype(np.int64) * draws + self._draw[begin : self.n]
         return place
 
-    def set_weight(self, begin: int, weight: npt.NDArray[np.float32]) -> None:
-        """Give the rows from `begin` on other weights."""
+    def set_weight(self, begin: int, weight: Singles) -> None:
+        """Replace the weights of the rows from `begin` on."""
         self._weight[begin : self.n] = weight
 
 
-class Step(Protocol):
-    """Narrows rows down, each by itself."""
+class PartStep(Protocol):
+    """Narrows the rows of a chunk down."""
 
     @property
     def stage(self) -> str:
-        """Return the stage that the step belongs to."""
+        """Return the stage that the rows are counted for."""
 
     def apply(self, part: Part, chunk: Chunk, begin: int) -> None:
         """Narrow the rows of `chunk` from `begin` on."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfidenceFilter:
-    """Leaves rows whose confidence is high enough at its lower bound."""
+@dataclass(frozen=True, slots=True, eq=False)
+class RowStep:
+    """Keeps the rows that a rule keeps.
 
-    least: float
-    stage: str = "filter"
+    Attributes:
+        stage: The stage that the rule belongs to.
+        rule: The rule.
+    """
+
+    stage: str
+    rule: RowRule
 
     def apply(self, part: Part, chunk: Chunk, begin: int) -> None:
-        """Narrow the rows; see `Step`."""
-        rows = chunk.rows(begin)
-        chunk.narrow(begin, confidence_lower_bound(rows.confidence, rows.support) >= self.least)
+        """Narrow the rows; see `PartStep`."""
+        chunk.narrow(begin, self.rule.keep(chunk.rows(begin)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picked:
-    """Leaves the rows that an earlier pass has picked.
+class PickedStep:
+    """Keeps the rows that an earlier pass picked by a `GroupRule`.
 
     Attributes:
-        stage: The stage that picked them.
+        stage: The stage that the rule belongs to.
         draws: Draws per event.
         bits: Per part, one bit per draw.
         weights: Per part, places (ascending) and new weights of the rows; None to leave weights as they are.
@@ -183,10 +198,10 @@ class Picked:
     stage: str
     draws: int
     bits: list[npt.NDArray[np.uint8]]
-    weights: list[tuple[Int64, npt.NDArray[np.float32]]] | None = None
+    weights: list[tuple[Int64, Singles]] | None = None
 
     def apply(self, part: Part, chunk: Chunk, begin: int) -> None:
-        """Narrow the rows; see `Step`."""
+        """Narrow the rows; see `PartStep`."""
         chunk.narrow(begin, have_bits(self.bits[part.number], chunk.places(begin, self.draws)))
         if self.weights is not None:
             place, weight = self.weights[part.number]
@@ -199,13 +214,13 @@ class Stream:
 
     Attributes:
         pair: The logs.
-        translation: What to draw from.
+        translation: The fitted translation.
         settings: Draws per event, strategy, temperature, minimum support.
         min_support: Least support that refining keeps.
         seed: Any integer.
-        threads: Parts at a time.
+        threads: Parts to work on at a time.
         parts: The parts, in order.
-        real: The pairs that are real already.
+        real: Pairs of the real target log.
     """
 
     pair: StoredPair
@@ -218,51 +233,54 @@ class Stream:
     real: RealPairs
 
     @classmethod
-    def of(
-        cls, pair: StoredPair, translation: Translation, settings: SampleSettings, *, min_support: int, seed: int,
+    def from_pair(
+        cls,
+        pair: StoredPair,
+        translation: Translation,
+        settings: SampleSettings,
+        *,
+        min_support: int,
+        seed: int,
         threads: int,
-    ) -> Stream:  # fmt: skip
-        """Cut the source into parts; only the logs and the draws per event decide where."""
-        ranges = part_ranges(pair, settings)
-        start = np.zeros(len(pair.target.users) + 1, np.int64)
-        np.cumsum(np.bincount(pair.target.user, minlength=len(pair.target.users)), out=start[1:])
-        parts = tuple(Part(number, *ends) for number, ends in enumerate(ranges))
-        real = RealPairs(start, pair.target.item)
+    ) -> Stream:
+        """Cut the source into parts; the cuts depend on the logs and the draws per event alone."""
+        parts = tuple(Part(number, *ends) for number, ends in enumerate(part_ranges(pair, settings)))
+        real = RealPairs.from_log(pair.target)
         return cls(pair, translation, settings, min_support, seed, threads, parts, real)
 
     def each(self, work: Callable[[Part], Result]) -> Iterator[Result]:
-        """Do some work for every part, `threads` parts at a time; results come in the order of the parts."""
+        """Apply `work` to every part, `threads` parts at a time; results come in the order of the parts."""
+        waiting: deque[Future[Result]] = deque()
         with ThreadPoolExecutor(self.threads) as pool:
-            waiting = []
             for part in self.parts:
                 waiting.append(pool.submit(work, part))
                 if len(waiting) > self.threads:
-                    yield waiting.pop(0).result()
-            for one in waiting:
-                yield one.result()
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def chunks(
         self,
         part: Part,
-        steps: tuple[Step, ...],
+        steps: tuple[PartStep, ...],
         count: Count,
         progress: Callable[[int], None] | None = None,
         events: tuple[int, int] | None = None,
     ) -> Iterator[Chunk]:
-        """Draw for a part and narrow down; give a chunk of rows whenever the buffer is nearly full, and at the end.
+        """Draw for a part and narrow down; yield a chunk of rows whenever the buffer is nearly full, and at the end.
 
-        How rows are cut into chunks depends on nothing but the logs and the settings.
+        The cuts between chunks depend on the logs and the settings alone.
 
         Args:
             part: The part.
-            steps: What narrows the rows, in order.
-            count: Counts what happens.
+            steps: Steps that narrow the rows down, in order, after the rules of `FUSED`.
+            count: Counts the rows of each stage.
             progress: Called with the number of source events done since the last call.
             events: Range of the part's positive events to draw for; all if None.
         """
         k = self.settings.draws_per_event
         room = max(BUFFER_ROWS, k)
-        clock = Clock(count)
+        clock = StageClock(count)
         log = self.pair.source.part(part.first_item, part.last_item)
         drawing = self.translation.drawing(log, self.settings, seed=self.seed, most=max(1, DRAWN_ROWS // k))
         chunk = Chunk(drawing.events, room)
@@ -280,8 +298,7 @@ class Stream:
                 step.apply(part, chunk, begin)
                 left[step.stage] = chunk.n - begin
                 clock.lap(step.stage)
-            for stage, rows in left.items():
-                count.add(stage, rows)
+            count.add_rows(left)
             if progress:
                 progress(last - first)
             first = last
@@ -298,7 +315,7 @@ def part_ranges(pair: StoredPair, settings: SampleSettings) -> Iterator[tuple[in
     return item_ranges(pair.source.item_start, n_events)
 
 
-class Clock:
+class StageClock:
     """Charges the processor time of this thread to stages."""
 
     def __init__(self, count: Count) -> None:
@@ -306,35 +323,11 @@ class Clock:
         self.restart()
 
     def restart(self) -> None:
-        """Forget the time since the last lap."""
+        """Drop the time since the last lap."""
         self._since = time.thread_time()
 
     def lap(self, stage: str) -> None:
-        """Charge the time since the last lap."""
+        """Charge the time since the last lap to a stage."""
         now = time.thread_time()
         self._count.add(stage, 0, now - self._since)
         self._since = now
-
-
-def keys_of(rows: Rows) -> Keys:
-    """Return a stable key per row, of its source event and its draw; see `SyntheticEvents.keys`."""
-    return combine_keys(rows.key, rows.draw.astype(np.uint64))
-
-
-class AlignStep:
-    """Leaves rows by the chance of their bucket."""
-
-    stage = "align"
-
-    def __init__(self, plan: Alignment) -> None:
-        self._plan = plan
-
-    def apply(self, part: Part, chunk: Chunk, begin: int) -> None:
-        """Narrow the rows; see `Step`."""
-        rows = chunk.rows(begin)
-        chunk.narrow(begin, self._plan.keeps(rows.item, rows.time, keys_of(rows)))
-
-
-def masses_of(buckets: Buckets, rows: Rows) -> Masses:
-    """Return the weight of rows by bucket."""
-    return buckets.masses(rows.item, rows.time, rows.weight)

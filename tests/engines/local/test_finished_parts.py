@@ -6,7 +6,7 @@ from tests.engines.local.test_writing import SETTINGS, digests
 from tests.worlds import small_tables
 
 from scalr.engines.local import passes as narrowing
-from scalr.engines.local.writing import Written, write_events
+from scalr.engines.local.writing import LocalOutput, write_events
 from scalr.foundation.checkpoints import Pieces
 from scalr.foundation.config import Steps
 from scalr.logs.log_request import LogRequest
@@ -18,7 +18,7 @@ from scalr.synthesis import parts as stream
 def many_parts(monkeypatch):
     """Many parts; return the numbers of those that are drawn, one entry per pass."""
     monkeypatch.setattr(stream, "PART_DRAWS", 300)
-    monkeypatch.setattr(narrowing, "HELD_ROWS", 500)
+    monkeypatch.setattr(narrowing, "COMPARED_ROWS", 500)
     drawn, chunks = [], stream.Stream.chunks
 
     def counted(self, part, *arguments):
@@ -36,7 +36,7 @@ def test_only_what_is_missing_is_made_again(name, many_parts, tmp_path):
     (tmp_path / "out").mkdir()
     pieces = Pieces(tmp_path / "pieces")
 
-    def made() -> tuple[Written, dict[str, str], list[int]]:
+    def made() -> tuple[LocalOutput, dict[str, str], list[int]]:
         many_parts.clear()
         done = write_events(stored, steps, tmp_path / "out", pieces=pieces)
         return done, digests(tmp_path / "out"), list(many_parts)

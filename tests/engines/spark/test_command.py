@@ -15,7 +15,7 @@ from tests.engines.spark.worlds import as_spark, events_of, in_order, local_even
 
 import scalr
 from scalr.cli import main
-from scalr.engines.spark.dry_run import plan
+from scalr.engines.spark.dry_run import dry_run
 from scalr.engines.spark.generation import generate_on_spark
 from scalr.foundation.config import RunSettings, Steps
 from scalr.foundation.errors import ConfigError, OutputError
@@ -178,7 +178,7 @@ def test_the_public_function_gives_a_frame_of_spark(session: Any, world: Any) ->
 def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = world
     logs = read_on_spark(session, inputs_of(folder), Steps())
-    found = plan(logs, Steps.parse({"refine": {"max_per_user": 3}}), partitions=40)
+    found = dry_run(logs, Steps.parse({"refine": {"max_per_user": 3}}), partitions=40)
     history = {}
     for user, item in set(zip(target["user"].to_pylist(), target["item"].to_pylist(), strict=True)):
         history.setdefault(user, set()).add(item)
@@ -193,12 +193,12 @@ def test_a_plan_counts_and_warns(session: Any, folder: Path, world: Any, monkeyp
     assert any(f"'s120' has {share:.0f} %" in words for words in found.warnings)
     assert any("Duplicates and caps" in words for words in found.warnings)
     fitted = {"translator": "conditioned", "rank": 16}
-    whole = plan(logs, Steps.parse({"translate": fitted}), partitions=40)
+    whole = dry_run(logs, Steps.parse({"translate": fitted}), partitions=40)
     assert whole.passes == found.passes + 1
     assert whole.shuffle_bytes == found.shuffle_bytes
     assert not any("Factors" in words for words in whole.warnings)
     monkeypatch.setattr("scalr.engines.spark.dry_run.MOST_BYTES", 1000)
-    by_factors = plan(logs, Steps.parse({"translate": {**fitted, "fit_pairs": len(source) - 1}}), partitions=40)
+    by_factors = dry_run(logs, Steps.parse({"translate": {**fitted, "fit_pairs": len(source) - 1}}), partitions=40)
     assert by_factors.passes == found.passes + 2
     assert by_factors.shuffle_bytes > found.shuffle_bytes
     held = by_factors.machine_bytes - found.machine_bytes

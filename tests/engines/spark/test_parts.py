@@ -1,4 +1,4 @@
-"""What tasks do, without Spark: parts, places of ids, what is cut down to a part, values that are shipped."""
+"""What tasks do, without Spark: parts, places of ids, what is cut down to a part, values that are broadcast."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalr.engines.spark.cluster import broadcast as shipping
+from scalr.engines.spark.cluster import broadcast as broadcasting
 from scalr.engines.spark.cluster import session as sessions
-from scalr.engines.spark.cluster.broadcast import ship
+from scalr.engines.spark.cluster.broadcast import broadcast_value
 from scalr.engines.spark.cluster.layout import range_of
-from scalr.engines.spark.cluster.part import chosen_rows, groups_of, places_among
+from scalr.engines.spark.cluster.part import grouped_rows, places_among, rows_of_groups
 from scalr.engines.spark.cluster.session import is_spark_frame, require_spark, spark_settings
 from scalr.engines.spark.drawing.days import of_day, parse_day
-from scalr.engines.spark.drawing.tasks import ByPart
+from scalr.engines.spark.drawing.tasks import ByPartNumber
 from scalr.engines.spark.fitting.part_translation import KeyedCutoff
 from scalr.foundation.errors import ConfigError, MissingExtraError
 from scalr.logs.event_log import TimeUnit, Vocabulary
@@ -55,7 +55,7 @@ def test_chosen_rows_are_the_groups_one_after_another(sizes: list[int], chosen: 
     place = np.array([at if at < len(sizes) else -1 for at in chosen], np.int32)
     if not sizes:
         return
-    begin, rows = chosen_rows(start, place)
+    begin, rows = rows_of_groups(start, place)
     wanted = [list(range(start[at], start[at + 1])) if at >= 0 else [] for at in place]
     assert rows.tolist() == [row for group in wanted for row in group]
     assert np.diff(begin).tolist() == [len(group) for group in wanted]
@@ -68,7 +68,7 @@ def test_groups_are_whole_however_batches_fall(values: list[int], size: int) -> 
         pa.record_batch({"part": pa.array(values[first : first + size], pa.int32())})
         for first in range(0, len(values), size)
     ]
-    found = [(number, table["part"].to_pylist()) for number, table in groups_of(batches, "part")]
+    found = [(number, table["part"].to_pylist()) for number, table in grouped_rows(batches, "part")]
     assert found == [(one, [one] * values.count(one)) for one in sorted(set(values))]
 
 
@@ -90,11 +90,11 @@ def test_a_cutoff_finds_its_place_among_the_items_of_a_part() -> None:
     assert cutoff.item.tolist() == [1, -1, 1, -1]
 
 
-def test_what_parts_tell_twice_counts_once() -> None:
-    told = ByPart()
-    total = told.zero({})
+def test_a_part_that_reports_twice_counts_once() -> None:
+    counts = ByPartNumber()
+    total = counts.zero({})
     for one in ({1: "a"}, {2: "b"}, {1: "a"}):
-        total = told.addInPlace(total, one)
+        total = counts.addInPlace(total, one)
     assert total == {1: "a", 2: "b"}
 
 
@@ -102,25 +102,25 @@ class FakeContext:
     """Broadcasts by pickling, as Spark does."""
 
     def broadcast(self, value: Any) -> Any:
-        held = pickle.dumps(value)
-        return SimpleNamespace(value=pickle.loads(held), destroy=lambda: None)
+        data = pickle.dumps(value)
+        return SimpleNamespace(value=pickle.loads(data), destroy=lambda: None)
 
 
-def test_a_shipped_value_is_mapped_from_one_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broadcast_value_is_mapped_from_one_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     files = SimpleNamespace(SparkFiles=SimpleNamespace(getRootDirectory=lambda: str(tmp_path)))
     monkeypatch.setitem(__import__("sys").modules, "pyspark", files)
     value = {"n": np.arange(1000), "none": np.zeros(0), "ids": pa.array(["a", "bc"]), "words": "x"}
-    shipped = ship(FakeContext(), value)
-    monkeypatch.setattr(shipping, "_opened", {})
-    found = shipped.open()
+    sent = broadcast_value(FakeContext(), value)
+    monkeypatch.setattr(broadcasting, "_opened", {})
+    found = sent.open()
     assert found["n"].tolist() == value["n"].tolist()
     assert len(found["none"]) == 0
     assert found["ids"].equals(value["ids"])
     found["n"][0] = 7  # written to memory alone
-    monkeypatch.setattr(shipping, "_opened", {})
-    assert shipped.open()["n"][0] == 0
+    monkeypatch.setattr(broadcasting, "_opened", {})
+    assert sent.open()["n"][0] == 0
     assert len(list(tmp_path.iterdir())) == 1
-    assert shipped.open() is shipped.open()
+    assert sent.open() is sent.open()
 
 
 def test_settings_of_spark() -> None:

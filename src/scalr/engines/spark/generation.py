@@ -1,10 +1,10 @@
-"""Synthetic events from Spark frames, the same as the local engine's."""
+"""Synthetic events from Spark frames, equal to those of the local engine."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +12,51 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scalr.engines.spark.cluster.broadcast import Shipped, ship
-from scalr.engines.spark.cluster.layout import Layout, cut, lay_out
+from scalr.engines.spark.cluster.broadcast import Broadcasts, BroadcastValue
+from scalr.engines.spark.cluster.form import SourceForm
+from scalr.engines.spark.cluster.layout import Layout, cut_source, lay_out_parts
 from scalr.engines.spark.cluster.part import TargetSide
 from scalr.engines.spark.cluster.session import checked, no_pandas_warning, require_spark
 from scalr.engines.spark.cluster.types import spark_schema
 from scalr.engines.spark.drawing.days import of_day, write_day
-from scalr.engines.spark.drawing.passes import Given, Passes
-from scalr.engines.spark.drawing.tasks import Work
-from scalr.engines.spark.drawing.writing import Filed
-from scalr.engines.spark.fitting.counting import SourceCount, count_source, packed_parts
+from scalr.engines.spark.drawing.passes import PassInputs, SparkPasses
+from scalr.engines.spark.drawing.tasks import DrawContext
+from scalr.engines.spark.drawing.writing import FileCounts
+from scalr.engines.spark.fitting.counting import FitInputs, SourceCount, count_source, packed_parts
 from scalr.engines.spark.fitting.fitting import check_translator, fit_on_spark, histories_of
-from scalr.engines.spark.reading.logs import SparkLogs, look, paths_of
-from scalr.foundation import Board, ConfigError, Receipt, SchemaError, SilentBoard, Stopwatch
+from scalr.engines.spark.fitting.part_translation import FittedTranslation
+from scalr.engines.spark.reading.logs import SparkLogs, paths_of, read_spark_logs
+from scalr.foundation import Board, ConfigError, Receipt, SchemaError, SilentBoard, Stopwatch, TranslateSettings
 from scalr.foundation import Steps as Settings
 from scalr.logs import Columns, EventLog, LogRequest, SourceCounts, StoredPair, catalogue_of
 from scalr.synthesis import (
     NegativeLaw,
     RealPairs,
+    RowStep,
     TableBuilder,
+    TargetHistories,
     check_columns,
     check_window,
     generation_name,
     negative_law,
+    refining_stages,
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparkGeneration:
-    """Synthetic events as a Spark frame, and how they come about.
+    """Synthetic events as a Spark frame, and how they came about.
 
-    Drawing happens when the frame is used, each time anew unless it is cached; the events are the same each time.
+    Events are drawn whenever the frame is used, unless it is cached; they are the same each time.
 
     Attributes:
         frame: The events: columns of the target log, then those of synthetic events.
-        generation_id: 16 hexadecimal digits; that of the local engine for the same logs, settings and seed.
+        generation_id: 16 hexadecimal digits; equal to that of the local engine for equal logs, settings and seed.
         pair: The target log; its source has no events here.
         source: The source in numbers.
         layout: How the source was cut into parts.
-        receipts: One per stage that is done already.
-        law: What negative rows are drawn from; None where there are none.
+        receipts: One per finished stage.
+        law: The law of negative rows; None without negatives.
     """
 
     frame: Any
@@ -61,36 +66,33 @@ class SparkGeneration:
     layout: Layout
     receipts: tuple[Receipt, ...]
     law: NegativeLaw | None
-    _passes: Passes
-    _work: Work
-    _held: list[Any] = field(default_factory=list)
+    _passes: SparkPasses
+    _broadcasts: Broadcasts
 
     def table(self) -> pa.Table:
-        """Return the events as an Arrow table on the driver; for few of them."""
+        """Return the events as an Arrow table on the driver, whose memory must hold them."""
         with no_pandas_warning():
             return self.frame.toArrow()
 
-    def write(self, out: Path) -> Filed:
+    def write(self, out: Path) -> FileCounts:
         """Let tasks write the events into a new folder, which they and the driver share; see `write_files`."""
-        return self._passes.write(self._work, out)
+        return self._passes.write(out)
 
     def negatives_of(self, rows: int) -> int:
-        """Return how many of so many rows are negative."""
+        """Return the number of negative rows among `rows` rows."""
         return 0 if self.law is None else rows - rows // (1 + int(self.law.rows))
 
     def stage_receipts(self, watch: Stopwatch) -> tuple[Receipt, ...]:
         """Return the receipts of all stages, once the frame was written with one action.
 
         Args:
-            watch: The time that action took; Spark does not say how it divides among the stages.
+            watch: The time of that action, which Spark does not divide among the stages.
         """
         return (*self.receipts, *self._passes.receipts(self.source, watch))
 
     def release(self) -> None:
-        """Free what Spark holds for the frame; it cannot be used any more afterwards."""
-        for one in self._held:
-            one.unpersist() if hasattr(one, "unpersist") else one.release()
-        self._held.clear()
+        """Free what Spark holds for the frame; the frame cannot be used afterwards."""
+        self._broadcasts.release()
 
 
 def generate_on_spark(
@@ -99,17 +101,17 @@ def generate_on_spark(
 ) -> SparkGeneration:  # fmt: skip
     """Turn source events in Spark into synthetic target events in Spark.
 
-    The source is shuffled once, by item. The target log, the item table and what is fitted are held by the driver and
-    once by each machine.
+    The source is shuffled once, by item. The driver and every machine hold one copy of the target log, the item table
+    and the fitted translation.
 
     Args:
         source: A Spark frame; or several, by domain name.
-        target: A Spark frame, or what the local engine reads (a path, or a frame in memory).
-        items: Likewise, the item table.
-        columns: Column names in all logs; common names are found without.
+        target: A Spark frame, or a source of the local engine (a path, or a frame in memory).
+        items: The item table, in the same forms.
+        columns: Column names in all logs; common names are found without them.
         steps: Settings; of these `seed`, `translate`, `sample`, `refine` and `negatives` are used.
-        partitions: Parts to cut the source into; None to choose. The events do not depend on it.
-        day: Only source events of this day (UTC) get synthetic events; all of them testify. None for all days.
+        partitions: Number of parts of the source; None to choose. The events do not depend on it.
+        day: Draw for source events of this day (UTC) alone, None for all days; the translation is fitted on all events.
         board: Where stages are shown.
         reading: `source_columns`, `target_columns`, `time_unit`, `ids`, `drop_nulls`, as in `scalr.read_pair`.
 
@@ -123,7 +125,7 @@ def generate_on_spark(
     session = checked((next(iter(source.values())) if isinstance(source, Mapping) else source).sparkSession)
     board.stage("reading logs")
     with Stopwatch() as watch:
-        logs = look(LogRequest(source, target, items, columns, **reading), settings)
+        logs = read_spark_logs(LogRequest(source, target, items, columns, **reading), settings)
     rows = logs.rows + len(logs.pair.target)
     reading_done = watch.receipt("read", rows, rows)
     return generate_from_logs(logs, settings, session, reading_done, partitions=partitions, day=day, board=board)
@@ -133,35 +135,81 @@ def generate_from_logs(
     logs: SparkLogs, settings: Settings, session: Any, reading: Receipt, *, partitions: int | None,
     day: dt.date | None, board: Board,
 ) -> SparkGeneration:  # fmt: skip
-    """Do what `generate_on_spark` does for logs that were looked at."""
+    """Do what `generate_on_spark` does for logs that were read: lay out, fit, decide, and describe the drawing."""
     check_columns(logs.pair)
     paths = paths_of(settings.translate)
     if paths is not None:
         check_window(paths, timed="time" in logs.form.roles and logs.pair.target.time is not None)
-    chosen = None if day is None else of_day(day, logs.form.time_unit)
-    held: list[Any] = []
+    first = () if day is None else (RowStep("sample", of_day(day, logs.form.time_unit)),)
+    broadcasts = Broadcasts(session.sparkContext)
+    source = _lay_out(logs, settings.translate, broadcasts, partitions, board)
+    pair = replace(logs.pair, source_counts=source.source_counts, warnings=logs.target.warnings)
+    board.stage("fitting the translation")
+    fitted = fit_on_spark(
+        FitInputs(
+            pair, source.histories, settings.translate, source.packed, source.sent_side, logs.target.categories,
+            source.counted, broadcasts,
+        )
+    )  # fmt: skip
+    name, law = generation_name(pair, settings), _checked_law(negative_law(pair, settings))
+    context, frame_schema = _draw_context(logs.form, source, pair, settings, fitted, law)
+    stages = refining_stages(settings.refine, source.side.real, settings.seed)
+    passes = SparkPasses(PassInputs(source.packed, context, stages, pair, source.counted, broadcasts, board), first)
+    receipts = (reading, source.receipt, fitted.translation.receipt)
+    frame = passes.frame(frame_schema)
+    return SparkGeneration(frame, name, pair, source.counted, source.layout, receipts, law, passes, broadcasts)
 
-    def shipped(value: Any) -> Shipped[Any]:
-        given: Shipped[Any] = ship(session.sparkContext, value)
-        held.append(given)
-        return given
 
-    pair, form, target = logs.pair, logs.form, logs.pair.target
-    histories = histories_of(pair, settings.translate)
-    slim = _without_events(target)
-    start = np.zeros(len(target.users) + 1, np.int64)
-    np.cumsum(np.bincount(target.user, minlength=len(target.users)), out=start[1:])
-    side = TargetSide(slim, RealPairs(start, target.item), pair.items)
+@dataclass(frozen=True, slots=True, eq=False)
+class _LaidOut:
+    """The source in parts.
+
+    Attributes:
+        packed: The parts.
+        layout: How the source was cut.
+        counted: The source in numbers.
+        histories: Items of target users.
+        side: The target side of the parts.
+        sent_side: The same, broadcast.
+        receipt: The receipt of laying out.
+    """
+
+    packed: Any
+    layout: Layout
+    counted: SourceCount
+    histories: TargetHistories
+    side: TargetSide
+    sent_side: BroadcastValue[TargetSide]
+    receipt: Receipt
+
+    @property
+    def source_counts(self) -> SourceCounts:
+        """Return the counts of a source whose users and items stay in Spark."""
+        nothing = np.zeros(0, np.int64)
+        return SourceCounts(nothing, nothing, nothing, (), self.counted.whole_weights, self.counted.digest)
+
+
+def _lay_out(
+    logs: SparkLogs, settings: TranslateSettings, broadcasts: Broadcasts, partitions: int | None, board: Board
+) -> _LaidOut:
+    """Shuffle the source by item into parts, and count it.
+
+    Raises:
+        SchemaError: If no user has positive events in both domains.
+    """
+    target, paths, form = logs.pair.target, paths_of(settings), logs.form
+    histories = histories_of(logs.pair, settings)
+    side = TargetSide(_without_events(target), RealPairs.from_log(target), logs.pair.items)
     with Stopwatch() as watch:
         board.stage("laying the source out by item")
-        testifies = np.diff(histories.start) > 0
-        layout = cut(logs.events, logs.rows, 0 if paths is None else int(testifies.sum()), partitions=partitions)
-        users = shipped((target.users, np.zeros(0, np.bool_) if paths is None else testifies))
+        has_targets = np.diff(histories.start) > 0
+        n_path_users = 0 if paths is None else int(has_targets.sum())
+        layout = cut_source(logs.events, logs.rows, n_path_users, partitions=partitions)
+        path_users = broadcasts.send((target.users, np.zeros(0, np.bool_) if paths is None else has_targets))
         windowed = paths is not None and paths.window_days is not None
-        laid = lay_out(logs.events, form, layout, users, windowed=windowed)
-        given = shipped(side)
-        packed = packed_parts(laid, form, given, shipped(histories.start)).persist()
-        held.append(packed)
+        laid = lay_out_parts(logs.events, form, layout, path_users, windowed=windowed)
+        sent_side = broadcasts.send(side)
+        packed = broadcasts.persist(packed_parts(laid, form, sent_side, broadcasts.send(histories.start)))
         counted = count_source(packed)
     if not counted.known_positives:
         raise SchemaError(
@@ -170,32 +218,31 @@ def generate_from_logs(
             fix="use the same user ids in all logs, and check the columns with --user",
         )
     facts = {"parts": layout.parts, "split_items": len(layout.hot), "largest_part": counted.largest_part}
-    laying = watch.receipt("lay_out", logs.rows, counted.events, **facts)
-    board.stage("fitting the translation")
-    nothing = np.zeros(0, np.int64)
-    counts = SourceCounts(nothing, nothing, nothing, (), counted.whole_weights, counted.digest)
-    pair = replace(pair, source_counts=counts, warnings=logs.target.warnings)
-    fitted = fit_on_spark(pair, histories, settings.translate, packed, given, logs.target.categories, counted, shipped)
-    name = generation_name(pair, settings)
-    law = _checked_law(negative_law(pair, settings))
+    receipt = watch.receipt("lay_out", logs.rows, counted.events, **facts)
+    return _LaidOut(packed, layout, counted, histories, side, sent_side, receipt)
+
+
+def _draw_context(
+    form: SourceForm, source: _LaidOut, pair: StoredPair, settings: Settings, fitted: FittedTranslation,
+    law: NegativeLaw | None,
+) -> tuple[DrawContext, Any]:  # fmt: skip
+    """Return all that drawing needs, without events, and the types of the frame of events."""
+    name, slim = generation_name(pair, settings), replace(pair, target=source.side.target)
     builder = TableBuilder(pair, name, labelled=law is not None)
     schema, frame_schema = spark_schema(builder.schema)
-    work = Work(
+    context = DrawContext(
         form=form,
-        side=side.with_weights(counted.whole_weights),
-        fitted=fitted.over(replace(pair, target=slim)),
+        side=source.side.with_weights(source.counted.whole_weights),
+        fitted=fitted.over(slim),
         settings=settings.sample,
         min_support=settings.refine.min_support,
         seed=settings.seed,
-        builder=builder.over(replace(pair, target=slim)),
-        filer=TableBuilder(pair, name, coded=True, labelled=law is not None).over(replace(pair, target=slim)),
+        builder=builder.over(slim),
+        filer=TableBuilder(pair, name, coded=True, labelled=law is not None).over(slim),
         schema=schema,
         law=law,
     )
-    passes = Passes(Given(packed, form, shipped(work), settings, pair, counted, shipped, held, board))
-    frame = passes.frame(frame_schema, chosen)
-    receipts = (reading, laying, fitted.translation.receipt)
-    return SparkGeneration(frame, name, pair, counted, layout, receipts, law, passes, work, held)
+    return context, frame_schema
 
 
 def _without_events(log: EventLog) -> EventLog:
@@ -211,28 +258,28 @@ def _without_events(log: EventLog) -> EventLog:
 
 
 def _checked_law(law: NegativeLaw | None) -> NegativeLaw | None:
-    """Refuse negatives whose number per event is no whole number: which event gets one more depends on all others.
+    """Return a law of negatives; their number per event must be whole, or it would depend on all other events.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If the number per event is not whole.
     """
     if law is not None and law.rows != int(law.rows):
         raise ConfigError(
             f"the real log has {law.odds:g} negatives per positive, so synthetic events would get {law.rows:g} each",
             expected="on Spark a whole number of negative rows per synthetic event",
-            fix=f"pass --negatives-per-positive {max(1, int(law.rows))}, or leave --engine spark out",
+            fix=f"pass --negatives-per-positive {max(1, int(law.rows))}, or omit --engine spark",
         )
     return law
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SparkOutput:
     """Synthetic events that Spark wrote.
 
     Attributes:
-        rows: Rows, negative ones among them.
+        rows: Rows, negative rows included.
         item_coverage: Share of the target items (with a positive event) that the rows reach, in [0, 1].
-        few: Rows with fewer other users behind them than each of `FEW_USERS`; negative ones have nobody to count.
+        few: Rows with fewer other users behind them than each of `FEW_USERS`; without negative rows.
         receipts: One per stage.
     """
 
@@ -242,10 +289,13 @@ class Written:
     receipts: tuple[Receipt, ...]
 
 
-def write_parts(made: SparkGeneration, folder: Path, day: dt.date | None) -> Written:
-    """Let tasks write the events; each counts once, however often it was tried."""
+def write_parts(generation: SparkGeneration, folder: Path, day: dt.date | None) -> SparkOutput:
+    """Let tasks write the events into `folder`; repeated attempts of a task count once."""
     out = folder / "synthetic"
     with Stopwatch() as watch:
-        filed = made.write(out) if day is None else write_day(made.write, out, day, made.frame.columns)
-    coverage = filed.items / max(len(catalogue_of(made.pair.target)), 1)
-    return Written(filed.rows, coverage, filed.few, made.stage_receipts(watch))
+        if day is None:
+            counts = generation.write(out)
+        else:
+            counts = write_day(generation.write, out, day, generation.frame.columns)
+    coverage = counts.items / max(len(catalogue_of(generation.pair.target)), 1)
+    return SparkOutput(counts.rows, coverage, counts.few, generation.stage_receipts(watch))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tests.engines.spark.worlds import as_spark, skewed_tables
 
-from scalr.engines.spark.cluster.broadcast import ship
-from scalr.engines.spark.cluster.layout import cut, lay_out
+from scalr.engines.spark.cluster.broadcast import broadcast_value
+from scalr.engines.spark.cluster.layout import cut_source, lay_out_parts
 from scalr.engines.spark.fitting.fitting import histories_of
-from scalr.engines.spark.reading.logs import look
+from scalr.engines.spark.reading.logs import read_spark_logs
 from scalr.foundation.config import Steps
 from scalr.logs.log_request import LogRequest
 
@@ -21,15 +21,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does 
 @pytest.mark.parametrize("times", [1, 4])
 def test_parts_of_a_skewed_log_do_not_grow_with_it(session: Any, times: int) -> None:
     source, target = skewed_tables(users=2_000, events=(8_000 * times, 1_000))
-    logs = look(LogRequest(as_spark(session, source), target), Steps())
-    testifies = np.diff(histories_of(logs.pair, Steps().translate).start) > 0
-    layout = cut(logs.events, logs.rows, int(testifies.sum()), partitions=10 * times)
-    users = ship(session.sparkContext, (logs.pair.target.users, testifies))
-    laid = lay_out(logs.events, logs.form, layout, users, windowed=False)
+    logs = read_spark_logs(LogRequest(as_spark(session, source), target), Steps())
+    has_targets = np.diff(histories_of(logs.pair, Steps().translate).start) > 0
+    layout = cut_source(logs.events, logs.rows, int(has_targets.sum()), partitions=10 * times)
+    users = broadcast_value(session.sparkContext, (logs.pair.target.users, has_targets))
+    laid = lay_out_parts(logs.events, logs.form, layout, users, windowed=False)
     rows = [row["count"] for row in laid.groupBy("part").count().collect()]
     assert layout.part_events == 800
     assert len(layout.hot) == 1
     assert layout.hot[0].events > 1_400 * times
-    assert layout.most_rows(int(testifies.sum())) == 1_600
+    assert layout.most_rows(int(has_targets.sum())) == 1_600
     assert 800 < max(rows) <= 1_600
-    assert sum(rows) > len(source), "the parts of the split item lend each other witnesses"
+    assert sum(rows) > len(source), "the parts of the split item hold copied events"

@@ -15,23 +15,25 @@ from tests.engines.spark.worlds import skewed_tables
 
 from scalr.engines.generation import generate_from
 from scalr.engines.spark.cluster.form import SourceForm
-from scalr.engines.spark.cluster.part import TargetSide, groups_of, pack, parts_of, read_part
-from scalr.engines.spark.drawing.tasks import Work, chunks_of
+from scalr.engines.spark.cluster.part import TargetSide, grouped_rows, pack_part, parts_of, read_part
+from scalr.engines.spark.drawing.tasks import DrawContext, chunks_of
 from scalr.engines.spark.fitting import factors, fitting
+from scalr.engines.spark.fitting.counting import FitInputs
 from scalr.foundation.config import Steps, TranslateSettings
 from scalr.foundation.receipts import Receipt
 from scalr.logs.event_log import EventLog, Vocabulary
 from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
 from scalr.logs.stored import StoredPair
-from scalr.synthesis.parts import Count, RealPairs
+from scalr.synthesis.parts import Count
+from scalr.synthesis.stages import RealPairs
 from scalr.synthesis.translators.affinity import fit_affinity
-from scalr.synthesis.translators.cooccurrence import target_histories
+from scalr.synthesis.translators.cooccurrence import TargetHistories, target_histories
 from scalr.synthesis.translators.factor import fit_factor
 
 
 @dataclass
-class Held:
+class Sent:
     """A value as tasks get it."""
 
     value: Any
@@ -112,17 +114,27 @@ def fitted_on(
     nothing: Any = None
     pair = StoredPair(nothing, target, nothing)
     packed = []
-    for number, rows in groups_of(batches, "part"):
-        whole = pack(read_part(number, rows, form, side))
+    for number, rows in grouped_rows(batches, "part"):
+        whole = pack_part(read_part(number, rows, form, side))
         for piece in (whole[:1000], whole[1000:]):
             packed.append(pa.record_batch({"part": pa.array([number], pa.int32()), "packed": pa.array([piece])}))
-    given: Any = (packed, Held(side), None, counts_of(stored), Held)
-    return (
-        form,
-        side,
-        packed,
-        lambda: fitting.fit_on_spark(pair, fitting.histories_of(pair, steps.translate), steps.translate, *given),
-    )
+    histories = fitting.histories_of(pair, steps.translate)
+    inputs = inputs_of(pair, histories, steps.translate, packed, side, counts_of(stored))
+    return form, side, packed, lambda: fitting.fit_on_spark(inputs)
+
+
+def inputs_of(
+    pair: StoredPair,
+    histories: TargetHistories,
+    settings: TranslateSettings,
+    packed: Any,
+    side: TargetSide,
+    counts: Any,
+) -> FitInputs:
+    """Return inputs of fitting whose broadcasts stay in this process."""
+    broadcasts: Any = SimpleNamespace(send=Sent)
+    sent: Any = Sent(side)
+    return FitInputs(pair, histories, settings, packed, sent, None, counts, broadcasts)
 
 
 COLUMNS = ("user", "source_item", "item", "time", "draw", "confidence", "support")
@@ -145,10 +157,10 @@ def test_parts_draw_what_the_whole_log_draws(name: str, n_parts: int, monkeypatc
     wanted = generate_from(stored, steps, Receipt("read", 0, 0)).table().select(COLUMNS)
     form, side, packed, fit = fitted_on(rows_of(source, n_parts), stored, steps, monkeypatch)
     fitted, nothing = fit(), (SimpleNamespace(),) * 3
-    work: Any = Work(form, side, fitted.over(fitted.translation.pair), steps.sample, 1, 2, *nothing, None)
+    context: Any = DrawContext(form, side, fitted.over(fitted.translation.pair), steps.sample, 1, 2, *nothing, None)
     found = []
     for part in parts_of(packed, side):
-        for chunk in chunks_of(part, work, (), Count()):
+        for chunk in chunks_of(part, context, (), Count()):
             drawn = chunk.rows()
             columns = {
                 "user": part.pair.target.users.ids.take(pa.array(drawn.user)),
@@ -172,9 +184,10 @@ def test_factors_and_lists_are_equal_bit_for_bit(fit_pairs: int, monkeypatch: py
     settings = steps.translate
     assert stored.source_counts.interactions_of_user.sum() > 1200
     _, side, packed, _ = fitted_on(rows_of(source, 4), stored, steps, monkeypatch)
-    mine = target_histories(side.target.positives(), None)
-    given: Any = (packed, Held(side), counts_of(stored), side.target.users, mine, len(stored.target.items), settings)
-    found = factors.fit_factors(*given, Held)
+    nothing: Any = None
+    pair = StoredPair(nothing, side.target, nothing)
+    of_target = target_histories(side.target.positives(), None)
+    found = factors.fit_source_factors(inputs_of(pair, of_target, settings, packed, side, counts_of(stored)))
 
     histories = target_histories(stored.target.positives(), None)
     wanted = fit_affinity(stored, histories.start, histories.item, settings.rank, settings.ridge, fit_pairs)

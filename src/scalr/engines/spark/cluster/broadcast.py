@@ -1,4 +1,4 @@
-"""Hand values to tasks. To every machine once: arrays lie in one file there, which all tasks map into memory."""
+"""Broadcast values to tasks: once per machine, as one file of arrays that all tasks map into memory."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ import os
 import pickle
 import tempfile
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 Value = TypeVar("Value")
-_ALIGNED = 64  # bytes: where an array begins, as Arrow recommends
-_KEPT = 4  # values that a Python worker keeps open
+_ALIGNMENT = 64  # bytes, of the start of an array, as Arrow recommends
+_CACHED = 4  # values that a Python worker keeps open
 _opened: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped(Generic[Value]):
-    """A value in the hands of Spark.
+class BroadcastValue(Generic[Value]):
+    """A value that was broadcast.
 
     Attributes:
-        name: A name that no other value has.
-        head: The value without its arrays.
-        places: Where each array starts in the file, and how long it is.
-        body: The broadcast arrays.
+        name: A unique name.
+        head: The pickled value without its arrays.
+        places: Start and length of each array in the file, in bytes.
+        body: The arrays, as a broadcast of Spark.
         nbytes: Size of the file.
     """
 
@@ -37,15 +36,15 @@ class Shipped(Generic[Value]):
     nbytes: int
 
     def open(self) -> Value:
-        """Return the value, in a task; its arrays are copied nowhere until they are written to."""
+        """Return the value, in a task; its arrays are mapped, and copied only when they are written to."""
         if self.name not in _opened:
-            while len(_opened) >= _KEPT:
+            while len(_opened) >= _CACHED:
                 del _opened[next(iter(_opened))]
             _opened[self.name] = pickle.loads(self.head, buffers=self._buffers())
         return cast(Value, _opened[self.name])
 
     def release(self) -> None:
-        """Let all machines forget the value; on the driver, once no frame needs it any more."""
+        """Remove the value from all machines; call it on the driver, once no frame needs the value."""
         self.body.destroy()
 
     def _buffers(self) -> list[memoryview]:
@@ -71,22 +70,52 @@ class Shipped(Generic[Value]):
         os.replace(partial, file)
 
 
-Ship = Callable[[Any], Shipped[Any]]
-"""Hands a value to Spark."""
+class Broadcasts:
+    """Hands values to tasks, and owns them together with persisted frames, until `release`.
+
+    Args:
+        context: The SparkContext.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._values: list[BroadcastValue[Any]] = []
+        self._frames: list[Any] = []
+
+    def send(self, value: Value) -> BroadcastValue[Value]:
+        """Broadcast a value; see `broadcast_value`."""
+        sent = broadcast_value(self._context, value)
+        self._values.append(sent)
+        return sent
+
+    def persist(self, frame: Any) -> Any:
+        """Return the frame, persisted."""
+        persisted = frame.persist()
+        self._frames.append(persisted)
+        return persisted
+
+    def release(self) -> None:
+        """Free all values and frames."""
+        for value in self._values:
+            value.release()
+        for frame in self._frames:
+            frame.unpersist()
+        self._values.clear()
+        self._frames.clear()
 
 
-def packed(value: Any) -> bytes:
-    """Return a value as bytes that a task hands on to a later task."""
+def to_bytes(value: Any) -> bytes:
+    """Return a value as bytes that a task passes to a later task."""
     return pickle.dumps(value, protocol=5)
 
 
-def unpacked(given: bytes) -> Any:
-    """Return what `packed` was given."""
-    return pickle.loads(given)
+def from_bytes(data: bytes) -> Any:
+    """Return the value that `to_bytes` was called on."""
+    return pickle.loads(data)
 
 
-def ship(context: Any, value: Value) -> Shipped[Value]:
-    """Hand a value to Spark, on the driver.
+def broadcast_value(context: Any, value: Value) -> BroadcastValue[Value]:
+    """Broadcast a value, on the driver.
 
     Args:
         context: The SparkContext.
@@ -98,6 +127,6 @@ def ship(context: Any, value: Value) -> Shipped[Value]:
     for buffer in buffers:
         size = buffer.raw().nbytes
         places.append((end, size))
-        end += -(-size // _ALIGNED) * _ALIGNED
+        end += -(-size // _ALIGNMENT) * _ALIGNMENT
     body = context.broadcast([bytes(buffer.raw()) for buffer in buffers])
-    return Shipped(uuid.uuid4().hex, head, tuple(places), body, end)
+    return BroadcastValue(uuid.uuid4().hex, head, tuple(places), body, end)

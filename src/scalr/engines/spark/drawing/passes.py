@@ -1,8 +1,11 @@
-"""The passes over all draws that the settings ask for: duplicates, alignment, caps; and the frame at their end."""
+"""Walk the refining stages in Spark: the passes over all draws that they need, and the frame of events at the end.
+
+The twin of the local engine is `scalr.engines.local.passes`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -10,186 +13,160 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from scalr.engines.spark.cluster.broadcast import Shipped
-from scalr.engines.spark.cluster.form import SourceForm
+from scalr.engines.spark.cluster.broadcast import Broadcasts
 from scalr.engines.spark.cluster.layout import in_arrow
 from scalr.engines.spark.cluster.types import spark_schema
-from scalr.engines.spark.drawing import tasks as drawing
-from scalr.engines.spark.drawing.rows import MostConfident, best_rows, capped_rows, rows_schema
-from scalr.engines.spark.drawing.tasks import ByPart, Steps, Work
-from scalr.engines.spark.drawing.writing import Filed, write_files
+from scalr.engines.spark.drawing import tasks
+from scalr.engines.spark.drawing.rows import CompareRows, compared_rows, rows_schema
+from scalr.engines.spark.drawing.tasks import DrawContext, PartCounts, RowSteps
+from scalr.engines.spark.drawing.writing import FileCounts, write_files
 from scalr.engines.spark.fitting.counting import SourceCount
-from scalr.foundation import Board, Receipt, Stopwatch
-from scalr.foundation import Steps as Settings
+from scalr.foundation import Board, Floats, Receipt, Stopwatch
 from scalr.logs import StoredPair
-from scalr.synthesis import Buckets, ConfidenceFilter, Count, Masses, Step, alignment, buckets_of
+from scalr.synthesis import FUSED, Align, Buckets, Count, GroupRule, Masses, RefiningStage, RowStep
 
 _CELLS = "part int, cells binary"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Given:
-    """What passes work on.
+class PassInputs:
+    """Inputs that all passes share.
 
     Attributes:
         packed: The parts.
-        form: What columns of events mean.
-        work: What drawing takes.
-        settings: Of these `seed`, `sample` and `refine` are used.
-        pair: The target log, its source without events.
+        context: All that drawing needs; a copy is broadcast.
+        stages: The refining stages.
+        pair: The target log; its source has no events.
         counted: The source in numbers.
-        ship: Hands a value to Spark.
-        held: What is to be freed once the frame is not used any more.
+        broadcasts: Hands values to tasks, and owns what is to be freed with the frame.
         board: Where stages are shown.
     """
 
     packed: Any
-    form: SourceForm
-    work: Shipped[Work]
-    settings: Settings
+    context: DrawContext
+    stages: Sequence[RefiningStage]
     pair: StoredPair
     counted: SourceCount
-    ship: Callable[[Any], Shipped[Any]]
-    held: list[Any]
+    broadcasts: Broadcasts
     board: Board
 
 
-class Passes:
-    """The passes over all draws, done as far as they must be before the frame of events can be used."""
+class SparkPasses:
+    """The passes over all draws, carried out as far as the frame of events needs them.
 
-    def __init__(self, given: Given) -> None:
-        self._given = given
-        self._told: dict[str, Any] = {}
+    Rules that look at rows one by one wait in `_pending` until the next pass, which applies them all in one task.
+
+    Args:
+        inputs: Inputs of the passes.
+        first: Steps that come before all stages, such as one that keeps a single day.
+    """
+
+    def __init__(self, inputs: PassInputs, first: Sequence[RowStep] = ()) -> None:
+        self._inputs = inputs
+        self._context = inputs.broadcasts.send(inputs.context)
+        self._rows: Any = None
+        self._pending = RowSteps(tuple(first))
+        self._counts: list[Any] = []
         self._buckets: Buckets | None = None
-        self._before: npt.NDArray[np.float64] | None = None
+        self._before: Floats | None = None
         self._seconds: dict[str, Stopwatch] = {}
-        self._last: tuple[Any, drawing.DrawTables | drawing.EmitRows]
+        for stage in inputs.stages:
+            for rule in stage.rules:
+                if isinstance(rule, Align):
+                    self._align(stage.name, rule)
+                elif isinstance(rule, GroupRule):
+                    self._compare(stage.name, rule)
+                elif not isinstance(rule, FUSED):
+                    self._add(RowStep(stage.name, rule))
+        self._last = self._emit()
 
-    def frame(self, schema: Any, day: Step | None) -> Any:
-        """Return the frame of events; passes that must be done before it are done.
+    def frame(self, schema: Any) -> Any:
+        """Return the frame of events with the columns of `schema`."""
+        return in_arrow(*self._last, schema)
 
-        Args:
-            schema: Its columns.
-            day: Leaves the draws of one day; None for all.
-        """
-        refining, form = self._given.settings.refine, self._given.form
-        n_rows = self._given.counted.positives * self._given.settings.sample.draws_per_event
-        rows_type = spark_schema(rows_schema(form))[1]
-        first = () if day is None else (day,)
-        steps = Steps((*first, *((ConfidenceFilter(refining.min_confidence),) if refining.min_confidence > 0 else ())))
-        rows = None
-        if refining.duplicates != "keep":
-            drawn = in_arrow(
-                self._given.packed,
-                drawing.DrawRows(self._given.work, self._given.ship(steps), self._by("draw")),
-                rows_type,
-            )
-            rows = best_rows(drawn, form, n_rows, merge=refining.duplicates == "merge")
-            steps = Steps()
-            if refining.align is not None:
-                rows = rows.persist()
-                self._given.held.append(rows)
-        if refining.align is not None:
-            steps = self._aligned(steps, rows)
-        caps = [
-            MostConfident(form, group, limit, self._given.settings.seed)
-            for group, limit in (("user", refining.max_per_user), ("item", refining.max_per_item))
-            if limit is not None
-        ]
-        if caps:
-            shipped = self._given.ship(steps)
-            work = (
-                drawing.DrawRows(self._given.work, shipped, self._by("draw"), caps[0])
-                if rows is None
-                else drawing.AlignRows(form, shipped, self._by("align"), caps[0])
-            )
-            rows = in_arrow(self._given.packed if rows is None else rows, work, rows_type)
-            for one in caps:
-                rows = capped_rows(rows, one, n_rows)
-            steps = Steps()
-        shipped = self._given.ship(steps)
-        if rows is None:
-            self._last = self._given.packed, drawing.DrawTables(self._given.work, shipped, self._by("draw"))
-        else:
-            self._last = rows, drawing.EmitRows(self._given.work, shipped, self._by("emit"))
-        return in_arrow(self._last[0], self._last[1], schema)
-
-    def write(self, work: Work, out: Path) -> Filed:
-        """Let tasks write the events of `frame`; see `write_files`."""
-        return write_files(*self._last, self._given.work, work, out)
-
-    def _by(self, name: str) -> Any:
-        self._told[name] = self._given.packed.sparkSession.sparkContext.accumulator({}, ByPart())
-        return self._told[name]
-
-    def _aligned(self, steps: Steps, rows: Any) -> Steps:
-        """Return the steps with alignment, after the pass that it takes."""
-        settings = self._given.settings.refine.align
-        assert settings is not None
-        self._buckets = buckets = buckets_of(self._given.pair, settings)
-        if not buckets.marginals:
-            return steps
-        self._given.board.stage("weighing draws for alignment")
-        few = drawing.slim(buckets)
-        weighing = self._given.ship(replace(steps, weighed=few))
-        with Stopwatch() as watch:
-            if rows is None:
-                told = in_arrow(self._given.packed, drawing.DrawMasses(self._given.work, weighing), _CELLS).collect()
-            else:
-                told = in_arrow(rows, drawing.WeighRows(self._given.form, weighing), _CELLS).collect()
-        self._seconds["align"] = watch
-        ordered = sorted(told, key=lambda row: row["part"])
-        cells = reduce(add, (np.frombuffer(row["cells"]) for row in ordered), np.zeros(int(np.prod(buckets.shape))))
-        self._before = cells
-        masses = Masses(np.zeros(0), np.zeros(0), cells)
-        plan = alignment(buckets, masses, settings.keep_share, self._given.settings.seed)
-        if rows is None:
-            return Steps((*steps.of_draws, drawing.aligned_by(plan)), weighed=few)
-        return Steps(plan=drawing.slim_plan(plan), weighed=few)
+    def write(self, out: Path) -> FileCounts:
+        """Let tasks write the events; see `write_files`."""
+        return write_files(*self._last, self._context, self._inputs.context, out)
 
     def receipts(self, source: SourceCount, watch: Stopwatch) -> list[Receipt]:
-        """Return the receipts of the stages from drawing on."""
-        told = {
-            name: reduce(joined_told, one.value.values(), drawing.Told(Count())) for name, one in self._told.items()
-        }
-        drawn = told["draw"].count
+        """Return the receipts of the stages from drawing on, once the events were written.
+
+        Args:
+            source: The source in numbers.
+            watch: The time of writing, which Spark does not divide among the stages.
+        """
+        parts = [counts for accumulator in self._counts for counts in accumulator.value.values()]
+        total = reduce(add, parts, PartCounts(Count()))
         rows, receipts = source.positives, []
-        later = told.get("align") or told.get("emit")
-        refining = self._given.settings.refine
-        is_by_rows = refining.duplicates != "keep"
-        left = {stage: drawn.rows.get(stage, 0) for stage in ("sample", "drop_real", "filter")}
-        left["deduplicate"] = later.count.rows.get("in", 0) if is_by_rows and later is not None else left["filter"]
-        if self._buckets is not None:
-            by_rows = later.count.rows.get("out", 0) if is_by_rows and later is not None else 0
-            left["align"] = by_rows if is_by_rows else drawn.rows.get("align", left["filter"])
-        before_cap = left.get("align", left["deduplicate"])
-        has_caps = refining.max_per_user is not None or refining.max_per_item is not None
-        left["cap"] = told["emit"].count.rows.get("out", 0) if has_caps else before_cap
-        details: dict[str, Any] = {"deduplicate": {"policy": refining.duplicates}}
-        if self._buckets is not None:
-            source_of = told["draw"] if not is_by_rows else later
-            details["align"] = self._align_details(None if source_of is None else source_of.cells)
-        for stage, n in left.items():
-            seconds = self._seconds.get(stage)
-            wall, cpu = (0.0, 0.0) if seconds is None else (seconds.wall_seconds, seconds.cpu_seconds)
-            receipts.append(Receipt(stage, rows, n, wall, cpu, details.get(stage, {})))
-            rows = n
+        for stage in (RefiningStage("sample", ()), *self._inputs.stages):
+            left = total.count.rows.get(stage.name, 0 if stage.name in ("sample", "drop_real", "filter") else rows)
+            timed = self._seconds.get(stage.name)
+            wall, cpu = (0.0, 0.0) if timed is None else (timed.wall_seconds, timed.cpu_seconds)
+            details = self._align_details(total.cells) if stage.name == "align" else stage.details
+            receipts.append(Receipt(stage.name, rows, left, wall, cpu, details))
+            rows = left
         return [*receipts, watch.receipt("emit", rows, rows, layout="target")]
 
-    def _align_details(self, after: Any) -> dict[str, Any]:
+    def _align_details(self, after: Floats | None) -> dict[str, Any]:
         assert self._buckets is not None
         marginals = []
         if self._before is not None and after is not None:
             marginals = self._buckets.variations(self._before, after)
         return {"marginals": marginals, "passed_over": list(self._buckets.passed_over)}
 
+    def _add(self, step: RowStep, weighed: Buckets | None = None) -> None:
+        """Add a step for the next pass; with buckets in which it weighs what is left."""
+        pending = self._pending
+        self._pending = replace(pending, steps=(*pending.steps, step), weighed=weighed or pending.weighed)
 
-def joined_told(one: drawing.Told, other: drawing.Told) -> drawing.Told:
-    """Return what two parts tell together."""
-    count = Count()
-    count.join(one.count)
-    count.join(other.count)
-    cells = [told.cells for told in (one, other) if told.cells is not None]
-    return drawing.Told(count, reduce(add, cells) if cells else None)
+    def _counter(self) -> Any:
+        """Return a new accumulator of counts by part."""
+        counter = self._inputs.packed.sparkSession.sparkContext.accumulator({}, tasks.ByPartNumber())
+        self._counts.append(counter)
+        return counter
+
+    def _align(self, stage: str, rule: Align) -> None:
+        """Weigh the rows in one pass, and add the step of the alignment that follows from it."""
+        self._buckets = buckets = rule.buckets(self._inputs.pair)
+        if not buckets.marginals:
+            return
+        self._inputs.board.stage("weighing draws for alignment")
+        slim = tasks.without_real(buckets)
+        steps = self._inputs.broadcasts.send(replace(self._pending, weighed=slim))
+        with Stopwatch() as watch:
+            if self._rows is None:
+                cells = in_arrow(self._inputs.packed, tasks.DrawMasses(self._context, steps), _CELLS).collect()
+            else:
+                self._rows = self._inputs.broadcasts.persist(self._rows)
+                cells = in_arrow(self._rows, tasks.WeighRows(self._inputs.context.form, steps), _CELLS).collect()
+        self._seconds[stage] = watch
+        ordered = (np.frombuffer(row["cells"]) for row in sorted(cells, key=lambda row: row["part"]))
+        self._before = reduce(add, ordered, np.zeros(int(np.prod(buckets.shape))))
+        decided = rule.decide(buckets, Masses(np.zeros(0), np.zeros(0), self._before))
+        self._add(RowStep(stage, replace(decided, buckets=slim)), weighed=slim)
+
+    def _compare(self, stage: str, rule: GroupRule) -> None:
+        """Shuffle the rows by group and keep those that a rule picks."""
+        form, settings = self._inputs.context.form, self._inputs.context.settings
+        if self._rows is None or self._pending.steps or self._pending.after != stage:
+            self._rows = self._rows_of_pass(CompareRows(form, rule) if rule.may_preselect else None)
+        n_rows = self._inputs.counted.positives * settings.draws_per_event
+        self._rows = compared_rows(self._rows, form, rule, n_rows)
+        self._pending = RowSteps(after=stage)
+
+    def _rows_of_pass(self, preselect: CompareRows | None) -> Any:
+        """Return intermediate rows: new draws, or earlier rows, that the pending steps leave."""
+        form, steps = self._inputs.context.form, self._inputs.broadcasts.send(self._pending)
+        schema = spark_schema(rows_schema(form))[1]
+        if self._rows is None:
+            draw = tasks.DrawRows(self._context, steps, self._counter(), preselect)
+            return in_arrow(self._inputs.packed, draw, schema)
+        return in_arrow(self._rows, tasks.NarrowRows(form, steps, self._counter(), preselect), schema)
+
+    def _emit(self) -> tuple[Any, tasks.DrawTables | tasks.EmitRows]:
+        """Return the last pass: what it works on, and the task that makes events of it."""
+        steps = self._inputs.broadcasts.send(self._pending)
+        if self._rows is None:
+            return self._inputs.packed, tasks.DrawTables(self._context, steps, self._counter())
+        return self._rows, tasks.EmitRows(self._context, steps, self._counter())

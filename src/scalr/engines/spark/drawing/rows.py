@@ -1,4 +1,4 @@
-"""Synthetic rows between two steps that look at all of them: columns that no task's codes are needed for."""
+"""Intermediate rows between global passes, with ids instead of codes: integer codes differ from task to task."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import pyarrow as pa
 
 from scalr.engines.spark.cluster.form import SourceForm
 from scalr.engines.spark.cluster.layout import by_number, in_arrow
-from scalr.engines.spark.cluster.part import PartPair, groups_of
+from scalr.engines.spark.cluster.part import PartPair, grouped_rows
 from scalr.foundation import Int64
 from scalr.logs import IdColumn, Vocabulary, typed_keys
-from scalr.synthesis import Rows, best_of_each, keys_of, most_confident
+from scalr.synthesis import GroupRule, Rows
 
 BUCKET_ROWS = 1 << 20  # rows compared with each other in a task, about
-BATCH_ROWS = 1 << 16  # rows handed to Spark at a time
+BATCH_ROWS = 1 << 16  # rows of a batch that is handed to Spark
 _SIGN = np.uint64(1 << 63)
 
 
 def rows_schema(form: SourceForm) -> pa.Schema:
-    """Return the columns of rows.
+    """Return the columns of intermediate rows.
 
     `order` is the key of the source item as a signed number of the same order, `place` the number of the draw among
-    all of its part: rows of one user stand in canonical order when sorted by both.
+    all draws of its part. Sorted by both, the rows of a user are in canonical order.
     """
     fields = {
         "user": pa.string() if form.text_users else pa.int64(),
@@ -79,8 +79,8 @@ class ReadRows:
 
     Attributes:
         rows: The rows, in the order of the table.
-        users: Ids of users, with their keys, in no order.
-        source_items: Ids of source items, in no order.
+        users: Ids of users, with their keys, unordered.
+        source_items: Ids of source items, unordered.
     """
 
     rows: Rows
@@ -120,63 +120,45 @@ def _ids(values: pa.ChunkedArray, is_text: bool) -> IdColumn:
     return IdColumn.from_values(values.cast(pa.large_string() if is_text else pa.int64()))
 
 
-def in_order(table: pa.Table) -> pa.Table:
-    """Return rows so that those of each user stand in canonical order."""
+def canonical_order(table: pa.Table) -> pa.Table:
+    """Return rows sorted so that those of each user are in canonical order."""
     order = np.lexsort((table["place"].to_numpy(), table["order"].to_numpy()))
     return table.take(pa.array(order))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Best:
-    """Keeps the most confident row of each (user, item) of a bucket."""
+class CompareRows:
+    """Keeps the rows that a rule picks from each bucket of rows."""
 
     form: SourceForm
-    merge: bool
+    rule: GroupRule
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Narrow down the rows of each bucket."""
-        for _, held in groups_of(batches, "bucket"):
-            table = in_order(held.drop_columns(["bucket"]))
-            rows = read_rows(table, self.form).rows
-            best, weight = best_of_each(rows.user, rows.item, rows.confidence, rows.weight)
-            left = table.take(pa.array(best))
-            if self.merge:
-                left = left.set_column(left.column_names.index("weight"), "weight", pa.array(weight))
-            yield from left.to_batches(BATCH_ROWS)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MostConfident:
-    """Keeps at most `limit` rows of each user or item of a bucket, or of what comes together where there is none."""
-
-    form: SourceForm
-    group: str
-    limit: int
-    seed: int
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Narrow down the rows of each bucket."""
-        for _, held in groups_of(batches, "bucket"):
-            table = in_order(held.drop_columns(["bucket"]))
+        for _, rows in grouped_rows(batches, "bucket"):
+            table = canonical_order(rows.drop_columns(["bucket"]))
             yield from self.narrowed(table).to_batches(BATCH_ROWS)
 
     def narrowed(self, table: pa.Table) -> pa.Table:
-        """Return the rows that stay."""
-        rows = read_rows(table, self.form).rows
-        keep = most_confident(getattr(rows, self.group), rows.confidence, keys_of(rows), self.limit, self.seed)
-        return table.filter(pa.array(keep))
+        """Return the rows of a table that stay."""
+        places, weight = self.rule.pick(read_rows(table, self.form).rows)
+        left = table.take(pa.array(places))
+        return (
+            left if weight is None else left.set_column(left.column_names.index("weight"), "weight", pa.array(weight))
+        )
 
 
-def best_rows(frame: Any, form: SourceForm, n_rows: int, *, merge: bool) -> Any:
-    """Return the most confident row of each (user, item)."""
-    return in_arrow(_in_buckets(frame, "user, item", n_rows), Best(form, merge), frame.schema)
+def compared_rows(frame: Any, form: SourceForm, rule: GroupRule, n_rows: int) -> Any:
+    """Return the rows of a frame that a rule keeps.
 
-
-def capped_rows(frame: Any, work: MostConfident, n_rows: int) -> Any:
-    """Return at most so many rows of each user or item."""
-    return in_arrow(_in_buckets(frame, work.group, n_rows), work, frame.schema)
-
-
-def _in_buckets(frame: Any, columns: str, n_rows: int) -> Any:
-    n = max(1, -(-n_rows // BUCKET_ROWS))
-    return by_number(frame.selectExpr("*", f"CAST(pmod(xxhash64({columns}), {n}) AS INT) AS bucket"), "bucket", n)
+    Args:
+        frame: Rows as in `rows_schema`.
+        form: What their columns mean.
+        rule: Compares the rows of a group.
+        n_rows: Rows of the frame, at most.
+    """
+    n_buckets = max(1, -(-n_rows // BUCKET_ROWS))
+    bucket = f"CAST(pmod(xxhash64({', '.join(rule.columns)}), {n_buckets}) AS INT) AS bucket"
+    return in_arrow(
+        by_number(frame.selectExpr("*", bucket), "bucket", n_buckets), CompareRows(form, rule), frame.schema
+    )

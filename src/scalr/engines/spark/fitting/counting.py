@@ -1,4 +1,4 @@
-"""Passes over the parts that only count: what the source holds, which source items testify, who is in a category."""
+"""Counting passes over the parts: the size of the source, cutoffs of long histories, users and items by category."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from scalr.engines.spark.cluster.broadcast import Shipped
+from scalr.engines.spark.cluster.broadcast import Broadcasts, BroadcastValue
 from scalr.engines.spark.cluster.form import SourceForm
 from scalr.engines.spark.cluster.layout import by_number, in_arrow
-from scalr.engines.spark.cluster.part import TargetSide, groups_of, pack, parts_of, read_part
+from scalr.engines.spark.cluster.part import PartPair, TargetSide, grouped_rows, pack_part, parts_of, read_part
 from scalr.engines.spark.fitting.part_translation import KeyedCutoff
 from scalr.engines.spark.reading.target import CategoryTable
-from scalr.foundation import Codes, Int64
-from scalr.logs import count_source_events
-from scalr.synthesis import RealPairs, count_targets
+from scalr.foundation import Codes, Int64, TranslateSettings
+from scalr.logs import StoredPair, count_source_events
+from scalr.synthesis import RealPairs, TargetHistories, count_targets
 
 _MASK = (1 << 64) - 1
-PACKED = "part int, told string, packed binary"
+PACKED = "part int, counts string, packed binary"
 PIECE_BYTES = 1 << 22  # of a packed part in a row, about what Spark caches at a time
 INTERACTIONS = "user int, item bigint, time bigint, bucket int"
-BUCKET_USERS = 1 << 14  # whose interactions are ranked together, at most `cap` + 1 per part
+BUCKET_USERS = 1 << 14  # users whose interactions are ranked together, at most `cap` + 1 of each user and part
 _MEMBERS = "row int, user int"
 _COUNTS = "row int, items binary, users binary, members binary"
 _SIGN = np.uint64(1 << 63)
@@ -38,13 +38,13 @@ class SourceCount:
         events: Events.
         positives: Events with label 1.
         interactions: Distinct (user, item) of these.
-        shared_interactions: Those of users with target items that may be drawn.
+        shared_interactions: Interactions of users with target items that may be drawn.
         known_positives: Positive events of target users.
         whole_weights: Whether all weights are whole numbers.
         digest: See `SourceCounts.digest`.
         paths: Paths from source to target items, before any cap or window.
-        largest_part: Rows of the largest part, witnesses included.
-        longest: Distinct items that one target user has at most, about; never fewer.
+        largest_part: Rows of the largest part, copied events included.
+        longest: Upper bound of the distinct items of a target user.
     """
 
     events: int
@@ -59,59 +59,98 @@ class SourceCount:
     longest: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FitInputs:
+    """Inputs that all of fitting shares.
+
+    Attributes:
+        pair: The target log; its source has no events.
+        histories: Items of target users.
+        settings: What to fit.
+        packed: The parts.
+        side: The target side of the parts.
+        categories: Categories of source items for back-off; None without.
+        counted: The source in numbers.
+        broadcasts: Hands values to tasks.
+    """
+
+    pair: StoredPair
+    histories: TargetHistories
+    settings: TranslateSettings
+    packed: Any
+    side: BroadcastValue[TargetSide]
+    categories: CategoryTable | None
+    counted: SourceCount
+    broadcasts: Broadcasts
+
+    @property
+    def n_users(self) -> int:
+        """Return the number of target users."""
+        return len(self.pair.target.users)
+
+    @property
+    def n_target(self) -> int:
+        """Return the number of target items."""
+        return len(self.pair.target.items)
+
+
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """Reads parts and packs them: rows of pieces, the first with what the part counts."""
+class _PackParts:
+    """Reads and packs parts: rows of pieces, the first of a part with its counts."""
 
     form: SourceForm
-    side: Shipped[TargetSide]
-    history_start: Shipped[Int64]
+    side: BroadcastValue[TargetSide]
+    history_start: BroadcastValue[Int64]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for number, rows in groups_of(batches, "part"):
+        for number, rows in grouped_rows(batches, "part"):
             part = read_part(number, rows, self.form, self.side.open())
-            own = part.own()
-            counts = count_source_events([own], part.pair.source.users, part.pair.source.items)
-            real = own.positives()
-            known = part.place >= 0
-            start = self.history_start.open()
-            history = np.where(known, start[part.place + 1] - start[part.place], 0)
-            counted = {
-                "events": len(own),
-                "positives": len(real),
-                "interactions": int(counts.interactions_of_user.sum()),
-                "shared": int(counts.interactions_of_user[history > 0].sum()),
-                "known": int(np.count_nonzero(known[real.user])),
-                "whole": counts.whole_weights,
-                "digest": counts.digest,
-                "paths": int((counts.interactions_of_user * history).sum()),
-                "rows": len(rows),
-                "longest": int(counts.interactions_of_user[known].max(initial=0)),
-            }
-            whole = memoryview(pack(part))
+            counts = self._counts(part) | {"rows": len(rows)}
+            whole = memoryview(pack_part(part))
             pieces = [whole[first : first + PIECE_BYTES] for first in range(0, len(whole), PIECE_BYTES)]
             for place, piece in enumerate(pieces):
                 yield pa.RecordBatch.from_arrays(
                     [
                         pa.array([number], pa.int32()),
-                        pa.array([None if place else json.dumps(counted)], pa.string()),
+                        pa.array([None if place else json.dumps(counts)], pa.string()),
                         pa.array([piece], pa.binary()),
                     ],
-                    names=["part", "told", "packed"],
+                    names=["part", "counts", "packed"],
                 )
 
+    def _counts(self, part: PartPair) -> dict[str, Any]:
+        own = part.own()
+        counts = count_source_events([own], part.pair.source.users, part.pair.source.items)
+        positives = own.positives()
+        is_known, start = part.place >= 0, self.history_start.open()
+        history = np.where(is_known, start[part.place + 1] - start[part.place], 0)
+        return {
+            "events": len(own),
+            "positives": len(positives),
+            "interactions": int(counts.interactions_of_user.sum()),
+            "shared": int(counts.interactions_of_user[history > 0].sum()),
+            "known": int(np.count_nonzero(is_known[positives.user])),
+            "whole": counts.whole_weights,
+            "digest": counts.digest,
+            "paths": int((counts.interactions_of_user * history).sum()),
+            "longest": int(counts.interactions_of_user[is_known].max(initial=0)),
+        }
 
-def packed_parts(laid: Any, form: SourceForm, side: Shipped[TargetSide], history_start: Shipped[Int64]) -> Any:
-    """Return the parts, read and packed, for `count_source` and `parts_of`; worth to be persisted."""
-    return in_arrow(laid, _Read(form, side, history_start), PACKED)
+
+def packed_parts(
+    laid: Any, form: SourceForm, side: BroadcastValue[TargetSide], history_start: BroadcastValue[Int64]
+) -> Any:
+    """Return the parts, read and packed, for `count_source` and `parts_of`; persist them."""
+    return in_arrow(laid, _PackParts(form, side, history_start), PACKED)
 
 
 def count_source(packed: Any) -> SourceCount:
-    """Count what the source holds, in one pass."""
-    told = [json.loads(row["told"]) for row in packed.select("told").where("told IS NOT NULL").collect()]
+    """Count the events of the source, in one pass."""
+    rows = packed.select("counts").where("counts IS NOT NULL").collect()
+    parts = [json.loads(row["counts"]) for row in rows]
 
     def total(name: str) -> int:
-        return sum(one[name] for one in told)
+        return sum(part[name] for part in parts)
 
     return SourceCount(
         events=total("events"),
@@ -119,42 +158,42 @@ def count_source(packed: Any) -> SourceCount:
         interactions=total("interactions"),
         shared_interactions=total("shared"),
         known_positives=total("known"),
-        whole_weights=all(one["whole"] for one in told),
+        whole_weights=all(part["whole"] for part in parts),
         digest=total("digest") & _MASK,
         paths=total("paths"),
-        largest_part=max((one["rows"] for one in told), default=0),
+        largest_part=max((part["rows"] for part in parts), default=0),
         longest=total("longest"),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Lengths:
-    """Gives the distinct items of each target user."""
+    """Emits the number of distinct items of each target user."""
 
-    side: Shipped[TargetSide]
+    side: BroadcastValue[TargetSide]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts_of(batches, self.side.open()):
             log = part.own().positives()
             items = np.bincount(log.user[log.starts_interaction()], minlength=len(part.place))
-            chosen = np.flatnonzero((items > 0) & (part.place >= 0))
-            arrays = [pa.array(part.place[chosen]), pa.array(items[chosen].astype(np.int32))]
+            user = np.flatnonzero((items > 0) & (part.place >= 0))
+            arrays = [pa.array(part.place[user]), pa.array(items[user].astype(np.int32))]
             yield pa.RecordBatch.from_arrays(arrays, names=["user", "items"])
 
 
-def any_longer(packed: Any, side: Shipped[TargetSide], counted: SourceCount, cap: int) -> bool:
-    """Say whether a target user has more than so many source items."""
-    if counted.longest <= cap:
+def any_longer(inputs: FitInputs, cap: int) -> bool:
+    """Return whether a target user has more than `cap` source items."""
+    if inputs.counted.longest <= cap:
         return False
-    lengths = in_arrow(packed, _Lengths(side), "user int, items int")
+    lengths = in_arrow(inputs.packed, _Lengths(inputs.side), "user int, items int")
     return not lengths.groupBy("user").sum("items").where(f"`sum(items)` > {cap}").isEmpty()
 
 
 @dataclass(frozen=True, slots=True)
 class _Latest:
-    """Gives the latest interactions of target users: at most `cap` per user and part, enough to find the cutoff."""
+    """Emits the latest interactions of target users: at most `cap` + 1 per user and part, enough to find the cutoff."""
 
-    side: Shipped[TargetSide]
+    side: BroadcastValue[TargetSide]
     cap: int
     buckets: int
 
@@ -167,37 +206,41 @@ class _Latest:
             time = np.zeros(len(first), np.int64) if log.time is None else log.time[last]
             order = np.lexsort((item, -time, user))
             rank = np.arange(len(order)) - np.searchsorted(user[order], user[order])
-            # one more than the cap: whether there is more than that is what decides if a user is cut off
-            chosen = order[(rank <= self.cap) & (user[order] >= 0)]
-            keys = (part.pair.source.items.keys[item[chosen]] ^ _SIGN).view(np.int64)
+            # one more than the cap, which shows whether the user is above it
+            latest = order[(rank <= self.cap) & (user[order] >= 0)]
+            keys = (part.pair.source.items.keys[item[latest]] ^ _SIGN).view(np.int64)
             yield pa.RecordBatch.from_arrays(
-                [pa.array(user[chosen]), pa.array(keys), pa.array(time[chosen]), pa.array(user[chosen] % self.buckets)],
+                [pa.array(user[latest]), pa.array(keys), pa.array(time[latest]), pa.array(user[latest] % self.buckets)],
                 names=["user", "item", "time", "bucket"],
             )
 
 
 @dataclass(frozen=True, slots=True)
 class _Cutoffs:
+    """Emits the last interaction within the cap, for users who are above it."""
+
     cap: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _, rows in groups_of(batches, "bucket"):
+        for _, rows in grouped_rows(batches, "bucket"):
             user, item, time = (rows[name].to_numpy() for name in ("user", "item", "time"))
             order = np.lexsort((item, -time, user))
             ranked = user[order]
             rank = np.arange(len(order)) - np.searchsorted(ranked, ranked)
-            many = np.bincount(ranked) > self.cap
-            chosen = order[(rank == self.cap - 1) & many[ranked]]
+            is_above = np.bincount(ranked) > self.cap
+            last = order[(rank == self.cap - 1) & is_above[ranked]]
             yield pa.RecordBatch.from_arrays(
-                [pa.array(user[chosen]), pa.array(item[chosen]), pa.array(time[chosen]), pa.array(user[chosen] * 0)],
+                [pa.array(user[last]), pa.array(item[last]), pa.array(time[last]), pa.array(user[last] * 0)],
                 names=["user", "item", "time", "bucket"],
             )
 
 
-def source_cutoff(packed: Any, side: Shipped[TargetSide], cap: int, n_users: int) -> KeyedCutoff:
+def fit_source_cutoff(inputs: FitInputs, cap: int) -> KeyedCutoff:
     """Find the cutoff of every target user's source history; see `Cutoff`."""
+    n_users = inputs.n_users
     n_buckets = n_users // BUCKET_USERS + 1
-    latest = by_number(in_arrow(packed, _Latest(side, cap, n_buckets), INTERACTIONS), "bucket", n_buckets)
+    latest = in_arrow(inputs.packed, _Latest(inputs.side, cap, n_buckets), INTERACTIONS)
+    latest = by_number(latest, "bucket", n_buckets)
     rows = in_arrow(latest, _Cutoffs(cap), INTERACTIONS).toArrow()
     time = np.full(n_users, np.iinfo(np.int64).min)
     item = np.zeros(n_users, np.uint64)
@@ -209,11 +252,11 @@ def source_cutoff(packed: Any, side: Shipped[TargetSide], cap: int, n_users: int
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """Gives the target users who have a testifying source item of each category."""
+    """Emits the target users of each category: users with a source item of it within their cutoff."""
 
-    side: Shipped[TargetSide]
-    categories: Shipped[CategoryTable]
-    cutoff: Shipped[KeyedCutoff] | None
+    side: BroadcastValue[TargetSide]
+    categories: BroadcastValue[CategoryTable]
+    cutoff: BroadcastValue[KeyedCutoff] | None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts_of(batches, self.side.open()):
@@ -223,54 +266,58 @@ class _Members:
             counts = (user >= 0) & (row < table.n_categories)
             if self.cutoff is not None:
                 counts &= self.cutoff.open().for_part(part).admits(log)
-            both = np.unique(row[counts].astype(np.int64) << 32 | user[counts])
-            arrays = [pa.array((both >> 32).astype(np.int32)), pa.array((both & 0xFFFFFFFF).astype(np.int32))]
+            pairs = np.unique(row[counts].astype(np.int64) << 32 | user[counts])
+            arrays = [pa.array((pairs >> 32).astype(np.int32)), pa.array((pairs & 0xFFFFFFFF).astype(np.int32))]
             yield pa.RecordBatch.from_arrays(arrays, names=["row", "user"])
 
 
 @dataclass(frozen=True, slots=True)
 class _CountTargets:
-    """Gives each category's target items with the number of its users who have them, and the users if asked."""
+    """Emits the target items of each category with the number of its users who have them; with `members`, the users."""
 
-    histories: Shipped[RealPairs]
+    histories: BroadcastValue[RealPairs]
     n_target: int
     members: bool
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = self.histories.open()
-        n_users = len(held.start) - 1
+        histories = self.histories.open()
+        n_users = len(histories.start) - 1
         tally, item, count = (np.zeros(self.n_target, np.int32) for _ in range(3))
-        for number, rows in groups_of(batches, "row"):
+        for number, rows in grouped_rows(batches, "row"):
             user = np.sort(rows["user"].to_numpy())
             bits = np.zeros(n_users // 64 + 1, np.uint64)
             np.bitwise_or.at(bits, user >> 6, np.uint64(1) << (user & 63).astype(np.uint64))
-            n = count_targets(bits, held.start, held.item, tally, item, count)
-            told = [item[:n].tobytes(), count[:n].tobytes(), user.tobytes() if self.members else b""]
+            n = count_targets(bits, histories.start, histories.item, tally, item, count)
+            arrays = [item[:n].tobytes(), count[:n].tobytes(), user.tobytes() if self.members else b""]
             yield pa.RecordBatch.from_arrays(
-                [pa.array([number], pa.int32()), *(pa.array([one], pa.binary()) for one in told)],
+                [pa.array([number], pa.int32()), *(pa.array([array], pa.binary()) for array in arrays)],
                 names=["row", "items", "users", "members"],
             )
 
 
 def category_counts(
-    packed: Any, side: Shipped[TargetSide], categories: Shipped[CategoryTable], n_categories: int,
-    cutoff: Shipped[KeyedCutoff] | None, histories: Shipped[RealPairs], n_target: int,
-) -> tuple[list[tuple[Codes, Codes]], list[Codes]]:  # fmt: skip
+    inputs: FitInputs, categories: CategoryTable, cutoff: KeyedCutoff | None
+) -> tuple[list[tuple[Codes, Codes]], list[Codes]]:
     """Count how many users of each category have each target item.
 
+    Args:
+        inputs: Inputs of fitting.
+        categories: Categories of source items.
+        cutoff: Cutoffs of source histories; None where all items count.
+
     Returns:
-        Per category the items, ascending, and their users; and the members of each category.
+        Per category the items, ascending, and their numbers of users; and the members of each category.
     """
-    nothing = np.zeros(0, np.int32)
-    rows = [(nothing, nothing)] * n_categories
-    members = [nothing] * n_categories
+    nothing, n_categories = np.zeros(0, np.int32), categories.n_categories
+    counts, members = [(nothing, nothing)] * n_categories, [nothing] * n_categories
     if not n_categories:
-        return rows, members
-    distinct = in_arrow(packed, _Members(side, categories, cutoff), _MEMBERS).distinct()
-    counted = in_arrow(
-        by_number(distinct, "row", n_categories), _CountTargets(histories, n_target, cutoff is not None), _COUNTS
-    )
-    for row in counted.collect():
-        arrays = [np.frombuffer(row[name], np.int32) for name in ("items", "users", "members")]
-        rows[row["row"]], members[row["row"]] = (arrays[0], arrays[1]), arrays[2]
-    return rows, members
+        return counts, members
+    send, histories = inputs.broadcasts.send, inputs.histories
+    members_of = _Members(inputs.side, send(categories), None if cutoff is None else send(cutoff))
+    distinct = in_arrow(inputs.packed, members_of, _MEMBERS).distinct()
+    sent = send(RealPairs(histories.start, histories.item))
+    count_targets_of = _CountTargets(sent, inputs.n_target, cutoff is not None)
+    for row in in_arrow(by_number(distinct, "row", n_categories), count_targets_of, _COUNTS).collect():
+        items, users, category_members = (np.frombuffer(row[name], np.int32) for name in ("items", "users", "members"))
+        counts[row["row"]], members[row["row"]] = (items, users), category_members
+    return counts, members

@@ -1,7 +1,7 @@
-"""Factors of all source users, bit for bit the local engine's.
+"""Factors of all source users, bit for bit those of the local engine.
 
-The driver fits them from the keys of what users have, of a bounded sample of users where there are many; tasks then
-find the factors of all.
+The driver fits them from the keys of (user, item) pairs, of a bounded sample of users where there are many. Tasks then
+compute the factors of all users.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scalr.engines.spark.cluster.broadcast import Ship, Shipped
+from scalr.engines.spark.cluster.broadcast import BroadcastValue
 from scalr.engines.spark.cluster.layout import by_number, in_arrow, range_of
-from scalr.engines.spark.cluster.part import PartPair, TargetSide, groups_of, parts_of
+from scalr.engines.spark.cluster.part import PartPair, TargetSide, grouped_rows, parts_of
 from scalr.engines.spark.cluster.session import no_pandas_warning
-from scalr.engines.spark.fitting.counting import SourceCount
-from scalr.foundation import LANES, Codes, ConfigError, Int64, Keys, Mask, TranslateSettings
-from scalr.logs import Vocabulary
+from scalr.engines.spark.fitting.counting import FitInputs
+from scalr.foundation import LANES, Codes, ConfigError, Int64, Keys, Mask, Singles, TranslateSettings
 from scalr.synthesis import (
     FitSample,
     Shortlists,
     SourceMatrix,
     Subspace,
-    TargetHistories,
     UserAffinity,
     regressed,
     shortlists_of,
@@ -35,8 +33,8 @@ from scalr.synthesis import (
 BY_FACTORS = ("conditioned", "factor")
 """Translators that fit factors."""
 
-MOST_BYTES = 1 << 30  # of factors or lists that every machine holds
-BUCKET_PAIRS = 1 << 21  # of users who are projected together, on average
+MOST_BYTES = 1 << 30  # of factors or lists on every machine
+BUCKET_PAIRS = 1 << 21  # pairs of the users who are projected together, on average
 PAIR_BYTES = 8 + 3 * 8  # of a pair in the shuffle by user
 _PAIRS = "user bigint, item bigint"
 _KEYED = "user bigint, item bigint, bucket int"
@@ -45,11 +43,11 @@ _ROWS = "user bigint, factors binary"
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Gives the keys of the distinct positive (user, source item) of each part: no two parts have the same."""
+    """Emits the keys of the distinct positive (user, source item) of each part; no two parts share a pair."""
 
-    side: Shipped[TargetSide]
+    side: BroadcastValue[TargetSide]
     sample: FitSample
-    has_target: Shipped[Mask]
+    has_target: BroadcastValue[Mask]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts_of(batches, self.side.open()):
@@ -61,9 +59,9 @@ class _Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Keyed:
-    """Gives the same of all users, with a bucket that all of a user's are in."""
+    """Emits the pairs of all users, with a bucket per user."""
 
-    side: Shipped[TargetSide]
+    side: BroadcastValue[TargetSide]
     buckets: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -76,28 +74,28 @@ class _Keyed:
 
 @dataclass(frozen=True, slots=True)
 class _Project:
-    """Gives users in the subspace, from all that they have."""
+    """Emits the projection of users on the subspace, from all their pairs."""
 
-    subspace: Shipped[Subspace]
+    subspace: BroadcastValue[Subspace]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         subspace = self.subspace.open()
-        for _, rows in groups_of(batches, "bucket"):
+        for _, rows in grouped_rows(batches, "bucket"):
             user_keys, item_keys = _keys(rows)
             item = np.minimum(np.searchsorted(subspace.item_keys, item_keys), len(subspace.item_keys) - 1)
             keys, user = np.unique(user_keys, return_inverse=True)
-            known = subspace.item_keys[item] == item_keys
-            matrix = _matrix(user[known].astype(np.int32), item[known], len(keys), len(subspace.item_keys))
+            is_known = subspace.item_keys[item] == item_keys
+            matrix = _matrix(user[is_known].astype(np.int32), item[is_known], len(keys), len(subspace.item_keys))
             factors = subspace.rows(matrix)
-            told = pa.FixedSizeBinaryArray.from_buffers(
+            packed = pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(factors[:1].nbytes), len(keys), [None, pa.py_buffer(factors)]
             )
-            arrays = [pa.array(keys.view(np.int64)), told.cast(pa.binary())]
+            arrays = [pa.array(keys.view(np.int64)), packed.cast(pa.binary())]
             yield pa.RecordBatch.from_arrays(arrays, names=["user", "factors"])
 
 
 def _distinct(part: PartPair, chosen: Mask | None) -> tuple[Int64, Int64]:
-    """Return keys of the distinct positive (user, item) of a part, as signed numbers, of some of its users or all."""
+    """Return keys of the distinct positive (user, item) of a part, as signed numbers; of all users if None."""
     log = part.own().positives()
     new = log.starts_interaction()
     if chosen is not None:
@@ -112,7 +110,7 @@ def _keys(rows: Any) -> tuple[Keys, Keys]:
 
 
 def _matrix(user: Codes, item: Int64, n_users: int, n_items: int) -> SourceMatrix:
-    """Return pairs as a matrix, in canonical order, so that every sum is the local engine's."""
+    """Return pairs as a matrix, in canonical order, so that every sum equals that of the local engine."""
     order = np.lexsort((user, item))
     return SourceMatrix.of(_starts(item, n_items), user[order], n_users)
 
@@ -123,8 +121,8 @@ class SourceFactors:
 
     Attributes:
         keys: Shape (n_users,), ascending.
-        has_source: Shape (n_users,), whether they have positive source events.
-        affinity: By these users.
+        has_source: Shape (n_users,), whether each user has positive source events.
+        affinity: Affinity by these users.
         target_start: Shape (n_users + 1,), where each user's target items start.
         target_item: The target items.
     """
@@ -141,87 +139,96 @@ class SourceFactors:
         return self.keys[self.has_source]
 
     def of_source_users(self) -> UserAffinity:
-        """Return the affinity of users with positive source events alone; others draw nothing."""
+        """Return the affinity of users with positive source events; other users draw nothing."""
         whole, rows = self.affinity, self.has_source
         return UserAffinity(whole.user_factors[rows], whole.item_factors, whole.own_share[rows], whole.rank)
 
     def lists(self, length: int) -> Shortlists:
-        """Return the nearest items of users with positive source events; their places are not used."""
+        """Return the nearest items of users with positive source events; its `of_user` is not used."""
         return shortlists_of(self.affinity, self.has_source, self.target_start, self.target_item, length)
 
 
 def bytes_per_user(settings: TranslateSettings, n_target: int) -> int:
-    """Return what every machine holds of a source user."""
+    """Return the bytes that every machine holds per source user."""
     if settings.translator == "factor":
         return 16 + 8 * min(settings.shortlist, n_target)
     return 12 + 4 * (-(-settings.rank // LANES) * LANES)
 
 
-def fit_factors(
-    packed: Any, side: Shipped[TargetSide], counted: SourceCount, users: Vocabulary, histories: TargetHistories,
-    n_target: int, settings: TranslateSettings, ship: Ship,
-) -> SourceFactors:  # fmt: skip
-    """Fit what `conditioned` and `factor` know of users, on about `fit_pairs` distinct positive (user, source item).
+def fit_source_factors(inputs: FitInputs) -> SourceFactors:
+    """Fit the factors of `conditioned` and `factor` on about `fit_pairs` distinct positive (user, source item).
 
-    Their keys are collected. Where there are more, those of a sample of users are, and the factors of all users come
-    from the subspace that the sample fits; see `FitSample`.
-
-    Args:
-        packed: The parts.
-        side: What parts need of the target log.
-        counted: The source in numbers.
-        users: Target users.
-        histories: Their target items.
-        n_target: Number of target items.
-        settings: Rank, ridge and how much to fit on.
-        ship: Hands a value to Spark.
+    The driver collects the keys of the pairs. Where there are more pairs, it collects those of a sample of users, and
+    the factors of all users follow from the subspace that the sample fits; see `FitSample`.
 
     Raises:
-        ConfigError: If there are more users than every machine may hold factors of.
+        ConfigError: If every machine would hold the factors of more users than `MOST_BYTES` allows.
     """
-    has_target = np.diff(histories.start) > 0
-    others = counted.interactions - counted.shared_interactions
-    sample = FitSample.of(counted.shared_interactions, others, settings.fit_pairs)
-    with no_pandas_warning():
-        user_keys, item_keys = _keys(in_arrow(packed, _Pairs(side, sample, ship(has_target)), _PAIRS).toArrow())
-    found, is_shared = np.unique(user_keys), users.keys[has_target]
-    n_shared = int(np.isin(found, is_shared).sum())
-    n_users = n_shared / sample.shared + ((len(found) - n_shared) / sample.other if sample.other else 0)
-    _check_users(settings, round(n_users), bytes_per_user(settings, n_target))
-    keys = np.union1d(found, users.keys)
-    items, item = np.unique(item_keys, return_inverse=True)
-    matrix = _matrix(np.searchsorted(keys, user_keys).astype(np.int32), item, len(keys), len(items))
-    del user_keys, item_keys, item
-    subspace = Subspace.of(matrix, items, settings.rank)
-    has_source, fitted = matrix.user_weight > 0, None
+    users, histories, settings = inputs.pair.target.users, inputs.histories, inputs.settings
+    has_target, shared = np.diff(histories.start) > 0, inputs.counted.shared_interactions
+    sample = FitSample.of(shared, inputs.counted.interactions - shared, settings.fit_pairs)
+    keys, matrix, subspace = _fit_subspace(inputs, sample, has_target)
     if sample.is_whole:
-        rows = subspace.rows(matrix)
+        rows, has_source, is_fitted = subspace.rows(matrix), matrix.user_weight > 0, None
     else:
-        found, projected = _projected(packed, side, counted.interactions, ship(subspace))
-        keys = np.union1d(found, users.keys)
-        mine = np.searchsorted(keys, found)
-        rows, has_source = np.zeros((len(keys), settings.rank), np.float32), np.zeros(len(keys), np.bool_)
-        rows[mine], has_source[mine] = projected, True
-        fitted = sample.takes(keys, np.isin(keys, is_shared))
+        keys, rows, has_source = _project_all(inputs, subspace)
+        is_fitted = sample.takes(keys, np.isin(keys, users.keys[has_target]))
     owner = np.repeat(np.searchsorted(keys, users.keys), np.diff(histories.start))
     start = _starts(owner, len(keys))
-    affinity = regressed(rows, start, histories.item, n_target, settings.rank, settings.ridge, fitted)
+    affinity = regressed(rows, start, histories.item, inputs.n_target, settings.rank, settings.ridge, is_fitted)
     return SourceFactors(keys, has_source, affinity, start, histories.item)
 
 
-def _projected(
-    packed: Any, side: Shipped[TargetSide], n_pairs: int, subspace: Shipped[Subspace]
-) -> tuple[Keys, npt.NDArray[np.float32]]:
-    """Return the keys of all users with positive source events, and their rows in the subspace."""
-    n_buckets = n_pairs // BUCKET_PAIRS + 1
-    pairs = by_number(in_arrow(packed, _Keyed(side, n_buckets), _KEYED), "bucket", n_buckets)
+def _fit_subspace(inputs: FitInputs, sample: FitSample, has_target: Mask) -> tuple[Keys, SourceMatrix, Subspace]:
+    """Collect the pairs of a sample of users, and fit the subspace of their source items.
+
+    Args:
+        inputs: Inputs of fitting.
+        sample: The sample of users.
+        has_target: Shape (n_target_users,), whether each target user has target items.
+
+    Returns:
+        Keys of the sampled users and of all target users, ascending; the pairs as a matrix of these users; and the
+        subspace.
+    """
+    users, settings = inputs.pair.target.users, inputs.settings
+    pairs = _Pairs(inputs.side, sample, inputs.broadcasts.send(has_target))
     with no_pandas_warning():
-        told = in_arrow(pairs, _Project(subspace), _ROWS).toArrow()
-    keys, width = told["user"].to_numpy().view(np.uint64), 4 * subspace.open().basis.shape[1]
-    rows = told["factors"].cast(pa.binary(width)).combine_chunks()
-    factors = np.frombuffer(rows.buffers()[1], np.float32, len(keys) * width // 4).reshape(len(keys), -1)
-    order = np.argsort(keys)
-    return keys[order], factors[order]
+        user_keys, item_keys = _keys(in_arrow(inputs.packed, pairs, _PAIRS).toArrow())
+    source_users = np.unique(user_keys)
+    n_shared = int(np.isin(source_users, users.keys[has_target]).sum())
+    n_others = (len(source_users) - n_shared) / sample.other if sample.other else 0
+    _check_users(settings, round(n_shared / sample.shared + n_others), bytes_per_user(settings, inputs.n_target))
+    keys = np.union1d(source_users, users.keys)
+    items, item = np.unique(item_keys, return_inverse=True)
+    matrix = _matrix(np.searchsorted(keys, user_keys).astype(np.int32), item, len(keys), len(items))
+    del user_keys, item_keys, item  # they may be large, and fitting takes memory
+    return keys, matrix, Subspace.of(matrix, items, settings.rank)
+
+
+def _project_all(inputs: FitInputs, subspace: Subspace) -> tuple[Keys, Singles, Mask]:
+    """Project all users on a subspace that a sample has fitted.
+
+    Returns:
+        Keys of all source users and target users, ascending; their rows in the subspace, zeros for users without
+        source events; and whether each has source events.
+    """
+    rank = inputs.settings.rank
+    n_buckets = inputs.counted.interactions // BUCKET_PAIRS + 1
+    pairs = by_number(in_arrow(inputs.packed, _Keyed(inputs.side, n_buckets), _KEYED), "bucket", n_buckets)
+    sent = inputs.broadcasts.send(subspace)
+    with no_pandas_warning():
+        table = in_arrow(pairs, _Project(sent), _ROWS).toArrow()
+    source_keys, width = table["user"].to_numpy().view(np.uint64), 4 * sent.open().basis.shape[1]
+    packed = table["factors"].cast(pa.binary(width)).combine_chunks()
+    factors = np.frombuffer(packed.buffers()[1], np.float32, len(source_keys) * width // 4).reshape(
+        len(source_keys), -1
+    )
+    keys = np.union1d(source_keys, inputs.pair.target.users.keys)
+    place = np.searchsorted(keys, source_keys)
+    rows, has_source = np.zeros((len(keys), rank), np.float32), np.zeros(len(keys), np.bool_)
+    rows[place], has_source[place] = factors, True
+    return keys, rows, has_source
 
 
 def _starts(group: npt.NDArray[Any], n_groups: int) -> Int64:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from scalr.engines.spark.cluster.form import SourceForm
-from scalr.engines.spark.reading.source import LookedAt, in_one_form, look_at
-from scalr.engines.spark.reading.target import ReadTarget, read_target
+from scalr.engines.spark.reading.source import SourceFrame, check_source, in_one_form
+from scalr.engines.spark.reading.target import TargetInputs, read_target
 from scalr.foundation import Steps, TranslateSettings
 from scalr.logs import LogRequest, PackedTimes, SourceCounts, StoredLog, StoredPair, Vocabulary
 from scalr.synthesis import witness_settings
@@ -31,8 +31,8 @@ class SparkLogs:
 
     events: Any
     form: SourceForm
-    sources: tuple[LookedAt, ...]
-    target: ReadTarget
+    sources: tuple[SourceFrame, ...]
+    target: TargetInputs
     pair: StoredPair
 
     @property
@@ -50,7 +50,7 @@ class SparkLogs:
         return (*sources, *self.target.entries)
 
 
-def look(request: LogRequest, settings: Steps) -> SparkLogs:
+def read_spark_logs(request: LogRequest, settings: Steps) -> SparkLogs:
     """Check the source frames, in one scan each, and read the target log.
 
     Args:
@@ -59,7 +59,7 @@ def look(request: LogRequest, settings: Steps) -> SparkLogs:
     """
     request = replace(request, item_columns=settings.negatives.kind != "none")
     rules = request.rules
-    looked = [look_at(frame, name, *request.columns_of(name), rules) for name, frame in request.sources().items()]
+    looked = [check_source(frame, name, *request.columns_of(name), rules) for name, frame in request.sources().items()]
     paths = paths_of(settings.translate)
     categories = paths is not None and paths.backoff > 0
     read = read_target(request, looked, categories=categories)
@@ -67,7 +67,7 @@ def look(request: LogRequest, settings: Steps) -> SparkLogs:
     return SparkLogs(events, form, tuple(looked), read, _pair_of(read, form))
 
 
-def _pair_of(read: ReadTarget, form: SourceForm) -> StoredPair:
+def _pair_of(read: TargetInputs, form: SourceForm) -> StoredPair:
     no_ids = pa.array([], pa.string() if form.text_items else pa.int64())
     nobody = Vocabulary(no_ids, np.zeros(0, np.uint64), np.zeros(0, np.int16), form.domains)
     nothing = np.zeros(0, np.int64)

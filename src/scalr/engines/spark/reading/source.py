@@ -37,7 +37,7 @@ _DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LookedAt:
+class SourceFrame:
     """One source log, found to be usable.
 
     Attributes:
@@ -63,7 +63,7 @@ class LookedAt:
     kept: int
 
 
-def look_at(frame: Any, name: str, general: Columns, special: Columns, rules: ReadRules) -> LookedAt:
+def check_source(frame: Any, name: str, general: Columns, special: Columns, rules: ReadRules) -> SourceFrame:
     """Find the columns of a source log and check their values, in one scan.
 
     Raises:
@@ -92,7 +92,7 @@ def look_at(frame: Any, name: str, general: Columns, special: Columns, rules: Re
     unit = None
     if "time" in chosen:
         unit = _unit(f"column '{chosen['time']}' of {title}", types["time"], counted, rules.time_unit)
-    return LookedAt(name, title, frame, columns, types, known, unit, n_rows, n_kept)
+    return SourceFrame(name, title, frame, columns, types, known, unit, n_rows, n_kept)
 
 
 def _arrow_type(one: Any) -> pa.DataType:
@@ -229,7 +229,7 @@ def _unit(title: str, kind: pa.DataType, counted: Mapping[str, Any], named: str 
     return unit
 
 
-def in_one_form(logs: list[LookedAt], *, as_text: bool) -> tuple[Any, SourceForm]:
+def in_one_form(logs: list[SourceFrame], *, as_text: bool) -> tuple[Any, SourceForm]:
     """Return the events of all logs as one frame, and its form.
 
     The frame has the columns `domain` (a place among the domains), then those of the form's roles: users and items as
@@ -272,7 +272,7 @@ def in_one_form(logs: list[LookedAt], *, as_text: bool) -> tuple[Any, SourceForm
     return whole, form
 
 
-def _expression(log: LookedAt, role: str, column: str | None) -> str:
+def _expression(log: SourceFrame, role: str, column: str | None) -> str:
     """Return the SQL of a role's values."""
     if column is None:
         return _NEUTRAL[role]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scalr.engines.spark.cluster.session import is_spark_frame, no_pandas_warning
-from scalr.engines.spark.reading.source import LookedAt
+from scalr.engines.spark.reading.source import SourceFrame
 from scalr.foundation import Codes
 from scalr.logs import (
     CollectedEvents,
@@ -37,7 +37,7 @@ from scalr.logs import (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadTarget:
+class TargetInputs:
     """The target log with its item table.
 
     Attributes:
@@ -55,7 +55,7 @@ class ReadTarget:
     warnings: tuple[str, ...]
 
 
-def read_target(request: LogRequest, sources: list[LookedAt], *, categories: bool) -> ReadTarget:
+def read_target(request: LogRequest, sources: list[SourceFrame], *, categories: bool) -> TargetInputs:
     """Read the target log and the item table.
 
     Args:
@@ -90,7 +90,7 @@ def read_target(request: LogRequest, sources: list[LookedAt], *, categories: boo
         known = replace(known, source=known.source.slice(0, 0))
     if request.item_columns:
         known = with_log_columns(known, table, columns, things, nothing, rules)
-    return ReadTarget(log, known, of_source, tuple(entries), tuple(warnings))
+    return TargetInputs(log, known, of_source, tuple(entries), tuple(warnings))
 
 
 def _collected(given: Any) -> Any:
@@ -100,17 +100,17 @@ def _collected(given: Any) -> Any:
         return given.toArrow()
 
 
-def _text_items(sources: list[LookedAt], as_text: bool) -> bool:
+def _text_items(sources: list[SourceFrame], as_text: bool) -> bool:
     return as_text or any(not pa.types.is_integer(one.types["item"]) for one in sources)
 
 
-def _no_items(sources: list[LookedAt], as_text: bool, domains: tuple[str, ...]) -> Vocabulary:
+def _no_items(sources: list[SourceFrame], as_text: bool, domains: tuple[str, ...]) -> Vocabulary:
     ids = pa.array([], pa.string() if _text_items(sources, as_text) else pa.int64())
     return Vocabulary(ids, np.zeros(0, np.uint64), np.zeros(0, np.int16), domains)
 
 
 def _items_of(
-    items: Any, names: list[str], sources: list[LookedAt], as_text: bool, domains: tuple[str, ...]
+    items: Any, names: list[str], sources: list[SourceFrame], as_text: bool, domains: tuple[str, ...]
 ) -> Vocabulary:
     """Return all ids of the item table as if they were items of every source domain."""
     table = open_table(items, "items")
@@ -127,7 +127,7 @@ def _items_of(
     return unify([found] * len(domains), domains)[0]
 
 
-def _traits_of(log: LookedAt, as_text: bool) -> LogTraits:
+def _traits_of(log: SourceFrame, as_text: bool) -> LogTraits:
     is_text = as_text or not pa.types.is_integer(log.types["user"])
     return LogTraits(log.title, is_text, log.columns.time or "", log.time_unit)
 
