@@ -1,4 +1,4 @@
-# make demo: see it work. make test: everything a change must pass. `make` alone lists the targets.
+# make demo: a first run. make test: required for every change. `make` alone lists the targets.
 
 SHELL := /bin/bash
 VENV := .venv
@@ -23,13 +23,13 @@ TESTS = $(BIN)/python -m pytest -n auto
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STAMP) ## the whole flow on real data, into demo-output/ (made anew each time)
+demo: $(STAMP) ## all steps on a year of shopping, into demo-output/ (replaced by each run)
 	@rm -rf demo-output
 	@$(BIN)/scalr demo --out demo-output
 
-test: check ## set up once, then format, lint, types, fast tests and doctests
+test: check ## set up once, then check format, lint, types, fast tests and doctests
 
-test-extras: $(EXTRAS_STAMP) ## every test, the slow ones too, with all optional dependencies
+test-extras: $(EXTRAS_STAMP) ## all tests, including slow ones, with all optional dependencies
 	@echo "== all tests, slow ones included"
 	@$(TESTS)
 
@@ -37,11 +37,11 @@ browser: ## headless Chromium for the tests of the report; Debian, as root
 	@command -v chromium >/dev/null || { apt-get -qq update && \
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
 
-trust: $(STAMP) ## kill, repeat, soak (MINUTES=20) and feed nonsense, as docs/reliability.md promises; prints figures
+trust: $(STAMP) ## kills, repeats, soak (MINUTES=20) and hostile input, see docs/reliability.md; prints figures
 	@$(BIN)/python -m pytest -q -m trust --kills $(KILLS) --soak-minutes $(MINUTES) tests
 
-compat: $(COMPAT_STAMP) ## libraries that want an older NumPy or pandas, each with a small run; needs Java 17
-	@$(COMPAT)/bin/python tests/compat/check_libraries.py 2>$(COMPAT)/said.log || { tail -40 $(COMPAT)/said.log >&2; exit 1; }
+compat: $(COMPAT_STAMP) ## libraries that need an older NumPy or pandas, each with a small run; requires Java 17
+	@$(COMPAT)/bin/python tests/compat/check_libraries.py 2>$(COMPAT)/stderr.log || { tail -40 $(COMPAT)/stderr.log >&2; exit 1; }
 
 check: $(STAMP) ## the same as test
 	@echo "== format"
@@ -53,14 +53,14 @@ check: $(STAMP) ## the same as test
 	@echo "== tests and doctests"
 	@$(TESTS) -m "not slow"
 
-format: $(STAMP) ## format the code and mend what can be mended by itself
+format: $(STAMP) ## format the code and apply automatic fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(BENCH_STAMP) ## time stage one against what one would use instead; SIZE=A (minutes), B, C or H
+bench: $(BENCH_STAMP) ## time `scalr generate` against five ways without scalr; SIZE=A (minutes), B, C or H
 	@$(BIN)/python -m benchmarks.run --size $(SIZE)
 
-clean: ## remove what the targets above made, the environment too
+clean: ## remove the outputs of all targets, and the environment
 	rm -rf $(VENV) $(COMPAT) demo-output benchmark-output build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 

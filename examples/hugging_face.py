@@ -21,4 +21,4 @@ with tempfile.TemporaryDirectory() as name:
     data = adapters.to_huggingface(folder / "run").with_format("numpy")
     print(data)
     for batch in data.iter(batch_size=10_000):
-        print(len(batch["item"]), "events that weigh", batch["weight"].sum().round(1))
+        print(len(batch["item"]), "events with total weight", batch["weight"].sum().round(1))

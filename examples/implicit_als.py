@@ -1,4 +1,4 @@
-"""implicit's ALS: the weights are confidences; alpha lifts them above those of pairs that nobody saw."""
+"""implicit's ALS: the weights are confidences; alpha raises them above those of unobserved pairs."""
 
 import tempfile
 from pathlib import Path

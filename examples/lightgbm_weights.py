@@ -1,4 +1,4 @@
-"""LightGBM on labelled rows with weights: positives, and four uniform negatives each, at the positive's weight."""
+"""LightGBM on labelled rows with weights: positives, four uniform negatives each, with their weight."""
 
 import tempfile
 from pathlib import Path

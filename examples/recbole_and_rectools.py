@@ -1,4 +1,4 @@
-"""Files for libraries with an environment of their own: RecBole gets thinned events, RecTools weights."""
+"""Files for libraries in a separate environment: RecBole gets thinned events, RecTools gets weights."""
 
 import tempfile
 from pathlib import Path

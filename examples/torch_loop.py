@@ -1,4 +1,4 @@
-"""A weighted PyTorch loop over events streamed from the run's files; negatives are uniform, for all rows alike."""
+"""A weighted PyTorch loop over events streamed from the run's files; negatives are uniform for all rows."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tables of docs/evidence.md are those of the studies they are made from."""
+"""The tables of docs/evidence.md agree with the studies that they are made from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import evidence, replications
 
 
-def test_tables_of_evidence_are_those_of_the_studies(tmp_path: Path) -> None:
+def test_tables_of_evidence_agree_with_the_studies(tmp_path: Path) -> None:
     change = {"arm": "scalr", "baseline": "real_only", "segment": "all", "metric": "normalized_entropy"}
     numbers = {"normalized_entropy": {"mean": 0.9}, "ndcg@20": {"mean": 0.01}}
     search = {"chosen": {"train.l2": 0.1}, "rounds": {"law": [{"changes": {}}, {"changes": {"train.l2": 0.1}}]}}
@@ -46,18 +46,18 @@ def test_replications_count_every_seed_of_every_study() -> None:
         segments = dict.fromkeys(("all", "warm", "cold"), arms)
         return {"protocol": {"settings": settings}, "segments": segments, "comparisons": []}
 
-    found = replications.together([study("mf", [0.99, 0.97]), study("trees", [1.0, 1.0]), study("mf", [0.98, 1.02])])
-    rows = found.splitlines()[2:]
+    pooled = replications.together([study("mf", [0.99, 0.97]), study("trees", [1.0, 1.0]), study("mf", [0.98, 1.02])])
+    rows = pooled.splitlines()[2:]
     # Changes of −1, −3, −2 and +2 %: mean −1 %, standard deviation 2.16 %, t(3) = 3.182.
     assert rows[0].count("−1.00 % [−4.44, +2.44] (3)") == 3
     assert rows[1].count("+0.00 % [+0.00, +0.00] (0)") == 3
 
 
-def test_the_table_of_claims_has_a_row_per_sweep_and_what_each_pair_says(tmp_path: Path, capsys: Any) -> None:
+def test_the_table_of_claims_has_a_row_per_sweep_and_a_finding_per_pair(tmp_path: Path, capsys: Any) -> None:
     for pair, sweeps in (("one", ("volume", "weight")), ("two", ("volume",))):
         (tmp_path / pair).mkdir()
-        told = {name: {"claim": f"About {name}.", "finding": f"Undecided: {pair}."} for name in sweeps}
-        (tmp_path / pair / "sweeps.json").write_text(json.dumps({"sweeps": told}))
+        findings = {name: {"claim": f"About {name}.", "finding": f"Undecided: {pair}."} for name in sweeps}
+        (tmp_path / pair / "sweeps.json").write_text(json.dumps({"sweeps": findings}))
     evidence.main([str(tmp_path / "one"), str(tmp_path / "two")])
     assert capsys.readouterr().out.splitlines()[2:] == [
         "| About volume. (`--sweep volume`) | one: Undecided: one.<br>two: Undecided: two. |",
