@@ -1,4 +1,4 @@
-"""What is kept comes back bit for bit, or not at all."""
+"""Checkpoints are restored bit for bit, or count as missing."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from scalr.foundation.checkpoints import Pieces
+from scalr.foundation.checkpoints import Checkpoints
 
 plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5)
 values = st.recursive(
@@ -27,34 +27,34 @@ def same(one, other) -> bool:
 
 
 @given(value=values)
-def test_values_come_back_bit_for_bit(value, tmp_path_factory):
-    pieces = Pieces(tmp_path_factory.mktemp("pieces"))
-    pieces.put("a", {"it": value})
-    assert same(pieces.get("a"), {"it": value})
+def test_values_are_restored_bit_for_bit(value, tmp_path_factory):
+    checkpoints = Checkpoints(tmp_path_factory.mktemp("checkpoints"))
+    checkpoints.put("a", {"it": value})
+    assert same(checkpoints.get("a"), {"it": value})
 
 
-def test_what_is_not_there_or_damaged_counts_as_missing(tmp_path):
-    pieces = Pieces(tmp_path)
-    assert pieces.get("a") is None
-    pieces.put("a", {"x": np.arange(100)})
+def test_a_damaged_file_counts_as_missing(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.get("a") is None
+    checkpoints.put("a", {"x": np.arange(100)})
     whole = (tmp_path / "a.npz").read_bytes()
     for damaged in (b"", whole[:60], whole[:-30], whole.replace(b"\x07\x00\x00", b"\x08\x00\x00")):
         (tmp_path / "a.npz").write_bytes(damaged)
         assert damaged != whole
-        assert pieces.get("a") is None
+        assert checkpoints.get("a") is None
     (tmp_path / "a.npz").write_bytes(whole)
-    assert pieces.get("a")["x"].tolist() == list(range(100))
+    assert checkpoints.get("a")["x"].tolist() == list(range(100))
 
 
-def test_no_code_is_kept(tmp_path):
-    pieces = Pieces(tmp_path)
+def test_no_code_is_stored(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
     with pytest.raises(TypeError):
-        pieces.put("a", {"x": np.array([object()])})
+        checkpoints.put("a", {"x": np.array([object()])})
     np.savez(tmp_path / "b.npz", shape=np.array([{}], object))
-    assert pieces.get("b") is None
+    assert checkpoints.get("b") is None
 
 
-def test_nothing_is_kept_without_a_folder():
-    pieces = Pieces()
-    pieces.put("a", 1)
-    assert pieces.get("a") is None
+def test_nothing_is_stored_without_a_folder():
+    checkpoints = Checkpoints()
+    checkpoints.put("a", 1)
+    assert checkpoints.get("a") is None

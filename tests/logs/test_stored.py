@@ -9,7 +9,7 @@ import pytest
 from tests.worlds import small_tables
 
 from scalr.foundation.errors import ConfigError, InputError
-from scalr.foundation.memory import LEAST, Room, format_bytes, parse_bytes, room, rows_within, threads_within
+from scalr.foundation.memory import MIN_MEMORY, Room, format_bytes, parse_bytes, room, rows_within, threads_within
 from scalr.logs.collecting import CollectedEvents, MemoryBuffer
 from scalr.logs.event_log import EventLog, TimeUnit
 from scalr.logs.log_request import LogRequest
@@ -123,7 +123,7 @@ def test_threads_are_as_many_as_fit_and_too_little_memory_is_refused() -> None:
     assert 1 <= threads_within(Room(memory_limit=2 << 30, threads=64), 10) < 20
     with pytest.raises(InputError, match=r"the memory limit is 1 MB, but reading the logs took [0-9.]+ .B"):
         threads_within(Room(memory_limit=1 << 20, threads=1), 10)
-    assert format_bytes(LEAST) == "512 MB"
+    assert format_bytes(MIN_MEMORY) == "512 MB"
 
 
 def test_rows_are_compared_in_groups_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:

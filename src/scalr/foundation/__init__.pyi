@@ -10,8 +10,8 @@ from .arrays import Mask as Mask
 from .arrays import Singles as Singles
 from .arrays import Times as Times
 from .arrays import UInt64 as UInt64
-from .caching import Kept as Kept
-from .checkpoints import Pieces as Pieces
+from .caching import Cache as Cache
+from .checkpoints import Checkpoints as Checkpoints
 from .config import ARMS as ARMS
 from .config import CONVERSION_ARMS as CONVERSION_ARMS
 from .config import DEFAULT_ARMS as DEFAULT_ARMS
@@ -59,7 +59,7 @@ from .kernels.hashing import fill_units as fill_units
 from .kernels.hashing import mix as mix
 from .kernels.hashing import unit as unit
 from .kernels.keys import event_keys as event_keys
-from .kernels.lookup import stand_in_log as stand_in_log
+from .kernels.lookup import pairs_in_log as pairs_in_log
 from .kernels.machine import LANES as LANES
 from .kernels.machine import dot as dot
 from .kernels.machine import line_zeros as line_zeros

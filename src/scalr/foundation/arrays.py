@@ -1,4 +1,4 @@
-"""Types of arrays, by what they hold. All are one-dimensional unless a docstring gives another shape."""
+"""Type aliases of arrays, by content. Arrays are one-dimensional unless a docstring gives another shape."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]
-"""True for the entries that are meant."""
+"""True for the selected entries."""
 Codes = npt.NDArray[np.int32]
 """Integer codes of users, items or other ids."""
 Int64 = npt.NDArray[np.int64]
 """Row numbers, offsets and counts."""
 Times = npt.NDArray[np.int64]
-"""Microseconds since 1970, or a plain order."""
+"""Microseconds since 1970 in UTC, or a plain order."""
 Keys = npt.NDArray[np.uint64]
-"""Hashes of ids, which do not depend on row order."""
+"""Hashes of ids; they do not depend on the order of the rows."""
 Bytes = npt.NDArray[np.uint8]
 """Bytes, or bits packed into bytes."""
 UInt32 = npt.NDArray[np.uint32]

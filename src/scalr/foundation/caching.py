@@ -1,4 +1,4 @@
-"""A keyed cache that threads share."""
+"""A cache of computed values that threads share."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Kept(Generic[Value]):
-    """The last values that were made, by key; threads that ask for the same one wait for it.
+class Cache(Generic[Value]):
+    """The most recently used values by key; threads that request the same key wait for a single computation.
 
     Args:
-        most: Values to keep.
+        max_size: Number of values to keep.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
+    def __init__(self, max_size: int) -> None:
+        self._max_size, self._lock = max_size, threading.Lock()
         self._values: OrderedDict[Hashable, Future[Value]] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value of a key, made now if it is not there."""
+    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """Return the value of a key, computed now if it is not in the cache.
+
+        An error of `compute` is raised in every waiting thread, and the key is free again.
+        """
         with self._lock:
             value = self._values.get(key)
-            mine = value is None
+            is_new = value is None
             if value is None:
                 value = self._values[key] = Future()
             self._values.move_to_end(key)
-            while len(self._values) > self._most:
+            while len(self._values) > self._max_size:
                 self._values.popitem(last=False)
-        if mine:
+        if is_new:
             try:
-                value.set_result(make())
-            except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+                value.set_result(compute())
+            except BaseException as error:  # noqa: BLE001 - waiting threads raise it
                 with self._lock:
                     self._values.pop(key, None)
                 value.set_exception(error)

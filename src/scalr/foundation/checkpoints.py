@@ -1,4 +1,4 @@
-"""Finished pieces of long work, kept in a folder so that a run that was cut off goes on from them."""
+"""Checkpoints: results of finished steps in a folder, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -11,68 +11,67 @@ from typing import Any
 
 import numpy as np
 
-_ARRAY = "array"  # a mapping with this key alone stands for the array of that number
-_SHAPE = "shape"  # holds the nested value with its arrays taken out, as the bytes of JSON
+_ARRAY = "array"  # a mapping with this key alone is a reference to the array of that number
+_STRUCTURE = "shape"  # entry with the nested value, arrays replaced by references, as the bytes of JSON
 
 
-class Pieces:
-    """Values by name: nested mappings, lists and plain values with NumPy arrays anywhere in them.
+class Checkpoints:
+    """Values by name: nested mappings, lists and plain values that may contain NumPy arrays.
 
-    Floats and arrays come back bit for bit. A file appears whole or not at all; one that is damaged counts as missing.
-    Nothing in it is code: files are NumPy archives without pickles. Threads may share it.
+    Floats and arrays are restored bit for bit. A file is written completely or not at all; a damaged file counts as
+    missing. Files are NumPy archives without pickles, so loading one executes no code. Threads may share an instance.
 
     Args:
-        folder: An existing folder; None to keep nothing.
+        folder: An existing folder; None to store nothing.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
     def get(self, name: str) -> Any:
-        """Return the value of a name, sequences as lists; None where there is none."""
+        """Return the value of a name, with sequences as lists; None if there is none."""
         if self._folder is None:
             return None
         try:
             file = self._folder / f"{name}.npz"
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                shape = json.loads(archive[_SHAPE].tobytes())
-                return _filled(shape, archive)
+                return _with_arrays(json.loads(archive[_STRUCTURE].tobytes()), archive)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def put(self, name: str, value: Any) -> None:
-        """Keep a value under a name; replaces an earlier one.
+        """Store a value under a name, in place of an earlier value.
 
         Raises:
-            TypeError: If something in it is neither plain nor an array.
+            TypeError: If a part of the value is neither plain nor an array of plain values.
         """
         if self._folder is None:
             return
         arrays: list[np.ndarray[Any, Any]] = []
-        shape = json.dumps(_emptied(value, arrays)).encode()
-        named = {str(number): array for number, array in enumerate(arrays)}
+        structure = json.dumps(_without_arrays(value, arrays)).encode()
+        entries = {str(number): array for number, array in enumerate(arrays)}
         file = self._folder / f"{name}.npz"
         growing = file.with_suffix(".growing")
         with growing.open("wb") as stream:
-            np.savez(stream, **{_SHAPE: np.frombuffer(shape, np.uint8)}, **named)  # type: ignore[arg-type]
+            np.savez(stream, **{_STRUCTURE: np.frombuffer(structure, np.uint8)}, **entries)  # type: ignore[arg-type]
         os.replace(growing, file)
 
 
-def _emptied(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
-    """Return a value with its arrays moved to `arrays`."""
+def _without_arrays(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+    """Return a value with references in place of its arrays, which are appended to `arrays`."""
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
-            raise TypeError("arrays of objects cannot be kept")
+            raise TypeError("arrays of objects cannot be stored")
         arrays.append(value)
         return {_ARRAY: len(arrays) - 1}
     if isinstance(value, Mapping):
-        return {str(key): _emptied(one, arrays) for key, one in value.items()}
-    return [_emptied(one, arrays) for one in value] if isinstance(value, list | tuple) else value
+        return {str(key): _without_arrays(item, arrays) for key, item in value.items()}
+    return [_without_arrays(item, arrays) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _filled(shape: Any, archive: Any) -> Any:
-    if isinstance(shape, dict):
-        if shape.keys() == {_ARRAY}:
-            return archive[str(shape[_ARRAY])]
-        return {key: _filled(one, archive) for key, one in shape.items()}
-    return [_filled(one, archive) for one in shape] if isinstance(shape, list) else shape
+def _with_arrays(structure: Any, archive: Any) -> Any:
+    if isinstance(structure, dict):
+        if structure.keys() == {_ARRAY}:
+            return archive[str(structure[_ARRAY])]
+        return {key: _with_arrays(item, archive) for key, item in structure.items()}
+    return [_with_arrays(item, archive) for item in structure] if isinstance(structure, list) else structure

@@ -1,4 +1,4 @@
-"""Versions of Python, libraries and machine that a result was made with."""
+"""Versions of Python and libraries, and the machine, as a manifest records them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from scalr.foundation.version import __version__
 
-_LIBRARIES = ("numpy", "numba", "pyarrow", "duckdb")  # whose versions may decide on the bytes of a result
+_LIBRARIES = ("numpy", "numba", "pyarrow", "duckdb")  # their versions may affect the bytes of a result
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return what the results were made with."""
+    """Return versions, platform and number of cores, ready for JSON."""
     return {
         "scalr": __version__,
         "python": platform.python_version(),

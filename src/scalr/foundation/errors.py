@@ -7,16 +7,16 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
-_LONGEST = 600  # characters of a line that an error shows: names and values may be as long as a file
+_MAX_LINE = 600  # characters per line of an error; names and values can be as long as a file
 
 
 class ScalrError(Exception):
-    """Say what is wrong, what was expected and how to fix it, one line each.
+    """Base of all errors: what is wrong, what was expected and how to fix it, a line each.
 
     Args:
-        what: What is wrong, with the name and the value that was found.
-        expected: What would have been right.
-        fix: What the user can do about it.
+        what: The problem, with the name and the value at fault.
+        expected: Valid values.
+        fix: What the user can do.
     """
 
     def __init__(self, what: str, *, expected: str, fix: str) -> None:
@@ -35,7 +35,7 @@ class InputError(ScalrError, ValueError):
 
 
 class SchemaError(InputError):
-    """A log or an item table does not have the columns, types or values it must have."""
+    """A log or an item table lacks columns, or has types or values that cannot be used."""
 
 
 class ConfigError(InputError):
@@ -51,7 +51,7 @@ class OutputError(InputError):
 
 
 class LeakError(InputError):
-    """Something that was fitted saw an event of the period it is to be judged on."""
+    """A fitted model or translation has used events of the period that it is evaluated on."""
 
 
 class MissingExtraError(ScalrError, ImportError):
@@ -59,7 +59,7 @@ class MissingExtraError(ScalrError, ImportError):
 
 
 def printable(text: str) -> str:
-    r"""Return a text on one line that steers no terminal: what is not printable stands as its escape, such as \x1b.
+    r"""Return a text on one line, safe to print in a terminal: unprintable characters become escapes such as \x1b.
 
     Example:
         >>> print(printable("two\nlines, \x1b[31mred"))
@@ -69,25 +69,34 @@ def printable(text: str) -> str:
     return line if line.isprintable() else "".join(x if x.isprintable() else ascii(x)[1:-1] for x in line)
 
 
-def shortened(text: str, longest: int = _LONGEST) -> str:
-    """Return a text without its middle where it is longer than `longest` characters."""
-    left = (longest - 3) // 2
-    return text if len(text) <= longest else f"{text[:left]}...{text[len(text) - left :]}"
+def shortened(text: str, max_length: int = _MAX_LINE) -> str:
+    """Return a text, with its middle replaced by "..." if it is longer than `max_length` characters."""
+    left = (max_length - 3) // 2
+    return text if len(text) <= max_length else f"{text[:left]}...{text[len(text) - left :]}"
 
 
-def system_error(error: OSError, given: str = "") -> InputError:
-    """Return what the system refused (permissions, a name too long, a full disk) as an error of ours."""
-    path = error.filename or given
+def system_error(error: OSError, path: str = "") -> InputError:
+    """Return an error of the operating system (permissions, a long name, a full disk) as an `InputError`.
+
+    Args:
+        error: The error.
+        path: Path to name if the error has none.
+    """
+    path = error.filename or path
     where = f"'{path}' cannot be used" if path else "the system refused"
     return InputError(
         f"{where}: {(error.strerror or str(error)).lower()}",
-        expected="paths that you may read and write, and room on the disk",
+        expected="paths that you may read and write, and space on the disk",
         fix="check the path, its permissions and the free space",
     )
 
 
 def require_extra(module: str, extra: str) -> ModuleType:
-    """Import `module`, or raise an error that names the extra which brings it.
+    """Import an optional module.
+
+    Args:
+        module: The module to import.
+        extra: The extra of scalr that installs it.
 
     Raises:
         MissingExtraError: If the module is not installed.
@@ -103,7 +112,13 @@ def require_extra(module: str, extra: str) -> ModuleType:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
-    """Return the error for a name that nothing of a kind has: it lists those that exist, and the nearest one."""
+    """Return the error for an unknown name, which lists the known names and the most similar one.
+
+    Args:
+        kind: What the name stands for, such as "model".
+        name: The unknown name.
+        known: All known names.
+    """
     names = tuple(known)
     near = nearest_name(name, names)
     return ConfigError(
@@ -114,6 +129,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
 
 
 def nearest_name(name: str, choices: Iterable[str]) -> str | None:
-    """Return the choice that looks most like `name`, or None where nothing is close."""
-    found = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
-    return found[0] if found else None
+    """Return the most similar choice, or None if no choice is similar."""
+    matches = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
+    return matches[0] if matches else None

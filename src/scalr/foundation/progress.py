@@ -1,4 +1,4 @@
-"""How a long step tells how far it is, whoever listens: a terminal, a log, nobody."""
+"""Progress of long steps, independent of where it is shown: a terminal, a log, nowhere."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ Advance = Callable[[int], None]
 
 
 class Board(Protocol):
-    """Shows stages one after another."""
+    """Shows the progress of stages, one at a time."""
 
     def stage(self, name: str, total: int | None = None, unit: str = "events") -> Advance:
-        """Begin a stage and end the one before.
+        """Begin a stage, and end the previous stage.
 
         Args:
-            name: What is being done, in words.
-            total: Units of work, or None where nobody knows.
-            unit: What is counted.
+            name: What the stage does, in words.
+            total: Units of work, or None if unknown.
+            unit: Name of the units.
 
         Returns:
-            A function to call with the units done since its last call.
+            A function that is called with the number of units done since its last call.
         """
 
     def note(self, text: str) -> None:
-        """Show a sentence that stays."""
+        """Show a sentence that remains after the stage."""
 
 
 class SilentBoard:
-    """Shows nothing."""
+    """A board that shows nothing."""
 
     def stage(self, name: str, total: int | None = None, unit: str = "events") -> Advance:
         """Ignore the stage."""

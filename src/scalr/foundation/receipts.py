@@ -1,4 +1,4 @@
-"""What a stage did: rows in and out, seconds, memory."""
+"""Rows, seconds and memory of a stage."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one stage did.
+    """Rows and seconds of one stage.
 
     Attributes:
         stage: Name of the stage, as in `manifest.json`.
-        rows_in: Rows that entered.
-        rows_out: Rows that left.
+        rows_in: Input rows.
+        rows_out: Output rows.
         wall_seconds: Elapsed time.
         cpu_seconds: Processor time of this process, all threads.
-        details: Further facts of the stage, ready for JSON.
+        details: Further figures of the stage, ready for JSON.
     """
 
     stage: str
@@ -36,7 +36,7 @@ class Receipt:
         return replace(self, stage=stage)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that the manifest holds for a stage."""
+        """Return the entry of the stage in the manifest."""
         return {
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
@@ -61,11 +61,11 @@ class Stopwatch:
         self.cpu_seconds = time.process_time() - self._cpu
 
     def receipt(self, stage: str, rows_in: int, rows_out: int, **details: Any) -> Receipt:
-        """Return the receipt of the block that was timed; call it after the block."""
+        """Return the receipt of the timed block; call it after the block."""
         return Receipt(stage, rows_in, rows_out, self.wall_seconds, self.cpu_seconds, details)
 
 
 def peak_rss_bytes() -> int:
-    """Return the largest resident memory this process has had, in bytes."""
+    """Return the peak resident memory of this process, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

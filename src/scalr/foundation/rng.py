@@ -1,4 +1,4 @@
-"""Keys for randomness: what a number is for and what it belongs to, never where it stands in a file."""
+"""Random numbers as hashes of seed, purpose and key. They do not depend on row order or threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MASK = (1 << 64) - 1
 
 
 class Purpose(IntEnum):
-    """What a random number decides; numbers for different purposes are independent."""
+    """What a random number decides. Numbers for different purposes are independent."""
 
     DRAW = 1
     HIDE_USER = 2
@@ -50,7 +50,7 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, purpose: Purpose) -> np.uint64:
-    """Return the 64-bit key of all random numbers for this seed and purpose."""
+    """Return the 64-bit key that all random numbers of a seed and purpose are derived from."""
     both = np.array([seed & _MASK, int(purpose)], np.uint64)
     return np.uint64(hashing.combine_keys(both[:1], both[1:])[0])
 
@@ -61,8 +61,8 @@ def keyed_units(seed: int, purpose: Purpose, keys: Keys, *more: Keys) -> npt.NDA
     Args:
         seed: The user's seed, any integer.
         purpose: What the numbers decide.
-        keys: Shape (n,), keys of what each number belongs to.
-        more: Further keys, shape (n,) each, hashed in.
+        keys: Shape (n,), key of the event, user or item that each number belongs to.
+        more: Further keys, shape (n,) each, that are combined with `keys`.
     """
     mixed = hashing.combine_keys(np.broadcast_to(stream(seed, purpose), keys.shape).copy(), keys)
     for other in more:

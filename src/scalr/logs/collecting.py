@@ -227,7 +227,7 @@ def target_log(log: CollectedLog) -> EventLog:
         log.name,
         log.users,
         log.items,
-        order.groups_of(ordered.start, 0),
+        order.group_numbers(ordered.start, 0),
         ordered.member,
         None if ordered.time is None else ordered.time[: len(ordered.member)],
         columns=log.columns,

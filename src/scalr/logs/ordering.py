@@ -119,10 +119,10 @@ def arrange(
     _sort(values, start, threads)
     codes = member.place  # what was read is not needed any more: its memory is
     if isinstance(time, PackedTimes) and not by_number:
-        order.unpack(values, codes, time.numbers)
+        order.split_halves(values, codes, time.numbers)
         return Arranged(start, codes, time, {})
     rows = group.place.view(np.uint32)
-    order.unpack(values, codes, rows)
+    order.split_halves(values, codes, rows)
     del values
     keys = {**({} if time is None else {"time": time}), **columns}
     if not keys:

@@ -112,7 +112,7 @@ class StoredLog:
             users=self.users,
             items=self.items,
             user=self.user[rows],
-            item=order.groups_of(start, first_item),
+            item=order.group_numbers(start, first_item),
             time=take(self.time),
             label=take(self.label),
             value=take(self.value),

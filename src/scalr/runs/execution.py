@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scalr.foundation import Board, Pieces, SilentBoard
+from scalr.foundation import Board, Checkpoints, SilentBoard
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +48,4 @@ class StudyResources:
     threads: int
     board: Board
     trials_file: Path | None
-    pieces: Pieces
+    pieces: Checkpoints

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from scalr.foundation import OutputError, Pieces, ScalrError, __version__
+from scalr.foundation import Checkpoints, OutputError, ScalrError, __version__
 
 STATE_SCHEMA = "scalr.unfinished/1"
 PARTS = "synthetic"
@@ -51,7 +51,7 @@ class UnfinishedRun:
     """
 
     folder: Path
-    pieces: Pieces
+    pieces: Checkpoints
     trials_file: Path
     room: Path
     state: dict[str, Any]
@@ -121,7 +121,7 @@ def unfinished(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Ite
             _write_state(partial / _STATE, state)
         for name in (_OUTPUT, _PIECES):
             (partial / name).mkdir(exist_ok=True)
-        pieces = Pieces(None if plan is None else partial / _PIECES)
+        pieces = Checkpoints(None if plan is None else partial / _PIECES)
         made = UnfinishedRun(partial / _OUTPUT, pieces, partial / _TRIALS, partial / _ROOM, state, partial / _STATE)
         try:
             yield made

@@ -18,7 +18,7 @@ from scalr.engines import (
     study_pair,
     write_parts,
 )
-from scalr.foundation import OutputError, Pieces, Steps, Stopwatch
+from scalr.foundation import Checkpoints, OutputError, Steps, Stopwatch
 from scalr.logs import LogRequest
 from scalr.runs.execution import Execution, StudyResources
 from scalr.runs.folders import check_free, finished_folder
@@ -74,7 +74,9 @@ class SparkWorkspace:
     @property
     def resources(self) -> StudyResources:
         """Return the resources of this machine, without checkpoints."""
-        return StudyResources(self.execution.n_threads, self.execution.board, self.execution.trials_file, Pieces(None))
+        return StudyResources(
+            self.execution.n_threads, self.execution.board, self.execution.trials_file, Checkpoints(None)
+        )
 
     def sample(self) -> StudySample:
         """Collect all events of a share of the target users."""

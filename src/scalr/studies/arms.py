@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scalr.evaluation import REFERENCE, ExtraReal, Fold, Strength, Trained, fading, get_model, train, train_rival
-from scalr.foundation import DEFAULT_ARMS, RIVALS, Arm, ConfigError, Kept, Steps, unknown_name
+from scalr.foundation import DEFAULT_ARMS, RIVALS, Arm, Cache, ConfigError, Steps, unknown_name
 from scalr.studies import controls
 from scalr.synthesis import (
     SyntheticEvents,
@@ -34,8 +34,8 @@ class Synthesis:
 
     def __init__(self, fold: Fold, seed: int, *, threads: int = 1) -> None:
         self.fold, self.seed, self._threads = fold, seed, threads
-        self._translations: Kept[Translation] = Kept(CACHED_TRANSLATIONS)
-        self._events: Kept[SyntheticEvents] = Kept(CACHED_EVENTS)
+        self._translations: Cache[Translation] = Cache(CACHED_TRANSLATIONS)
+        self._events: Cache[SyntheticEvents] = Cache(CACHED_EVENTS)
 
     def scalr(self, steps: Steps) -> SyntheticEvents:
         """Fit, sample and refine."""

@@ -18,7 +18,7 @@ from scalr.evaluation import (
     get_rival,
     split,
 )
-from scalr.foundation import RIVALS, Advance, Arm, Board, Pieces, SilentBoard, Steps
+from scalr.foundation import RIVALS, Advance, Arm, Board, Checkpoints, SilentBoard, Steps
 from scalr.logs import Pair, catalogue_of
 from scalr.studies.arms import Synthesis, TrainedArm, arms_of, train_arm
 from scalr.studies.choosing.choice import Choice
@@ -258,7 +258,7 @@ def study(
     threads: int = 1,
     board: Board | None = None,
     journal: Journal | None = None,
-    pieces: Pieces | None = None,
+    pieces: Checkpoints | None = None,
 ) -> Study:
     """Train every arm with every seed on one pair of logs and judge them on the same held-out events.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scalr.evaluation import Design, ImpressionFold, ItemColumns, LabelledRows, Logistic, fit_logistic
-from scalr.foundation import ConversionArm, Floats, Kept, NegativeSettings, Steps, rng
+from scalr.foundation import Cache, ConversionArm, Floats, NegativeSettings, Steps, rng
 from scalr.logs import catalogue_of
 from scalr.studies.arms import Synthesis
 from scalr.synthesis import NegativeLaw, Rows, SyntheticEvents, synthetic_weights, with_negatives
@@ -46,7 +46,7 @@ class FoldRows:
         weight = np.ones(len(target)) if target.weight is None else target.weight.astype(np.float64)
         self._real = LabelledRows.summed(target.user, target.item, target.label, weight, synthetic=False)
         self._synthesis = Synthesis(judged.fold, seed)
-        self._arms: Kept[ArmRows] = Kept(CACHED_ARMS)
+        self._arms: Cache[ArmRows] = Cache(CACHED_ARMS)
 
     @property
     def _auxiliary(self) -> bool:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
-from scalr.foundation import Advance, Board, Kept, Pieces
+from scalr.foundation import Advance, Board, Cache, Checkpoints
 from scalr.studies.protocol import ArmName, Choice, Fitted, Material, Task
 
 Result = TypeVar("Result")
@@ -54,7 +54,7 @@ def run_study(
     *,
     threads: int,
     board: Board,
-    pieces: Pieces | None = None,
+    pieces: Checkpoints | None = None,
 ) -> StudyResults[ArmName, Choice, Result, Example]:
     """Carry out a study.
 
@@ -67,7 +67,7 @@ def run_study(
         board: Shows the progress.
         pieces: Finished seeds of an earlier run, and where to store those that finish now.
     """
-    pieces, n_fits = pieces or Pieces(), 2 * len(task.arms)
+    pieces, n_fits = pieces or Checkpoints(), 2 * len(task.arms)
     advance = board.stage(*task.choosing_stage)
     choice = task.gate(task.choose(advance), advance)
     advance = board.stage("training and judging", n_fits * len(task.seeds), "fits")
@@ -100,7 +100,7 @@ class _SeedRun(Generic[ArmName, Choice, Material, Fitted, Result, Example]):
     ) -> None:
         self.seed, self.arms = seed, task.arms
         self._task, self._choice, self._advance = task, choice, advance
-        self._folds: Kept[tuple[Material, Material]] = Kept(1)
+        self._folds: Cache[tuple[Material, Material]] = Cache(1)
         self._real_only: Future[Fitted] = Future()
 
     def folds(self) -> tuple[Material, Material]:
@@ -109,7 +109,7 @@ class _SeedRun(Generic[ArmName, Choice, Material, Fitted, Result, Example]):
 
     def release(self) -> None:
         """Free the folds."""
-        self._folds = Kept(1)
+        self._folds = Cache(1)
 
     def judged(self, arm: ArmName) -> Result:
         """Train an arm on both folds and judge it; behind a gate `scalr` waits for `real_only`."""

@@ -20,7 +20,7 @@ from scalr.evaluation import (
     mean_over_pairs,
     perplexity,
 )
-from scalr.foundation import Codes, Floats, Int64, Keys, Mask, SampleSettings, TranslateSettings, rng, stand_in_log
+from scalr.foundation import Codes, Floats, Int64, Keys, Mask, SampleSettings, TranslateSettings, pairs_in_log, rng
 from scalr.logs import catalogue_of, has_events
 from scalr.synthesis import Translation, fit, sample, translator_names
 
@@ -224,11 +224,11 @@ def _calibration(fitted: Translation, fold: Fold, judged: _Judged, seed: int, th
     mine = np.isin(events.user, judged.users)
     user, item, stated = events.user[mine], events.item[mine], events.confidence[mine].astype(np.float64)
     n_users, seen = len(fold.seen.users), fold.seen
-    is_new = ~stand_in_log(user, item, _starts(seen.user, n_users), seen.item)
+    is_new = ~pairs_in_log(user, item, _starts(seen.user, n_users), seen.item)
     user, item, stated = user[is_new], item[is_new], stated[is_new]
     order = np.lexsort((judged.item, judged.place))
     start = _starts(judged.users[judged.place], n_users)
-    happened = stand_in_log(user, item, start, judged.item[order])
+    happened = pairs_in_log(user, item, start, judged.item[order])
     place = np.searchsorted(judged.users, user)
     outcome = happened / np.bincount(judged.place, minlength=len(judged.users))[place]
     return calibration_curve(stated, outcome, place, judged.keys, seed=seed)

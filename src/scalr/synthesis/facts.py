@@ -105,7 +105,7 @@ class Gathering:
             self._merge(other.best, other.score)
 
     def state(self) -> dict[str, Any]:
-        """Return what was gathered, as a value that `scalr.foundation.Pieces` can keep; see `from_state`."""
+        """Return what was gathered, as a value that `scalr.foundation.Checkpoints` can keep; see `from_state`."""
         items = np.flatnonzero(self.item_counts)  # few of a large catalogue
         best = None if self.best is None else {one.name: getattr(self.best, one.name) for one in fields(Rows)}
         counts = self.item_counts[items]

@@ -23,8 +23,8 @@ from scalr.foundation import (
     SampleSettings,
     SchemaError,
     combine_keys,
+    pairs_in_log,
     rng,
-    stand_in_log,
 )
 from scalr.logs import EventLog, StoredPair
 from scalr.synthesis.events import Rows, SyntheticEvents, rows_of, taken
@@ -113,7 +113,7 @@ class NegativeLaw:
                 self.seed, rng.Purpose.SYNTHETIC_NEGATIVES, keys[left], np.full(len(left), attempt, np.uint64)
             )
             item[left] = self.item[np.searchsorted(self.below, chance, side="right")]
-            contradicts = stand_in_log(user[left], item[left], self.positive_start, self.positive_item)
+            contradicts = pairs_in_log(user[left], item[left], self.positive_start, self.positive_item)
             contradicts |= item[left] == own_item[left]
             left = left[contradicts]
             if not len(left):

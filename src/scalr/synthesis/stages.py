@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from scalr.foundation import Codes, Floats, Int64, Keys, Mask, RefineSettings, Singles, rng, stand_in_log
+from scalr.foundation import Codes, Floats, Int64, Keys, Mask, RefineSettings, Singles, pairs_in_log, rng
 from scalr.logs import EventLog
 from scalr.synthesis.aligning import Align
 from scalr.synthesis.events import DrawnEvents
@@ -77,7 +77,7 @@ class DropReal:
 
     def keep(self, events: DrawnEvents) -> Mask:
         """Return whether each event stays; see `RowRule`."""
-        return ~stand_in_log(events.user, events.item, self.real.start, self.real.item)
+        return ~pairs_in_log(events.user, events.item, self.real.start, self.real.item)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from tests.worlds import small_tables
 
 from scalr.engines.local import passes as narrowing
 from scalr.engines.local.writing import LocalOutput, write_events
-from scalr.foundation.checkpoints import Pieces
+from scalr.foundation.checkpoints import Checkpoints
 from scalr.foundation.config import Steps
 from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
@@ -34,7 +34,7 @@ def test_only_what_is_missing_is_made_again(name, many_parts, tmp_path):
     stored, steps = read_logs(LogRequest(*small_tables(seed=2))), Steps.parse({"seed": 4, **SETTINGS[name]})
     (tmp_path / "pieces").mkdir()
     (tmp_path / "out").mkdir()
-    pieces = Pieces(tmp_path / "pieces")
+    pieces = Checkpoints(tmp_path / "pieces")
 
     def made() -> tuple[LocalOutput, dict[str, str], list[int]]:
         many_parts.clear()

@@ -42,7 +42,7 @@ def test_events_come_in_the_order_of_lexsort(log, timed, extra, threads):
         time=None if time is None else pack_times(time), columns=rows, threads=threads,
     )  # fmt: skip
     wanted = np.lexsort([*reversed(list(rows.values())), *([time] if timed else []), member, group])
-    np.testing.assert_array_equal(order.groups_of(done.start, 0), group[wanted])
+    np.testing.assert_array_equal(order.group_numbers(done.start, 0), group[wanted])
     np.testing.assert_array_equal(done.member, member[wanted])
     if timed:
         np.testing.assert_array_equal(done.time[: len(wanted)], time[wanted])

@@ -1,11 +1,9 @@
-"""Races, the journal, and values that are kept."""
+"""Races of candidates, and the journal of trials."""
 
 import json
-import threading
 
 import pytest
 
-from scalr.foundation.caching import Kept
 from scalr.foundation.errors import SchemaError
 from scalr.studies.choosing.races import Journal, Outcome, Trial, best_of, race
 
@@ -85,37 +83,6 @@ def test_another_file_is_refused_by_line(tmp_path, text):
     with pytest.raises(SchemaError, match="line 1 of"):
         Journal(file)
     assert file.read_text() == text
-
-
-def test_values_are_made_once_and_the_oldest_goes():
-    made = []
-
-    def make(key):
-        return lambda: made.append(key) or key
-
-    kept = Kept(2)
-    threads = [threading.Thread(target=kept.get, args=("a", make("a"))) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == ["a"]
-    kept.get("b", make("b"))
-    kept.get("c", make("c"))
-    kept.get("a", make("a"))
-    assert made == ["a", "b", "c", "a"]
-
-
-def test_a_failure_is_not_kept():
-    kept = Kept(2)
-
-    def fail():
-        raise ValueError("no")
-
-    for _ in range(2):
-        with pytest.raises(ValueError, match="no"):
-            kept.get("a", fail)
-    assert kept.get("a", lambda: 1) == 1
 
 
 def trial(name, losses, ranks):

@@ -10,7 +10,7 @@ from tests.worlds import small_tables
 
 from scalr.engines.generation import generate
 from scalr.engines.local.writing import write_events
-from scalr.foundation.checkpoints import Pieces
+from scalr.foundation.checkpoints import Checkpoints
 from scalr.foundation.config import PrivacySettings, SampleSettings, Steps, TranslateSettings
 from scalr.foundation.errors import ConfigError
 from scalr.logs.log_request import LogRequest
@@ -164,10 +164,10 @@ def test_parts_with_another_noise_are_not_gone_on_from(tmp_path):
     stored = read_logs(LogRequest(*small_tables(seed=6, events=(500, 500))))
     steps = Steps.parse({"translate": {"privacy": LOUD}, "refine": {"align": None}})
     (tmp_path / "kept").mkdir()
-    write_events(stored, steps, tmp_path, pieces=Pieces(tmp_path / "kept"))
+    write_events(stored, steps, tmp_path, pieces=Checkpoints(tmp_path / "kept"))
     assert not list((tmp_path / "kept").iterdir())
     with pytest.raises(ConfigError, match="noise cannot be had again"):
-        write_events(stored, steps, tmp_path, pieces=Pieces(tmp_path / "kept"))
+        write_events(stored, steps, tmp_path, pieces=Checkpoints(tmp_path / "kept"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from scalr.foundation import Board, Int64, Pieces, Singles, Stopwatch
+from scalr.foundation import Board, Checkpoints, Int64, Singles, Stopwatch
 from scalr.synthesis import (
     FUSED,
     Align,
@@ -65,9 +65,9 @@ class LocalPasses:
         board: Board,
         n_events: int,
         compared_rows: int | None = None,
-        pieces: Pieces | None = None,
+        pieces: Checkpoints | None = None,
     ) -> None:
-        self._stream, self._board, self._n_events, self._pieces = stream, board, n_events, pieces or Pieces()
+        self._stream, self._board, self._n_events, self._pieces = stream, board, n_events, pieces or Checkpoints()
         self._compared_rows = compared_rows or COMPARED_ROWS
         self._passed_over: tuple[str, ...] = ()
         self._before: Masses | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from scalr.engines.local.part_files import PartFiles
 from scalr.engines.local.passes import LocalPasses
-from scalr.foundation import Board, ConfigError, Floats, Pieces, Receipt, SilentBoard, Steps, Stopwatch
+from scalr.foundation import Board, Checkpoints, ConfigError, Floats, Receipt, SilentBoard, Steps, Stopwatch
 from scalr.logs import StoredPair
 from scalr.synthesis import (
     Count,
@@ -68,7 +68,7 @@ def write_events(
     threads: int = 1,
     compared_rows: int | None = None,
     board: Board | None = None,
-    pieces: Pieces | None = None,
+    pieces: Checkpoints | None = None,
 ) -> LocalOutput:
     """Fit, draw, refine, and write `synthetic/part-*.parquet` (and for `compact` the dictionaries) into `folder`.
 
@@ -90,11 +90,11 @@ def write_events(
         ConfigError: If noise is combined with steps that would break its guarantee, or the folder has parts with
             another noise.
     """
-    board, pieces = board or SilentBoard(), pieces or Pieces()
+    board, pieces = board or SilentBoard(), pieces or Checkpoints()
     refuse_unprotected(steps)
     if steps.translate.privacy.epsilon is not None:
         _refuse_second_noise(folder)
-        pieces = Pieces()
+        pieces = Checkpoints()
     name, law = generation_name(pair, steps), negative_law(pair, steps)
     builder = TableBuilder(pair, name, layout, coded=True, labelled=law is not None)
     stream, fitting = _fit(pair, steps, threads, board)
@@ -161,7 +161,7 @@ class PartResult:
             self.masses = other.masses if self.masses is None else self.masses + other.masses
 
     def state(self, sha256: str | None) -> dict[str, Any]:
-        """Return a value that `Pieces` can keep.
+        """Return a value that `Checkpoints` can keep.
 
         Args:
             sha256: Digest of the part's file; None without rows.
@@ -192,7 +192,7 @@ class _PartTask:
     passes: LocalPasses
     files: PartFiles
     law: NegativeLaw | None
-    pieces: Pieces
+    pieces: Checkpoints
     shares: Floats
     progress: Callable[[int], None]
 

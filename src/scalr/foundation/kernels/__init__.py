@@ -1,4 +1,4 @@
-"""Compiled loops over arrays of integer codes; they know nothing of recommendation."""
+"""Compiled loops over arrays of integer codes. They have no notion of recommendation."""
 
 import lazy_loader as lazy
 

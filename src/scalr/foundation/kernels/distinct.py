@@ -1,7 +1,7 @@
-"""Give ids dense codes in the order of their first occurrence: an open-addressing table of 64-bit keys, verified.
+"""Dense codes for ids, in the order of first occurrence: an open-addressing hash table over 64-bit keys.
 
-A slot holds the upper half of an id's key and its code + 1. A hit counts only if the id itself is equal, so ids with
-equal keys get codes of their own. Loops look a few rows ahead and prefetch, since nearly every step is a cache miss.
+A slot holds the upper half of an id's key and its code + 1. A hit is verified by comparing the ids, so different ids
+with equal keys get different codes. Nearly every probe is a cache miss; the loops prefetch a few rows ahead.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from scalr.foundation.arrays import Bytes, Int64, Keys
 from scalr.foundation.kernels.hashing import U64
 from scalr.foundation.kernels.machine import load_word, prefetch
 
-_FAR, _MIDDLE, _NEAR = 24, 16, 8  # rows between asking for a slot, for an id's place, for its bytes, and their use
+_FAR, _MIDDLE, _NEAR = 24, 16, 8  # rows ahead that a slot, an id's offset and its bytes are prefetched
 _LOW = U64(0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
 def fill_table(table: Keys, keys: Keys, n: int) -> None:
-    """Enter codes 0 to n - 1 with their keys into an empty table, whose size is a power of two above n."""
+    """Insert codes 0 to n - 1 into an empty table, whose size is a power of two above n.
+
+    Args:
+        table: Slots, all zero; filled.
+        keys: Shape (at least n,), keys by code.
+        n: Number of codes.
+    """
     mask = U64(table.shape[0] - 1)
     for code in range(n):
         p = keys[code] & mask
@@ -33,7 +39,7 @@ def fill_table(table: Keys, keys: Keys, n: int) -> None:
 
 @njit(inline="always")
 def _same_bytes(data: Any, start: Any, other: Any, other_start: Any, length: Any) -> Any:
-    """Say whether two runs of bytes are equal."""
+    """Return whether two ranges of bytes are equal."""
     y = 0
     while y + 8 <= length:
         if load_word(data, start + y) != load_word(other, other_start + y):
@@ -51,18 +57,18 @@ def encode_texts(
     data: Bytes, offsets: Int64, keys: Keys, table: Keys, known: Bytes, starts: Int64, known_keys: Keys, n: int,
     codes: npt.NDArray[np.int32],
 ) -> int:  # fmt: skip
-    """Fill `codes` for texts laid out in `data`; new ones are added to the known.
+    """Encode texts; texts without a code are added to the known texts.
 
     Args:
         data: Bytes of all texts.
-        offsets: Shape (rows + 1,), where each text starts, and the end.
+        offsets: Shape (rows + 1,), offset of each text in `data`, and the end.
         keys: Shape (rows,), hashes of the texts; equal texts have equal keys.
-        table: Slots, a power of two, at least n + rows of them free.
-        known: Bytes of the known texts, with room for all of `data`.
-        starts: Shape (at least n + rows + 1,), where each known text starts.
-        known_keys: Shape (at least n + rows,), keys by code.
+        table: Slots, a power of two, at least n + rows of them free; changed.
+        known: Bytes of the known texts, with space for all of `data`; changed.
+        starts: Shape (at least n + rows + 1,), offset of each known text in `known`; changed.
+        known_keys: Shape (at least n + rows,), keys by code; changed.
         n: Number of known texts.
-        codes: Shape (rows,), filled.
+        codes: Shape (rows,), filled with the code of each text.
 
     Returns:
         The number of known texts afterwards.
@@ -105,7 +111,7 @@ def encode_texts(
 def encode_integers(
     values: Int64, keys: Keys, table: Keys, known: Int64, known_keys: Keys, n: int, codes: npt.NDArray[np.int32]
 ) -> int:
-    """Fill `codes` for integers; see `encode_texts`. `known` has room for all of `values`."""
+    """Encode integers; see `encode_texts`. `known` has space for all of `values`."""
     rows, mask = keys.shape[0], U64(table.shape[0] - 1)
     for x in range(rows):
         if x + _FAR < rows:

@@ -1,4 +1,6 @@
-"""Counter-based randomness: every draw is a hash of (seed, key, counter, purpose), so order and threads never matter.
+"""Hashes and counter-based random numbers: a number is a hash of seed, purpose, key and counter.
+
+Random numbers therefore do not depend on the order of the rows or on threads.
 
 The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood 2014, Fast Splittable Pseudorandom Number Generators).
 """
@@ -8,16 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from scalr.foundation.arrays import Bytes, Floats, Int64, Keys, UInt64
 from scalr.foundation.kernels.machine import load_word
 
 U64 = np.uint64
 GOLDEN = U64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, the increment of SplitMix64
-_INTEGER_TAG = U64(0xA0761D6478BD642F)  # these two keep keys of integers apart from keys of other strings
+_INTEGER_TAG = U64(0xA0761D6478BD642F)  # the two tags separate the keys of integers from those of other strings
 _STRING_TAG = U64(0xE7037ED1A0B428DB)
-_MOST_DIGITS = 19  # of a 64-bit integer
+_MAX_DIGITS = 19  # of a 64-bit integer
 _INT64_MAX = U64(0x7FFFFFFFFFFFFFFF)
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53
 
@@ -48,7 +50,7 @@ def _integer_key(value: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def integer_keys(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+def integer_keys(values: Int64) -> Keys:
     """Hash integers to 64-bit keys; different integers have different keys."""
     keys = np.empty(values.shape[0], np.uint64)
     for x in range(values.shape[0]):
@@ -57,13 +59,16 @@ def integer_keys(values: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
 
 
 @njit(cache=True, nogil=True)
-def _as_integer(data: npt.NDArray[np.uint8], start: int, end: int) -> tuple[bool, np.uint64]:
-    """Say whether bytes [start, end) are an integer as it is printed, without leading zeros, and which one."""
+def _as_integer(data: Bytes, start: int, end: int) -> tuple[bool, np.uint64]:
+    """Return whether bytes [start, end) are the plain text of a 64-bit integer, and its value.
+
+    Leading zeros, "-0" and "+" are not plain text.
+    """
     negative = end > start and data[start] == 45  # "-"
     first = start + 1 if negative else start
     digits = end - first
     value = U64(0)
-    if digits < 1 or digits > _MOST_DIGITS or (data[first] == 48 and (digits > 1 or negative)):
+    if digits < 1 or digits > _MAX_DIGITS or (data[first] == 48 and (digits > 1 or negative)):
         return False, value
     for y in range(first, end):
         if data[y] < 48 or data[y] > 57:
@@ -75,14 +80,17 @@ def _as_integer(data: npt.NDArray[np.uint8], start: int, end: int) -> tuple[bool
 
 
 @njit(cache=True, nogil=True)
-def string_keys(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """Hash UTF-8 strings, laid out one after another in `data`, to 64-bit keys.
+def string_keys(data: Bytes, offsets: Int64) -> Keys:
+    """Hash UTF-8 strings to 64-bit keys.
 
-    The text of an integer has the key of the integer, since a file format may tell one from the other or not.
+    The text of an integer has the key of the integer, since some file formats do not distinguish the two.
 
     Args:
-        data: All bytes.
-        offsets: Shape (n + 1,), where each string starts, and the end.
+        data: Bytes of all strings, one after another.
+        offsets: Shape (n + 1,), offset of each string, and the end.
+
+    Returns:
+        Shape (n,).
     """
     n = offsets.shape[0] - 1
     keys = np.empty(n, np.uint64)
@@ -107,7 +115,7 @@ def string_keys(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> 
 
 
 @njit(cache=True, nogil=True)
-def combine_keys(keys: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def combine_keys(keys: Keys, others: Keys) -> Keys:
     """Hash two arrays of 64-bit values, shape (n,) each, pair by pair."""
     out = np.empty(keys.shape[0], np.uint64)
     for x in range(keys.shape[0]):
@@ -116,7 +124,7 @@ def combine_keys(keys: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]) -
 
 
 @njit(cache=True, nogil=True)
-def units(keys: npt.NDArray[np.uint64], counter: int) -> npt.NDArray[np.float64]:
+def units(keys: Keys, counter: int) -> Floats:
     """Return one uniform number in [0, 1) per key."""
     out = np.empty(keys.shape[0], np.float64)
     for x in range(keys.shape[0]):
@@ -126,28 +134,28 @@ def units(keys: npt.NDArray[np.uint64], counter: int) -> npt.NDArray[np.float64]
 
 @njit(nogil=True)
 def fill_units(
-    keys: npt.NDArray[np.uint64],
+    keys: Keys,
     stream: Any,
     step: int,
     offset: int,
-    room: npt.NDArray[np.uint64],
-    out: npt.NDArray[np.float64],
+    mixed: UInt64,
+    out: Floats,
 ) -> None:
     """Fill out[d, x] with the uniform number of key mix(keys[x] ^ stream) and counter d * step + offset.
 
-    One row per counter, so that the loop over keys makes several numbers with one instruction.
+    A row per counter lets the compiler vectorise the loop over keys.
 
     Args:
         keys: Shape (n,).
         stream: Key of seed and purpose.
-        step: Distance of counters.
+        step: Distance between counters.
         offset: First counter.
-        room: Shape (at least n,), overwritten.
-        out: Shape (counters, at least n).
+        mixed: Shape (at least n,), overwritten.
+        out: Shape (n_counters, at least n), filled.
     """
     for x in range(keys.shape[0]):
-        room[x] = mix(keys[x] ^ stream)
+        mixed[x] = mix(keys[x] ^ stream)
     for d in range(out.shape[0]):
         row, counter = out[d], U64(d * step + offset)
         for x in range(keys.shape[0]):
-            row[x] = unit(room[x], counter)
+            row[x] = unit(mixed[x], counter)

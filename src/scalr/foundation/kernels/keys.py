@@ -1,46 +1,45 @@
-"""Stable keys of events: hashes of what an event is, with a number for exact repeats."""
+"""Stable keys of events: hashes of user, item and time, with a counter for exact repeats."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation.arrays import Keys
+from scalr.foundation.arrays import Codes, Keys, Mask, Times
 from scalr.foundation.kernels.hashing import U64, combine
 
 
 @njit(cache=True, nogil=True)
 def event_keys(
-    user: npt.NDArray[np.int32],
-    item: npt.NDArray[np.int32],
-    time: npt.NDArray[np.int64],
-    positive: npt.NDArray[np.bool_],
+    user: Codes,
+    item: Codes,
+    time: Times,
+    positive: Mask,
     user_keys: Keys,
     item_keys: Keys,
     first: int,
     last: int,
 ) -> Keys:
-    """Hash each event's user key, item key, time and number among positives, or others, equal in all three.
+    """Return the keys of events [first, last): hashes of user key, item key, time and a counter of exact repeats.
 
-    Events with label 0 are numbered apart, so that they do not change the keys of positives.
+    Positives and other events are counted separately, so that events with label 0 do not change keys of positives.
 
     Args:
-        user: Shape (n,), codes; events with equal (user, item, time) stand together.
+        user: Shape (n,), codes; events with equal (user, item, time) are adjacent.
         item: Shape (n,), codes.
-        time: Shape (n,), or (0,) where events have no time.
-        positive: Shape (n,); equal events with the same value stand together. (0,) where all are positive.
+        time: Shape (n,), or (0,) if events have no time.
+        positive: Shape (n,), sorted among equal events; (0,) if all events are positive.
         user_keys: Keys by user code.
         item_keys: Keys by item code.
-        first: First event whose key is asked for.
-        last: Its end.
+        first: First event.
+        last: End of the events.
 
     Returns:
         Shape (last - first,).
     """
     timed, labelled = time.shape[0] > 0, positive.shape[0] > 0
     keys = np.empty(last - first, np.uint64)
-    begin = first  # earlier events that are equal count too
+    begin = first  # equal events before `first` count too
     while begin > 0 and user[begin] == user[begin - 1] and item[begin] == item[begin - 1]:
         begin -= 1
     repeat = 0

@@ -1,25 +1,24 @@
-"""Find (user, item) pairs among the pairs of a log that stands in canonical order."""
+"""Membership of (user, item) pairs in a log in canonical order."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation.arrays import Codes
+from scalr.foundation.arrays import Codes, Int64, Mask
 
 
 @njit(cache=True, nogil=True)
-def stand_in_log(user: Codes, item: Codes, log_start: npt.NDArray[np.int64], log_item: Codes) -> npt.NDArray[np.bool_]:
-    """Say for each pair, shape (n,), whether it is one of the log's.
+def pairs_in_log(user: Codes, item: Codes, log_start: Int64, log_item: Codes) -> Mask:
+    """Return for each pair, shape (n,), whether it occurs in the log.
 
     Args:
         user: Shape (n,), codes.
         item: Shape (n,), codes.
-        log_start: Shape (n_users + 1,), where each user's events start in the log.
+        log_start: Shape (n_users + 1,), offset of each user's first event in the log.
         log_item: Items of the log by user, ascending within a user.
     """
-    found = np.empty(user.shape[0], np.bool_)
+    is_in_log = np.empty(user.shape[0], np.bool_)
     for x in range(user.shape[0]):
         low, high = log_start[user[x]], log_start[user[x] + 1]
         end = high
@@ -29,5 +28,5 @@ def stand_in_log(user: Codes, item: Codes, log_start: npt.NDArray[np.int64], log
                 low = middle + 1
             else:
                 high = middle
-        found[x] = low < end and log_item[low] == item[x]
-    return found
+        is_in_log[x] = low < end and log_item[low] == item[x]
+    return is_in_log

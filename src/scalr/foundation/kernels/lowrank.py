@@ -1,6 +1,6 @@
-"""Low-rank factors of a user-item matrix that stands item by item, and ridge regression on them.
+"""Low-rank factors of a user-item matrix sorted by item, and ridge regression on them.
 
-All sums have one order, whatever the number of threads: a thread takes some columns of the factors, or some items.
+Threads share the work by columns of the factors, or by items, so the order of every sum is fixed.
 """
 
 from __future__ import annotations
@@ -8,19 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation.arrays import Codes, Floats, Int64, Singles
+from scalr.foundation.arrays import Codes, Floats, Int64, Keys, Singles
 from scalr.foundation.kernels.hashing import combine, unit
 
 U64 = np.uint64
-DEPENDENT = 1e-12  # share of the largest diagonal entry below which a column depends on those before it
+DEPENDENT = 1e-12  # pivots below this share of the largest diagonal entry count as linearly dependent
 
 
 @njit(cache=True, nogil=True)
-def first_columns(keys: npt.NDArray[np.uint64], rank: int, stream: Any) -> Singles:
-    """Return uniform numbers with mean 0, shape (n, rank), one row per key."""
+def first_columns(keys: Keys, rank: int, stream: Any) -> Singles:
+    """Return uniform numbers in [-0.5, 0.5), shape (n, rank), a row per key."""
     columns = np.empty((keys.shape[0], rank), np.float32)
     for x in range(keys.shape[0]):
         key = combine(stream, keys[x])
@@ -33,14 +32,14 @@ def first_columns(keys: npt.NDArray[np.uint64], rank: int, stream: Any) -> Singl
 def sum_over_items(
     item_start: Int64, user: Codes, item_weight: Singles, of_item: Singles, columns: tuple[int, int], of_user: Singles
 ) -> None:
-    """Add weight[j] · of_item[j] to the row of every user of every item j, in some columns.
+    """Add item_weight[j] · of_item[j] to the row of every user of every item j, for a range of columns.
 
     Args:
-        item_start: Shape (n_items + 1,), where each item's users start.
+        item_start: Shape (n_items + 1,), offset of each item's first user.
         user: Shape (n,), users by item.
         item_weight: Shape (n_items,).
         of_item: Shape (n_items, rank).
-        columns: First and last + 1 column.
+        columns: First column, and the end.
         of_user: Shape (n_users, rank), changed.
     """
     first, last = columns
@@ -49,23 +48,23 @@ def sum_over_items(
         for d in range(row.shape[0]):
             row[d] = item_weight[j] * of_item[j, first + d]
         for x in range(item_start[j], item_start[j + 1]):
-            own = of_user[user[x], first:last]
+            total = of_user[user[x], first:last]
             for d in range(row.shape[0]):
-                own[d] += row[d]
+                total[d] += row[d]
 
 
 @njit(cache=True, nogil=True)
 def sum_over_users(
     item_start: Int64, user: Codes, item_weight: Singles, of_user: Singles, items: tuple[int, int], of_item: Singles
 ) -> None:
-    """Set of_item[j] = weight[j] · (sum of the rows of the users of item j), for some items.
+    """Set of_item[j] = item_weight[j] · (sum of the rows of the users of item j), for a range of items.
 
     Args:
-        item_start: Shape (n_items + 1,), where each item's users start.
+        item_start: Shape (n_items + 1,), offset of each item's first user.
         user: Shape (n,), users by item.
         item_weight: Shape (n_items,).
         of_user: Shape (n_users, rank).
-        items: First and last + 1 item.
+        items: First item, and the end.
         of_item: Shape (n_items, rank), changed.
     """
     total = np.empty(of_user.shape[1], np.float32)
@@ -88,12 +87,17 @@ def scale_rows(rows: Singles, factor: Singles) -> None:
 
 
 @njit(cache=True, nogil=True)
-def gram(rows: Singles, chosen: Codes) -> Floats:
-    """Return the sum of the outer products of the chosen rows, shape (rank, rank), symmetric."""
+def gram(rows: Singles, selected: Codes) -> Floats:
+    """Return the Gram matrix of the selected rows, shape (rank, rank).
+
+    Args:
+        rows: Shape (n, rank).
+        selected: Row numbers.
+    """
     rank = rows.shape[1]
     total = np.zeros((rank, rank))
-    for c in range(chosen.shape[0]):
-        row = rows[chosen[c]]
+    for c in range(selected.shape[0]):
+        row = rows[selected[c]]
         for a in range(rank):
             factor = np.float64(row[a])
             for b in range(a + 1):
@@ -106,7 +110,7 @@ def gram(rows: Singles, chosen: Codes) -> Floats:
 
 @njit(cache=True, nogil=True)
 def cholesky(matrix: Floats) -> Floats:
-    """Return the lower L with L Lᵀ = matrix, shape (rank, rank); rows of columns that depend on others are zero."""
+    """Return the lower triangular L with L Lᵀ = matrix, shape (rank, rank); linearly dependent rows of L are zero."""
     rank, least = matrix.shape[0], 0.0
     for a in range(rank):
         least = max(least, matrix[a, a])
@@ -129,9 +133,9 @@ def cholesky(matrix: Floats) -> Floats:
 
 @njit(cache=True, nogil=True)
 def orthonormal_rows(rows: Singles, lower: Floats) -> None:
-    """Solve for the rows x of `rows` L⁻ᵀ, in place: their columns are then orthonormal if L Lᵀ is their Gram matrix.
+    """Replace `rows`, shape (n, rank), by rows · L⁻ᵀ, whose columns are orthonormal if L Lᵀ is their Gram matrix.
 
-    Columns that depend on others become zero.
+    Linearly dependent columns become zero.
     """
     rank = rows.shape[1]
     solved = np.empty(rank)
@@ -150,7 +154,7 @@ def orthonormal_rows(rows: Singles, lower: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def solve_rows(lower: Floats, rows: Singles) -> None:
-    """Replace every row x by (L Lᵀ)⁻¹ x, in place; L has no zero on its diagonal."""
+    """Replace every row x of `rows`, shape (n, rank), by (L Lᵀ)⁻¹ x; L has no zero on its diagonal."""
     rank = rows.shape[1]
     solved = np.empty(rank)
     for x in range(rows.shape[0]):
@@ -169,12 +173,21 @@ def solve_rows(lower: Floats, rows: Singles) -> None:
 
 
 @njit(cache=True, nogil=True)
-def leverages(lower: Floats, rows: Singles, chosen: Codes) -> Floats:
-    """Return xᵀ (L Lᵀ)⁻¹ x for the chosen rows x, shape (chosen,): the diagonal of the hat matrix, in [0, 1)."""
+def leverages(lower: Floats, rows: Singles, selected: Codes) -> Floats:
+    """Return xᵀ (L Lᵀ)⁻¹ x for the selected rows x, the diagonal of the hat matrix, in [0, 1).
+
+    Args:
+        lower: Shape (rank, rank), the Cholesky factor L.
+        rows: Shape (n, rank).
+        selected: Row numbers.
+
+    Returns:
+        Shape (n_selected,).
+    """
     rank = rows.shape[1]
-    solved, out = np.empty(rank), np.empty(chosen.shape[0])
-    for c in range(chosen.shape[0]):
-        row, total = rows[chosen[c]], 0.0
+    solved, out = np.empty(rank), np.empty(selected.shape[0])
+    for c in range(selected.shape[0]):
+        row, total = rows[selected[c]], 0.0
         for a in range(rank):
             left = np.float64(row[a])
             for b in range(a):

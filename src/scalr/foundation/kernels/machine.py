@@ -1,20 +1,21 @@
-"""What numba does not offer: memory ahead of its use and in whole cache lines, eight bytes at once, vectors, a bit."""
+"""Intrinsics that numba lacks: prefetching, unaligned loads, bit scans, and vector loops with a fixed order of sums."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from scalr.foundation.arrays import Singles
+
 
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of `array[index]`, one-dimensional; an index outside the array does no harm."""
+    """Prefetch the cache line of `array[index]` of a one-dimensional array; an index outside the array is harmless."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         data = make_array(signature.args[0])(context, builder, values[0]).data
@@ -23,7 +24,7 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [address, number(0), number(3), number(1)])  # to read, keep in all caches, data
+        builder.call(function, [address, number(0), number(3), number(1)])  # for reading, into all cache levels, data
         return context.get_dummy_value()
 
     return types.void(array, index), generate
@@ -33,7 +34,7 @@ prefetch: Any = intrinsic(_prefetch)
 
 
 def _lowest_bit(typing_context: Any, word: Any) -> Any:
-    """Return the place of the lowest bit that is set in an unsigned 64-bit word, 64 where none is."""
+    """Return the position of the lowest set bit of an unsigned 64-bit word; 64 if no bit is set."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.cttz(values[0], ir.IntType(1)(0))
@@ -60,22 +61,22 @@ def _load_word(typing: Any, data: Any, at: Any) -> Any:
 load_word: Any = intrinsic(_load_word)
 
 
-LANES = 16  # of `dot` and `trade`: arrays have a multiple of as many numbers
-_LINE = 64  # bytes that the processor fetches at a time
+LANES = 16  # vector length of `dot` and `trade`; the length of their arrays is a multiple of it
+_LINE = 64  # bytes of a cache line
 
 
-def line_zeros(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Return zeros whose first row begins with a cache line, so that rows of `LANES` numbers never lie in two."""
+def line_zeros(shape: tuple[int, int]) -> Singles:
+    """Return float32 zeros aligned to a cache line, so that a row of `LANES` numbers never spans two lines."""
     size = shape[0] * shape[1]
-    room = np.zeros(size + _LINE // 4, np.float32)
-    first = -room.ctypes.data % _LINE // 4
-    return room[first : first + size].reshape(shape)
+    padded = np.zeros(size + _LINE // 4, np.float32)
+    first = -padded.ctypes.data % _LINE // 4
+    return padded[first : first + size].reshape(shape)
 
 
 def _dot(typing_context: Any, left: Any, right: Any) -> Any:
-    """Return the inner product of two contiguous float32 arrays with the same multiple of `LANES` numbers.
+    """Return the inner product of two contiguous float32 arrays whose length is a multiple of `LANES`.
 
-    Sixteen sums that are added in pairs at the end: the order is part of the result, whatever vectors a processor has.
+    Sixteen partial sums are added in pairs at the end. This order is fixed, whatever vector width a processor has.
     """
     single = ir.FloatType()
     wide = ir.VectorType(single, LANES)
@@ -110,10 +111,10 @@ dot: Any = intrinsic(_dot)
 
 
 def _trade(typing_context: Any, item: Any, user: Any, change: Any, keep: Any, gradient: Any) -> Any:
-    """Take an item's part of a gradient step: `change += gradient * item`, `item = keep * item - gradient * user`.
+    """Do an item's part of a gradient step: `change += gradient * item`, `item = keep * item - gradient * user`.
 
-    Contiguous float32 arrays with the same multiple of `LANES` numbers. They share no memory, which a compiler could
-    only find out anew for every item.
+    The arrays are contiguous float32 of the same length, a multiple of `LANES`. They must not overlap; assuming so
+    saves the check that a compiler would insert for every item.
     """
     wide = ir.VectorType(ir.FloatType(), LANES)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scalr.foundation import InputError, Int64, Mask, Steps, stand_in_log
+from scalr.foundation import InputError, Int64, Mask, Steps, pairs_in_log
 from scalr.logs import EventLog, StoredPair, from_microseconds
 from scalr.synthesis.aligning import buckets_of
 from scalr.synthesis.checks.reading_back import Released
@@ -201,7 +201,7 @@ class _Held:
         np.cumsum(np.bincount(target.user, minlength=len(target.users)), out=start[1:])
         known = (rows.user >= 0) & (rows.item >= 0) & rows.is_positive
         real = np.zeros(len(rows), np.bool_)
-        real[known] = stand_in_log(rows.user[known], rows.item[known], start, target.item)
+        real[known] = pairs_in_log(rows.user[known], rows.item[known], start, target.item)
         yield self.check("real-pair", real, known)
         order = np.lexsort((rows.draw, rows.source_event, ~rows.is_positive))
         again = np.zeros(len(rows), np.bool_)

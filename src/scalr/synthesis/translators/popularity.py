@@ -20,8 +20,8 @@ from scalr.foundation import (
     Stopwatch,
     TranslateSettings,
     hashing,
+    pairs_in_log,
     rng,
-    stand_in_log,
 )
 from scalr.logs import EventLog, Pair, StoredPair
 from scalr.synthesis.translators.backoff import Backoff, BackoffDrawing, fit_backoff
@@ -51,7 +51,7 @@ class PopularityTranslation:
     def probability(self, user: Codes, item: Codes) -> Floats:
         """Return the share of the item in all interactions of others; see `Translation.probability`."""
         start, popularity = self.everyone.target_start, self.everyone.laws.popularity
-        is_own = stand_in_log(user, item, start, self.everyone.target_item)
+        is_own = pairs_in_log(user, item, start, self.everyone.target_item)
         others = start[-1] - (start[user + 1] - start[user])
         share = (popularity[item] - is_own) / np.maximum(others, 1)
         is_known = _has_source_events(self.pair)[user] & (popularity[item] - is_own >= self.least)
@@ -106,7 +106,7 @@ class RandomTranslation:
 
     def is_own(self, user: Codes, item: Codes) -> npt.NDArray[np.bool_]:
         """Say for each pair, shape (n,), whether the user has the item."""
-        return stand_in_log(user, item, self.target.start, self.target.item)
+        return pairs_in_log(user, item, self.target.start, self.target.item)
 
 
 class RandomDrawing:
