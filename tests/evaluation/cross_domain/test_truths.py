@@ -10,7 +10,7 @@ from scalr.evaluation.cross_domain import get_rival
 from scalr.evaluation.cross_domain.domains import both_domains
 from scalr.evaluation.cross_domain.emcdr import mapped
 from scalr.evaluation.cross_domain.item_knn import logistic, neighbourhoods
-from scalr.evaluation.kernels.factorization import soft_pass
+from scalr.evaluation.kernels.factorization import Parameters, run_soft_epoch
 from scalr.evaluation.models.mf import fit_factorization
 from scalr.evaluation.training import train
 from scalr.foundation.config import TrainSettings
@@ -105,9 +105,9 @@ def test_a_step_on_soft_labels_follows_the_gradient():
     random = np.random.default_rng(2)
     shapes = ((4, LANES), (6, LANES), (2, 6), (2, 6), (2,))
     before = [random.normal(0, 0.5, shape).astype(np.float32) for shape in shapes]
-    after = [one.copy() for one in before]
+    after = Parameters(*(one.copy() for one in before))
     items, label, rate = np.array([[1, 4, 5]], np.int32), np.array([[0.9, 0.3, 0.05]], np.float32), 1e-3
-    soft_pass(*after, np.array([2], np.int32), items, label, 0.7, rate, 0.2)
+    run_soft_epoch(after, np.array([2], np.int32), items, label, 0.7, rate, 0.2)
     for part, place in ((0, (2, 3)), (1, (4, 6)), (2, (0, 5))):
         ends = []
         for shift in (1e-3, -1e-3):
@@ -128,8 +128,10 @@ def test_soft_labels_that_are_what_is_predicted_change_nothing_without_penalty()
     user_factors, item_factors, item_bias, item_prior, intercept = parameters
     items = np.array([[0, 3]], np.int32)
     logit = intercept[0] + item_prior[0, items[0]] + item_bias[0, items[0]] + item_factors[items[0]] @ user_factors[1]
-    after = [one.copy() for one in parameters]
-    soft_pass(*after, np.array([1], np.int32), items, (1 / (1 + np.exp(-logit)))[None].astype(np.float32), 1.0, 0.5, 0)
+    after = Parameters(*(one.copy() for one in parameters))
+    run_soft_epoch(
+        after, np.array([1], np.int32), items, (1 / (1 + np.exp(-logit)))[None].astype(np.float32), 1.0, 0.5, 0
+    )
     for one, two in zip(parameters, after, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-6)
 
@@ -169,7 +171,7 @@ def test_nearness_is_what_dense_matrices_give(small, most, shrinkage):
 def test_a_long_history_is_cut(small, monkeypatch):
     monkeypatch.setattr("scalr.evaluation.cross_domain.item_knn.HISTORY_CAP", 2)
     near = neighbourhoods(small, {"shrinkage": 1.0, "neighbours": 9, "popularity": 0.0})
-    assert all(np.diff(one.user_start).max() == 2 for one in near)
+    assert all(np.diff(one.histories.start).max() == 2 for one in near)
 
 
 def test_the_logistic_regression_finds_where_the_slope_is_zero():

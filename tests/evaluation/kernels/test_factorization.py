@@ -67,17 +67,21 @@ def penalty(real: float, synthetic: float) -> np.ndarray:
 def parameters(users: int = 9, items: int = 11, dimensions: int = 16):
     random = np.random.default_rng(0)
     shapes = ((users, dimensions), (items, dimensions), (2, items), (2, items), (2,))
-    return tuple(random.normal(0, 0.5, shape).astype(np.float32) for shape in shapes)
+    return factorization.Parameters(*(random.normal(0, 0.5, shape).astype(np.float32) for shape in shapes))
 
 
-def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
+def negatives(catalogue: np.ndarray, per_row: int, n_first: int) -> factorization.Negatives:
+    return factorization.Negatives((catalogue,) * 2, per_row, STREAM, n_first)
+
+
+def test_an_epoch_follows_the_gradient_of_the_weighted_penalised_loss():
     """One row and its own negatives: the step is the gradient of sum(log loss) + l2 / 2 * squares, times the weight."""
     user_factors, item_factors, item_bias, item_prior, intercept = parameters()
     catalogue = np.array([2, 5, 7], np.int32)
     row = rows([4], [3], [0.7], [0]), np.array([0], np.int32)
-    after = tuple(x.copy() for x in (user_factors, item_factors, item_bias, item_prior, intercept))
+    after = factorization.Parameters(*(x.copy() for x in parameters()))
     rate, l2 = 1e-3, 0.2
-    factorization.pass_over(*after, *row, TWO_HEADS, 1, (catalogue,) * 2, 1, STREAM, rate, penalty(l2, 9))
+    factorization.run_epoch(after, *row, TWO_HEADS, negatives(catalogue, 1, 1), rate, penalty(l2, 9))
     touched = np.flatnonzero((after[1] != item_factors).any(axis=1))
     assert len(touched) == 2
     assert touched[touched != 3][0] in catalogue
@@ -104,10 +108,10 @@ def test_a_pass_follows_the_gradient_of_the_weighted_penalised_loss():
 
 def test_an_auxiliary_row_moves_factors_but_not_the_real_head():
     before = parameters()
-    after = tuple(x.copy() for x in before)
+    after = factorization.Parameters(*(x.copy() for x in before))
     row = rows([4], [3], [1.0], [1]), np.array([0], np.int32)
     catalogue = np.arange(11, dtype=np.int32)
-    factorization.pass_over(*after, *row, TWO_HEADS, 0, (catalogue,) * 2, 4, STREAM, 0.1, penalty(0.03, 0.01))
+    factorization.run_epoch(after, *row, TWO_HEADS, negatives(catalogue, 4, 0), 0.1, penalty(0.03, 0.01))
     np.testing.assert_array_equal(after[2][0], before[2][0])
     assert after[4][0] == before[4][0]
     assert after[4][1] != before[4][1]
@@ -120,26 +124,12 @@ def test_negatives_of_the_first_rows_do_not_depend_on_the_rows_behind():
     items = np.arange(1, 400, dtype=np.int32)
 
     def touched_by_first(n: int) -> np.ndarray:
-        user_factors, item_factors, item_bias, item_prior, intercept = parameters(users=5, items=400)
+        now = parameters(users=5, items=400)
         row = rows(np.arange(n), np.zeros(n), np.ones(n), np.arange(n) > 0)
-        before = item_bias[0].copy()
-        factorization.pass_over(
-            user_factors,
-            item_factors,
-            item_bias,
-            item_prior,
-            intercept,
-            row,
-            np.arange(n, dtype=np.int32)[::-1].copy(),
-            TWO_HEADS,
-            1,
-            (items, items),
-            6,
-            STREAM,
-            0.1,
-            penalty(0.0, 0.0),
-        )
-        return np.flatnonzero(before != item_bias[0])
+        before = now.item_bias[0].copy()
+        order = np.arange(n, dtype=np.int32)[::-1].copy()
+        factorization.run_epoch(now, row, order, TWO_HEADS, negatives(items, 6, 1), 0.1, penalty(0.0, 0.0))
+        return np.flatnonzero(before != now.item_bias[0])
 
     np.testing.assert_array_equal(touched_by_first(1), touched_by_first(5))
 

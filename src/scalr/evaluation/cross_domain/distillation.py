@@ -11,9 +11,9 @@ import numpy as np
 from scalr.evaluation.cross_domain.domains import shared_users
 from scalr.evaluation.cross_domain.protocol import Strength
 from scalr.evaluation.folds import Fold
-from scalr.evaluation.kernels.factorization import shuffled, soft_pass
+from scalr.evaluation.kernels.factorization import Parameters, run_soft_epoch, shuffled
 from scalr.evaluation.models import Model
-from scalr.evaluation.models.mf import Parameters, fit_factorization, rates
+from scalr.evaluation.models.mf import fit_factorization, rates
 from scalr.evaluation.training import examples_of, interactions
 from scalr.foundation import TrainSettings, combine_keys, rng
 
@@ -66,18 +66,7 @@ class Distillation:
             item = catalogue[(chance * len(catalogue)).astype(np.int64)]
             item[:, 0] = popular[(chance[:, 0] * len(popular)).astype(np.int64)]
             label = teacher.score(np.repeat(user, slots), item.ravel()).astype(np.float32).reshape(-1, slots)
-            soft_pass(
-                student.user_factors,
-                student.item_factors,
-                student.item_bias,
-                student.item_prior,
-                student.intercept,
-                user,
-                item,
-                label,
-                strength["weight"],
-                learning_rate,
-                penalty * settings.synthetic_penalty,
-            )
+            l2 = penalty * settings.synthetic_penalty
+            run_soft_epoch(student, user, item, label, strength["weight"], learning_rate, l2)
 
         return fit_factorization(examples, settings, seed, lesson=lesson)

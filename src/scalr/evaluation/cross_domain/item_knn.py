@@ -10,7 +10,13 @@ import numpy.typing as npt
 
 from scalr.evaluation.cross_domain.protocol import Strength
 from scalr.evaluation.folds import Fold
-from scalr.evaluation.kernels.neighbours import block_nearness, nearest_items, pair_nearness
+from scalr.evaluation.kernels.neighbours import (
+    Groups,
+    Neighbours,
+    block_similarities,
+    nearest_neighbours,
+    pair_similarities,
+)
 from scalr.evaluation.models import Model
 from scalr.evaluation.models.prior import SMOOTHING
 from scalr.evaluation.training import examples_of, interactions
@@ -28,37 +34,30 @@ NEWTON_STEPS = 25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbourhood:
-    """How near target items are to the items of one domain, and who has these.
+    """Similarities of target items to the items of one domain, and the users' histories in that domain.
 
     Attributes:
-        user_start: Shape (n_users + 1,), where each user's history begins in `user_item`.
-        user_item: Items of the domain by user, ascending within a user.
-        start: Shape (n_target_items + 1,), where each target item's neighbours begin in `neighbour`.
-        neighbour: Items of the domain, ascending within a target item.
-        similarity: Shape as `neighbour`, shrunk cosines.
-        n_other: Items of the domain.
+        histories: Items of the domain by user, ascending within a user.
+        neighbours: Nearest items of the domain by target item.
+        n_other: Number of items of the domain.
     """
 
-    user_start: Int64
-    user_item: Codes
-    start: Int64
-    neighbour: Codes
-    similarity: Floats
+    histories: Groups
+    neighbours: Neighbours
     n_other: int
 
     def of_pairs(self, user: Codes, item: Codes) -> Floats:
-        """Return the nearness of each (user, item), shape (n,)."""
-        nearest = self.start, self.neighbour, self.similarity
-        return _evidence(pair_nearness(user, item, self.user_start, self.user_item, *nearest, self.n_other))
+        """Return the evidence for each (user, item), shape (n,)."""
+        return _evidence(pair_similarities(user, item, self.histories, self.neighbours, self.n_other))
 
     def of_users(self, users: Codes) -> Floats:
-        """Return the nearness of all target items to some users, shape (n_users, n_target_items)."""
-        n_items = len(self.start) - 1
-        order = np.argsort(self.neighbour, kind="stable")
-        near_item = np.repeat(np.arange(n_items, dtype=np.int32), np.diff(self.start))[order]
-        by_neighbour, similarity = _starts(self.neighbour, self.n_other), self.similarity[order]
-        history = self.user_start, self.user_item
-        return _evidence(block_nearness(users, *history, by_neighbour, near_item, similarity, n_items))
+        """Return the evidence for all target items of some users, shape (n_users, n_target_items)."""
+        start, neighbour, similarity = self.neighbours
+        n_items = len(start) - 1
+        order = np.argsort(neighbour, kind="stable")
+        near_item = np.repeat(np.arange(n_items, dtype=np.int32), np.diff(start))[order]
+        transposed = Neighbours(_starts(neighbour, self.n_other), near_item, similarity[order])
+        return _evidence(block_similarities(users, self.histories, transposed, n_items))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,23 +142,24 @@ def neighbourhoods(pair: Pair, strength: Strength) -> tuple[Neighbourhood, Neigh
     """Find the nearest source and target items of every target item."""
     n_users, n_items = len(pair.target.users), len(pair.target.items)
     user, item = _histories(pair.target)
-    by_item = np.argsort(item, kind="stable")
-    found = []
-    for log, is_target in ((pair.source, False), (pair.target, True)):
-        own_user, own_item = _histories(log)
-        user_start, n_other = _starts(own_user, n_users), len(log.items)
-        nearest = nearest_items(
-            _starts(item, n_items),
-            user[by_item],
-            user_start,
-            own_item,
-            np.bincount(own_item, minlength=n_other),
-            float(strength["shrinkage"]),
-            int(strength["neighbours"]),
-            is_target,
-        )
-        found.append(Neighbourhood(user_start, own_item, *nearest, n_other))
-    return found[0], found[1]
+    item_users = Groups(_starts(item, n_items), user[np.argsort(item, kind="stable")])
+    shrinkage, most = float(strength["shrinkage"]), int(strength["neighbours"])
+    source, target = (
+        _neighbourhood(item_users, log, n_users, shrinkage, most, is_target)
+        for log, is_target in ((pair.source, False), (pair.target, True))
+    )
+    return source, target
+
+
+def _neighbourhood(
+    item_users: Groups, log: EventLog, n_users: int, shrinkage: float, most: int, is_target: bool
+) -> Neighbourhood:
+    """Find the nearest items of one domain; see `nearest_neighbours`."""
+    user, item = _histories(log)
+    histories, n_other = Groups(_starts(user, n_users), item), len(log.items)
+    n_users_of = np.bincount(item, minlength=n_other)
+    nearest = nearest_neighbours(item_users, histories, n_users_of, shrinkage, most, is_target)
+    return Neighbourhood(histories, nearest, n_other)
 
 
 def calibrated(pair: Pair, settings: TrainSettings, seed: int, strength: Strength) -> tuple[Floats, Floats]:

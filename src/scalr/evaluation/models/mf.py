@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from scalr.evaluation.kernels import factorization
+from scalr.evaluation.kernels.factorization import Negatives, Parameters
 from scalr.evaluation.models.prior import REAL, SYNTHETIC, item_prior, other_catalogue
 from scalr.evaluation.models.protocol import Examples
 from scalr.foundation import (
@@ -30,25 +34,6 @@ FIRST_SPREAD = (
 AVERAGING = np.float32(0.5)  # share of earlier passes in the model that is handed out
 LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
 MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Parameters:
-    """What is learnt, while it is learnt; the arrays change with every step.
-
-    Attributes:
-        user_factors: Shape (n_users, dimensions), zeros up to a whole number of `LANES`.
-        item_factors: Shape (n_items, dimensions), likewise.
-        item_bias: Shape (2, n_items), by head: what an item's log-odds are above its prior.
-        item_prior: Shape (2, n_items).
-        intercept: Shape (2,).
-    """
-
-    user_factors: Singles
-    item_factors: Singles
-    item_bias: Singles
-    item_prior: Singles
-    intercept: Singles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,75 +74,79 @@ class Factorization:
 def fit_factorization(
     examples: Examples, settings: TrainSettings, seed: int, *, lesson: Callable[[Parameters, int], None] | None = None
 ) -> Iterator[Factorization]:
-    """Fit by stochastic gradient descent with a constant step, one step per row on its positive and its negatives.
+    """Fit by stochastic gradient descent with a constant step size, one step per row on its positive and negatives.
 
-    A constant step never comes to rest, so the model that is handed out after a pass averages the parameters at the end
-    of the passes so far, the last one with half of the weight (Polyak and Juditsky 1992, with a memory that fades).
+    With a constant step size the parameters keep fluctuating, so each yielded model is an average of the parameters at
+    the end of every epoch so far, with half of the weight on the last one (Polyak and Juditsky 1992, with exponential
+    decay).
 
-    The intercept starts at log(1 / negatives), the log-odds of a positive among its negatives; biases start at
-    `popularity_prior` times the item's log popularity among the rows of its head and are drawn back to there: where
-    popularity lasts, a prior of 1 spares the data what counting knows; where it drifts, 0 is better.
+    The intercept starts at log(1 / negatives), the log-odds of a positive among its negatives. Biases start at
+    `popularity_prior` times the item's log popularity among the rows of its head, and the penalty draws them back to
+    that value. A prior of 1 suits logs whose popularity is stable; 0 suits logs whose popularity drifts.
 
     Args:
-        examples: Rows to learn from.
+        examples: Training rows.
         settings: Objective, dimensions, learning rate, penalty and negatives.
         seed: Any integer.
-        lesson: Called after every pass with the parameters, which it may change, and the number of the pass from 0.
+        lesson: Called after every epoch with the parameters, which it may change, and the number of the epoch from 0.
 
     Raises:
-        ConfigError: If weights are so large that they cannot be taken in steps that converge.
+        ConfigError: If weights are too large to be split into steps that converge.
     """
     examples, (learning_rate, penalty) = in_steps(examples), rates(settings)
-    n_items = len(examples.item_keys)
+    head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
+    l2 = np.array([penalty, settings.synthetic_penalty * penalty], np.float32)
+    rows, parameters = _rows(examples), _first_parameters(examples, settings, seed, head)
+    order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
+    negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
+    catalogues = (examples.catalogue, other_catalogue(examples))
+    average: Factorization | None = None
+    for epoch in count():
+        order = factorization.visiting_order(examples.n_first, len(examples), order_key, epoch)
+        negatives = Negatives(catalogues, settings.negatives, _numbered(negatives_key, epoch), examples.n_first)
+        factorization.run_epoch(parameters, rows, order, head, negatives, learning_rate, l2)
+        if lesson is not None:
+            lesson(parameters, epoch)
+        now = _real_head(parameters, settings.dimensions, examples)
+        average = now if average is None else _mixed(average, now)
+        yield average
+
+
+def _rows(examples: Examples) -> npt.NDArray[Any]:
+    """Return the rows in the layout of the kernel, shape (n,), of dtype `factorization.ROW`."""
+    rows = np.empty(len(examples), factorization.ROW)
+    rows["user"], rows["item"], rows["weight"] = examples.user, examples.item, examples.weight
+    rows["kind"] = examples.is_synthetic
+    return rows
+
+
+def _first_parameters(
+    examples: Examples, settings: TrainSettings, seed: int, head: npt.NDArray[np.uint8]
+) -> Parameters:
     user_factors, item_factors = (
         _first_factors(keys, settings.dimensions, _stream(seed, side))
         for side, keys in enumerate((examples.user_keys, examples.item_keys))
     )
-    item_bias = np.zeros((2, n_items), np.float32)
-    intercept = np.full(2, -np.log(settings.negatives), np.float32)
-    rows = np.empty(len(examples), factorization.ROW)
-    rows["user"], rows["item"], rows["weight"] = examples.user, examples.item, examples.weight
-    rows["kind"] = examples.is_synthetic
-    head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
-    l2 = np.array([penalty, settings.synthetic_penalty * penalty], np.float32)
     strength = np.float32(settings.popularity_prior or 0.0)
-    prior = strength * item_prior(examples, head[rows["kind"]])
-    catalogues = (examples.catalogue, other_catalogue(examples))
-    order_key = rng.stream(seed, rng.Purpose.TRAIN_ORDER)
-    negatives_key = rng.stream(seed, rng.Purpose.TRAIN_NEGATIVES)
-    average: Factorization | None = None
-    epoch = 0
-    while True:
-        order = factorization.visiting_order(examples.n_first, len(examples), order_key, epoch)
-        factorization.pass_over(
-            user_factors,
-            item_factors,
-            item_bias,
-            prior,
-            intercept,
-            rows,
-            order,
-            head,
-            examples.n_first,
-            catalogues,
-            settings.negatives,
-            _numbered(negatives_key, epoch),
-            learning_rate,
-            l2,
-        )
-        if lesson is not None:
-            lesson(Parameters(user_factors, item_factors, item_bias, prior, intercept), epoch)
-        epoch += 1
-        now = Factorization(
-            np.ascontiguousarray(user_factors[:, : settings.dimensions]),
-            np.ascontiguousarray(item_factors[:, : settings.dimensions]),
-            prior[REAL] + item_bias[REAL],
-            intercept[REAL],
-            examples.fitted_until,
-            examples.fitted_on,
-        )
-        average = now if average is None else _mixed(average, now)
-        yield average
+    return Parameters(
+        user_factors,
+        item_factors,
+        item_bias=np.zeros((2, len(examples.item_keys)), np.float32),
+        item_prior=strength * item_prior(examples, head[examples.is_synthetic.astype(np.int32)]),
+        intercept=np.full(2, -np.log(settings.negatives), np.float32),
+    )
+
+
+def _real_head(parameters: Parameters, dimensions: int, examples: Examples) -> Factorization:
+    """Return copies of the parameters that predict real events."""
+    return Factorization(
+        np.ascontiguousarray(parameters.user_factors[:, :dimensions]),
+        np.ascontiguousarray(parameters.item_factors[:, :dimensions]),
+        parameters.item_prior[REAL] + parameters.item_bias[REAL],
+        parameters.intercept[REAL],
+        examples.fitted_until,
+        examples.fitted_on,
+    )
 
 
 def _mixed(earlier: Factorization, now: Factorization) -> Factorization:
