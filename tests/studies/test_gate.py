@@ -69,6 +69,24 @@ def test_a_segment_is_open_where_every_rehearsal_opens_it():
     assert [one.is_open for one in agreed({"near": near, "far": never_open()})] == [False, False]
 
 
+def test_losses_are_means_over_the_seeds_that_judge_a_user():
+    """Seed by seed: scalr 1 and 3, real events 2 and 2, so there is no gain; another seed's user counts once."""
+    random = np.random.default_rng(0)
+    seeds = {"scalr": (1.0, 3.0), "real_only": (2.0, 2.0), "shuffled_users": (4.0, 4.0)}
+    noise = random.normal(0, 0.01, 51)
+
+    def losses(value, users):
+        return Losses({"warm": (value + noise)[:users]})
+
+    judged = {arm: [losses(first, 50), losses(second, 51)] for arm, (first, second) in seeds.items()}
+    warm, _ = open_segments(judged)
+    assert warm.users == 51
+    assert warm.change == pytest.approx((50 * 2.0 + 3.0) / (51 * 2.0) - 1, abs=1e-3)
+    assert not warm.is_open
+    first = {arm: evaluations[:1] for arm, evaluations in judged.items()}
+    assert open_segments(first)[0].change == pytest.approx(-0.5, abs=1e-3)
+
+
 def test_a_segment_without_users_stays_closed():
     arms = judged(np.random.default_rng(0), 0.1, 0.1)
     without = {arm: [Losses({"warm": one.of["warm"]}) for one in evaluations] for arm, evaluations in arms.items()}

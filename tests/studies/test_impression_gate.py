@@ -8,12 +8,16 @@ from tests.studies.test_impressions import QUICK, impression_world
 
 from scalr.evaluation.folds import impression_folds
 from scalr.evaluation.judging import Judgement, judge
+from scalr.foundation.checkpoints import Pieces
 from scalr.foundation.config import Steps
 from scalr.foundation.errors import SchemaError
+from scalr.foundation.progress import SilentBoard
+from scalr.studies.choosing.masses import ImpressionChoice, MassTrial
 from scalr.studies.findings.impressions import finding
 from scalr.studies.gate import Opening, half_of, open_segments
 from scalr.studies.impression_rows import FoldRows
 from scalr.studies.impressions import FittedImpressions, ImpressionLosses, ImpressionTask, conversion_study
+from scalr.studies.loop import run_study
 
 pytest.importorskip("sklearn", reason="the model is scikit-learn's logistic regression")
 
@@ -94,6 +98,24 @@ def test_losses_are_means_over_the_seeds_that_have_the_user_in_the_segment(fold)
     assert (warm.is_open, cold.is_open) == (True, False)
 
 
+def test_the_gate_judges_each_arm_with_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real impressions alone have their own penalty; shuffled users have mass and penalty of `scalr`."""
+    used = []
+    fit = FoldRows.fit
+
+    def spy(rows: FoldRows, arm: str, mass: float, l2: float):
+        used.append((arm, mass, l2))
+        return fit(rows, arm, mass, l2)
+
+    monkeypatch.setattr(FoldRows, "fit", spy)
+    steps = Steps.parse(FAST)
+    task = ImpressionTask(impression_world(impressions=4000)[0], steps, threads=2)
+    trials = {"real_only": (0.0, 7.0), "scalr": (0.3, 2.0), "shuffled_users": (1.0, 5.0)}
+    choice = ImpressionChoice(steps, {}, {arm: (MassTrial(*setting, 0.1),) for arm, setting in trials.items()})
+    assert len(task.gate(choice, lambda done: None).openings) == 2
+    assert sorted(used) == [("real_only", 0.0, 7.0), ("scalr", 0.3, 2.0), ("shuffled_users", 0.3, 2.0)]
+
+
 def test_a_study_whose_gate_is_closed_gives_real_events_alone_bit_for_bit() -> None:
     study = conversion_study(impression_world(relatedness=0.0)[0], Steps.parse(FAST), threads=2)
     assert [one.is_open for one in study.gate] == [False, False]
@@ -120,6 +142,25 @@ def test_without_a_gate_nothing_is_as_if_there_was_one() -> None:
     assert one.gate == other.gate == ()
     assert one.to_json()["segments"] == other.to_json()["segments"]
     assert one.to_json()["without_gate"] is None
+
+
+def test_a_finished_seed_of_a_gated_study_is_restored_bit_for_bit(tmp_path) -> None:
+    pair, steps, board = impression_world(impressions=4000)[0], Steps.parse(FAST), SilentBoard()
+    done, again = (
+        run_study(ImpressionTask(pair, steps, threads=2), threads=2, board=board, pieces=Pieces(tmp_path))
+        for _ in range(2)
+    )
+    one, other = done.of("scalr")[0], again.of("scalr")[0]
+    assert (one.synthetic_rows, one.item_coverage, one.shift) == (
+        other.synthetic_rows,
+        other.item_coverage,
+        other.shift,
+    )
+    for ours, restored in ((one, other), (one.ungated, other.ungated)):
+        for method, judgement in ours.judgements.items():
+            assert judgement.segments == restored.judgements[method].segments
+            np.testing.assert_array_equal(judgement.loss["all"], restored.judgements[method].loss["all"])
+            np.testing.assert_array_equal(ours.probabilities[method], restored.probabilities[method])
 
 
 @pytest.mark.slow
