@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     options = parser.parse_args()
-    from scalr.foundation.config import TranslateSettings
+    from scalr.foundation.generation_settings import TranslateSettings
     from scalr.logs.log_request import LogRequest
     from scalr.logs.reading import read_logs
     from scalr.synthesis.translators.cooccurrence import fit_cooccurrence

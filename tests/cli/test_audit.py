@@ -50,7 +50,7 @@ def test_noise_is_for_one_generation_alone(scalr, logs, tmp_path):
     given = (*logs, "--out", tmp_path / "out", "--privacy", "epsilon=1,delta=1e-6")
     code, _, said = scalr("study", *given, "--align", "none")
     assert code == 2
-    assert "a study fits anew" in said
+    assert "a study fits again" in said
     code, _, said = scalr("generate", *given)
     assert code == 2
     assert "refine.align" in said

@@ -1,6 +1,5 @@
 """Every command as a user runs it, on small logs."""
 
-import inspect
 import json
 import xml.etree.ElementTree
 
@@ -10,8 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from scalr.cli.study import command as study_command
-from scalr.foundation.config import ARMS, StudySettings
+from scalr.foundation.config import ARMS
 
 QUICK = ["--set", "study.seeds=1", "--set", "train.max_epochs=2", "--set", "study.arms=[scalr, top1]"]
 
@@ -20,11 +18,6 @@ FEW = ["--seeds", 1, "--baseline-trials", 0]
 
 def synthetic(folder) -> pa.Table:
     return pa.concat_tables([pq.read_table(part) for part in sorted((folder / "synthetic").glob("*.parquet"))])
-
-
-@pytest.mark.parametrize("name", ["seeds", "trials", "baseline_trials", "rival_trials", "budget_seconds", "gate"])
-def test_a_study_tries_as_much_by_command_as_by_configuration(name):
-    assert inspect.signature(study_command).parameters[name].default == getattr(StudySettings(), name)
 
 
 def test_generate_writes_events_report_and_manifest(scalr, logs, tmp_path):

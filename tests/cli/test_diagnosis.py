@@ -11,12 +11,12 @@ import pytest
 
 import scalr
 from scalr.cli import diagnosis as doctor
-from scalr.cli.diagnosis import CORE, EXTRAS, Finding, diagnose
+from scalr.cli.diagnosis import CORE, EXTRAS, SystemCheck, diagnose
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-def found(name: str, findings: list[Finding] | None = None) -> Finding:
+def found(name: str, findings: list[SystemCheck] | None = None) -> SystemCheck:
     return next(finding for finding in findings or diagnose() if finding.name == name)
 
 
@@ -64,7 +64,7 @@ def test_the_memory_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pyt
     limit = tmp_path / "memory.max"
     monkeypatch.setattr(doctor, "_CGROUP_LIMITS", (limit,))
     limit.write_text("1073741824\n")
-    assert found("memory") == Finding("memory", "weak", "1.0 GiB", "keep draws low, or work on part of the events")
+    assert found("memory") == SystemCheck("memory", "weak", "1.0 GiB", "keep draws low, or work on part of the events")
     limit.write_text("max\n")
     assert found("memory").value != "1.0 GiB"
 
@@ -93,7 +93,7 @@ def test_tools_are_found_on_the_path(name: str, tool: str, tmp_path: Path, monke
     monkeypatch.setenv("PATH", str(tmp_path))
     assert found(name).state == "missing"
     (tmp_path / tool).touch(mode=0o755)
-    assert found(name) == Finding(name, "ok", str(tmp_path / tool))
+    assert found(name) == SystemCheck(name, "ok", str(tmp_path / tool))
 
 
 def test_java_home_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

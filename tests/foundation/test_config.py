@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scalr.foundation import config
 from scalr.foundation.config import (
     AlignSettings,
+    LogSettings,
     RefineSettings,
     RunSettings,
     SampleSettings,
@@ -26,7 +27,8 @@ ALL = [
 ]
 
 
-REQUIRED: dict[type[Settings], dict[str, Any]] = {RunSettings: {"source": "source.parquet", "target": "target.parquet"}}
+LOGS = {"source": "source.parquet", "target": "target.parquet"}
+REQUIRED: dict[type[Settings], dict[str, Any]] = {LogSettings: LOGS, RunSettings: LOGS}
 """Settings without a default; everything else has one."""
 
 

@@ -3,12 +3,10 @@ import pytest
 import yaml
 from tests.worlds import small_tables
 
-from scalr.cli.inputs import LogOptions
-from scalr.foundation.config import RunSettings, TranslateSettings
+from scalr.foundation.config import LogSettings, RunSettings, TranslateSettings
 from scalr.foundation.errors import ConfigError, OutputError
 from scalr.logs.log_request import LogRequest
 from scalr.logs.reading import read_logs
-from scalr.logs.schema import Columns
 from scalr.runs.config_file import check_new, read_config, write_config
 
 
@@ -20,8 +18,8 @@ def config(tmp_path):
         files[name] = tmp_path / f"{name}.parquet"
         pq.write_table(table, files[name])
     file = tmp_path / "scalr.yaml"
-    logs = LogOptions([str(files["source"])], str(files["target"]), None, Columns(), None, None, None, "auto", False)
-    write_config(file, read_logs(LogRequest(files["source"], files["target"])), logs.settings())
+    logs = LogSettings(source=str(files["source"]), target=str(files["target"]))
+    write_config(file, read_logs(LogRequest.from_settings(logs)), logs.model_dump(mode="json"))
     return file
 
 
@@ -49,7 +47,7 @@ def test_every_setting_is_there_and_explained(config):
 
     assert set(RunSettings.model_fields) == set(values)
     assert all(f"{name}:" in text for name in names(RunSettings) if name not in ("source_columns", "target_columns"))
-    assert "# Draws for every source event." in text
+    assert "# Draws per source event." in text
     assert "60 users" in text
 
 

@@ -17,7 +17,7 @@ from tests.trust.battery import SECONDS, Desk, at_most, digests, is_refusal, map
 
 import scalr
 from scalr.adapters import export
-from scalr.cli.console import shown
+from scalr.cli.console import escaped
 from scalr.foundation.errors import ScalrError, printable
 from scalr.report import drawing
 
@@ -242,7 +242,7 @@ def test_json_holds_names_as_they_are_in_characters_of_ascii(tmp_path, scalr):
 def test_what_is_shown_steers_no_terminal():
     everything = "".join(map(chr, (*range(0x300), 0x202E, 0x2066, 0x2028, 0xFEFF, 0xD800))) + "[bold]:smile:[/nope]"
     assert printable(everything).isprintable()
-    assert shown("[bold]") == r"\[bold]"
+    assert escaped("[bold]") == r"\[bold]"
     error = ScalrError(everything, expected="x" * 10_000_000, fix="\x1b[2J")
     lines = str(error).split("\n")
     assert len(lines) == 3

@@ -1,4 +1,4 @@
-"""The command `scalr`: one module per subcommand, and one place that turns errors into three lines and an exit code."""
+"""The command `scalr`: one module per subcommand; `main` turns errors into three lines and an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the terminal shows: progress while it lasts, tables at the end. Everything goes to stderr but the results."""
+"""Terminal output: progress during a command (stderr), tables at its end (stdout)."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from rich.table import Table
 from scalr.foundation import Advance, printable
 from scalr.synthesis import are_compiled
 
-LONG_SECONDS = 2.0  # a stage that took longer is worth a line in a log file
+LONG_SECONDS = 2.0  # longer stages get a line in a log file
 COMPILING = "Compiling the inner loops for this machine, once: it takes up to a minute longer this time."
-PIPE_WIDTH = 140  # characters, where the output goes to a file or another program
+PIPE_WIDTH = 140  # characters per line of output to a file or another program
 
 
 class Terminal:
-    """Shows progress and tables; `quiet` and `as_json` silence both.
+    """Display of progress and tables; `quiet` and `as_json` turn both off.
 
-    On a terminal stages have live bars; elsewhere a line each, if they took long. Use it as a context: the display ends
-    with it, and after an error nothing but the error is left.
+    Stages have live bars on a terminal; elsewhere, long stages get a line each. Use it as a context manager: on exit
+    the display ends, and after an error it is removed.
     """
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
@@ -53,7 +53,7 @@ class Terminal:
             disable=not self._shows or not self._err.is_terminal,
         )
         self._current: tuple[TaskID, str, float] | None = None
-        self._held: list[str] = []
+        self._notes: list[str] = []
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -70,11 +70,11 @@ class Terminal:
             for task in self._progress.tasks:
                 self._progress.update(task.id, visible=False)
         self._progress.stop()
-        if isinstance(error, KeyboardInterrupt) and error.args:  # says how to go on
+        if isinstance(error, KeyboardInterrupt) and error.args:  # how to resume
             self._err.print(escape(str(error)), soft_wrap=True)
         if error is None:
-            for text in self._held:
-                self._err.print(shown(text), soft_wrap=True)
+            for text in self._notes:
+                self._err.print(escaped(text), soft_wrap=True)
 
     def stage(self, name: str, total: int | None = None, unit: str = "events") -> Advance:
         """Begin a stage; see `scalr.foundation.progress.Board`."""
@@ -84,13 +84,13 @@ class Terminal:
         return lambda done: self._progress.advance(task, done)
 
     def note(self, text: str) -> None:
-        """Show a sentence that stays: at once on a terminal, elsewhere when all has gone well."""
+        """Show a sentence permanently: at once on a terminal, elsewhere after success."""
         if not self._shows:
             return
         if self._err.is_terminal:
-            self._progress.console.print(shown(text))
+            self._progress.console.print(escaped(text))
         else:
-            self._held.append(text)
+            self._notes.append(text)
 
     def _end_stage(self) -> None:
         if self._current is None:
@@ -102,45 +102,45 @@ class Terminal:
         self._progress.update(current, total=total, completed=total)
         seconds = time.perf_counter() - began
         if self._shows and not self._err.is_terminal and seconds >= LONG_SECONDS:
-            self._err.print(f"{shown(name)}: {seconds:.1f} s")
+            self._err.print(f"{escaped(name)}: {seconds:.1f} s")
 
     def show(self, *parts: Table | str) -> None:
-        """Print tables and sentences (with Rich markup) to stdout; what comes from data goes through `shown` before."""
+        """Print tables and sentences with Rich markup to stdout; text from data must be `escaped` before."""
         if self._shows:
             for part in parts:
                 self._out.print(part, soft_wrap=isinstance(part, str) and not self._out.is_terminal)
 
     def result(self, value: Mapping[str, Any]) -> None:
-        """Print the result as JSON where it was asked for."""
+        """Print the result as JSON if `as_json` is set."""
         if self._as_json:
             print(json.dumps(value, indent=2, default=str, allow_nan=False))
 
 
 def _console(stream: TextIO) -> Console:
-    """Return a console as wide as the terminal; where there is none, wide enough for every table."""
+    """Return a console as wide as the terminal, or wide enough for every table if the stream is not a terminal."""
     return Console(file=stream, highlight=False, emoji=False, width=None if stream.isatty() else PIPE_WIDTH)
 
 
-def shown(text: object) -> str:
-    """Return a name, a path or a sentence with names in it as Rich markup that shows it as it is and steers nothing."""
+def escaped(text: object) -> str:
+    """Return text as Rich markup that displays it unchanged, without control characters."""
     return escape(printable(str(text)))
 
 
-def table(title: str, *columns: str) -> Table:
-    """Return an empty table; the first column is for names, the others for numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+def new_table(title: str, *columns: str) -> Table:
+    """Return an empty table whose first column is for names and the others for numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for place, column in enumerate(columns):
-        made.add_column(column, justify="left" if place == 0 else "right", no_wrap=place > 0)
-    return made
+        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=place > 0)
+    return table
 
 
-def number(value: float | int | None, digits: int = 4) -> str:
-    """Return a number as people read it; a dash for none."""
+def format_number(value: float | int | None, digits: int = 4) -> str:
+    """Return a number for readers; a dash for None."""
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
 
 
-def percent(value: float | None, digits: int = 2) -> str:
-    """Return a signed share as a percentage; a dash for none."""
+def format_percent(value: float | None, digits: int = 2) -> str:
+    """Return a signed share as a percentage; a dash for None."""
     return "–" if value is None else f"{100 * value:+.{digits}f} %".replace("-", "−")

@@ -46,7 +46,7 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SystemCheck:
     """One thing that was looked at.
 
     Attributes:
@@ -66,7 +66,7 @@ class Finding:
         return asdict(self)
 
 
-def diagnose(folder: Path | str = ".") -> list[Finding]:
+def diagnose(folder: Path | str = ".") -> list[SystemCheck]:
     """Look at versions, optional parts, and what the machine offers; takes well under a second.
 
     Args:
@@ -75,7 +75,7 @@ def diagnose(folder: Path | str = ".") -> list[Finding]:
     Returns:
         Findings in a fixed order: scalr, Python, core parts, extras, machine.
     """
-    findings = [Finding("scalr", "ok", __version__), Finding("python", "ok", platform.python_version())]
+    findings = [SystemCheck("scalr", "ok", __version__), SystemCheck("python", "ok", platform.python_version())]
     findings += [_distribution(name, "scalr-rec") for name in CORE]
     brought_by = {name: extra for extra, names in reversed(EXTRAS.items()) for name in names}
     for extra, names in EXTRAS.items():
@@ -83,19 +83,19 @@ def diagnose(folder: Path | str = ".") -> list[Finding]:
     return [*findings, _cores(), _memory(), _disk(Path(folder)), _kernel_cache(), _java(), _gpu()]
 
 
-def _distribution(name: str, brought_by: str) -> Finding:
+def _distribution(name: str, brought_by: str) -> SystemCheck:
     try:
-        return Finding(name, "ok", metadata.version(name))
+        return SystemCheck(name, "ok", metadata.version(name))
     except metadata.PackageNotFoundError:
-        return Finding(name, "missing", "not installed", f"pip install '{brought_by}'")
+        return SystemCheck(name, "missing", "not installed", f"pip install '{brought_by}'")
 
 
-def _cores() -> Finding:
+def _cores() -> SystemCheck:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Finding("cores", "ok", str(cores))
+    return SystemCheck("cores", "ok", str(cores))
 
 
-def _memory() -> Finding:
+def _memory() -> SystemCheck:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits = [file.read_text().strip() for file in _CGROUP_LIMITS if file.is_file()]
     total = min([total, *(int(limit) for limit in limits if limit.isdigit())])
@@ -103,17 +103,17 @@ def _memory() -> Finding:
     return _at_least("memory", total, _LITTLE_MEMORY, advice)
 
 
-def _disk(folder: Path) -> Finding:
+def _disk(folder: Path) -> SystemCheck:
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     return _at_least("free disk", shutil.disk_usage(existing).free, _LITTLE_DISK, "free some, or write elsewhere")
 
 
-def _at_least(name: str, found: int, enough: int, advice: str) -> Finding:
+def _at_least(name: str, found: int, enough: int, advice: str) -> SystemCheck:
     value = f"{found / _GIB:.1f} GiB"
-    return Finding(name, "ok", value) if found >= enough else Finding(name, "weak", value, advice)
+    return SystemCheck(name, "ok", value) if found >= enough else SystemCheck(name, "weak", value, advice)
 
 
-def _kernel_cache() -> Finding:
+def _kernel_cache() -> SystemCheck:
     """Look where numba keeps compiled kernels: its own setting, next to the source, or the user's cache folder."""
     beside = Path(__file__).parent / "kernels" / "__pycache__"
     setting = os.environ.get("NUMBA_CACHE_DIR")
@@ -122,8 +122,8 @@ def _kernel_cache() -> Finding:
         nearest = next(above for above in (place, *place.absolute().parents) if above.exists())
         if nearest.is_dir() and os.access(nearest, os.W_OK):
             compiled = next(place.rglob("*.nbi"), None) is not None
-            return Finding("kernel cache", "ok", "warm" if compiled else "cold: the first run compiles, once")
-    return Finding(
+            return SystemCheck("kernel cache", "ok", "warm" if compiled else "cold: the first run compiles, once")
+    return SystemCheck(
         "kernel cache",
         "weak",
         "cannot be written: every run compiles again",
@@ -131,12 +131,12 @@ def _kernel_cache() -> Finding:
     )
 
 
-def _java() -> Finding:
+def _java() -> SystemCheck:
     java = find_java()
     advice = "install Java 17 or newer for --engine spark; nothing else needs it"
-    return Finding("java", "ok", java) if java else Finding("java", "missing", "not found", advice)
+    return SystemCheck("java", "ok", java) if java else SystemCheck("java", "missing", "not found", advice)
 
 
-def _gpu() -> Finding:
+def _gpu() -> SystemCheck:
     tool = shutil.which("nvidia-smi")
-    return Finding("gpu", "ok", tool) if tool else Finding("gpu", "missing", "none visible", "none is needed")
+    return SystemCheck("gpu", "ok", tool) if tool else SystemCheck("gpu", "missing", "none visible", "none is needed")

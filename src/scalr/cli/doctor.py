@@ -1,26 +1,26 @@
-"""`scalr doctor`: what is installed, what is missing, what this machine can do."""
+"""`scalr doctor`: installed and missing packages, and the capacity of the machine."""
 
 from __future__ import annotations
 
-from scalr.cli import options as o
-from scalr.cli.console import Terminal, shown, table
+from scalr.cli.console import escaped, new_table
+from scalr.cli.option_groups import with_options
+from scalr.cli.options import DISPLAY, DisplayOptions
 
 EXAMPLE = "Example: scalr doctor --json"
 _MARKS = {"ok": "[green]✓[/green]", "weak": "[yellow]![/yellow]", "missing": "[red]–[/red]"}
 
 
-def command(quiet: o.QuietOption = False, as_json: o.JsonOption = False) -> None:
-    """Say what is installed, what is missing and how to get it."""
-    from dataclasses import asdict
-
+@with_options(display=DISPLAY)
+def command(display: DisplayOptions) -> None:
+    """List what is installed, what is missing and how to install it."""
     from scalr.cli.diagnosis import diagnose
 
-    findings = diagnose()
-    terminal = Terminal(quiet=quiet, as_json=as_json)
-    terminal.result({"findings": [asdict(finding) for finding in findings]})
-    made = table("scalr doctor", "what", "", "found", "advice")
-    for column in made.columns[1:]:
+    checks = diagnose()
+    terminal = display.terminal()
+    terminal.result({"findings": [check.to_json() for check in checks]})
+    table = new_table("scalr doctor", "what", "", "found", "advice")
+    for column in table.columns[1:]:
         column.justify, column.no_wrap = "left", False
-    for finding in findings:
-        made.add_row(shown(finding.name), _MARKS[finding.state], shown(finding.value), shown(finding.advice or ""))
-    terminal.show(made)
+    for check in checks:
+        table.add_row(escaped(check.name), _MARKS[check.state], escaped(check.value), escaped(check.advice or ""))
+    terminal.show(table)

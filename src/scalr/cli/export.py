@@ -1,96 +1,69 @@
-"""`scalr export`: a run's events for another library."""
+"""`scalr export`: the events of a run for another library."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-import typer
-
-from scalr.cli import options as o
-from scalr.cli.console import Terminal, shown
+from scalr.cli.console import Terminal, escaped
+from scalr.cli.option_groups import OptionGroup, with_options
+from scalr.cli.options import DISPLAY, OUTPUT_PANEL, DisplayOptions
+from scalr.foundation import ConfigError, Option, Settings
 
 EXAMPLE = "Example: scalr export run1 --to recbole --out recbole/run1"
-EVENTS = "Events"
+_Value = TypeVar("_Value")
 
 
-def command(
-    run: Annotated[
-        Path | None, typer.Argument(metavar="RUN", help="Output folder of `scalr generate` or `scalr run`.")
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="NAME", help="Library; --list shows them.", rich_help_panel=o.OUTPUT)
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="New or empty folder; appears finished or not at all.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = None,
-    list_: Annotated[
-        bool, typer.Option("--list", help="Show the libraries and how λ gets into each.", rich_help_panel=o.OUTPUT)
-    ] = False,
-    synthetic_weight: Annotated[
-        float | None,
-        typer.Option(
-            "--synthetic-weight", metavar="λ", help="Weight λ; that of the run without.", rich_help_panel=EVENTS
-        ),
-    ] = None,
-    shrinkage: Annotated[
-        float | None,
-        typer.Option(
-            "--shrinkage", metavar="κ", help="κ, 'inf' for none; that of the run without.", rich_help_panel=EVENTS
-        ),
-    ] = None,
-    thin: Annotated[
-        bool,
-        typer.Option(
-            "--thin",
-            help="Keep each synthetic event with its weight as probability, then with weight 1: for models that "
-            "cannot weigh. Always so where the library has no weights.",
-            rich_help_panel=EVENTS,
-        ),
-    ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", metavar="N", help="Of thinning and negatives; that of the run without.", rich_help_panel=EVENTS
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option("--target", "-t", metavar="FILES", help="Target log, if it has moved.", rich_help_panel=EVENTS),
-    ] = None,
-    quiet: o.QuietOption = False,
-    as_json: o.JsonOption = False,
-) -> None:
-    """Join real target events and weighted synthetic ones, and write them as another library reads them."""
-    from scalr.adapters import get_adapter
+class ExportOptions(Settings):
+    """Where the events come from, and where they go."""
 
-    with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        if list_:
+    run: Annotated[Path | None, Option(metavar="RUN")] = None
+    """Output folder of `scalr generate` or `scalr run`."""
+    to: Annotated[str | None, Option("--to", metavar="NAME")] = None
+    """Library; --list shows all."""
+    out: Annotated[Path | None, Option("--out", "-o", metavar="DIR")] = None
+    """Output folder, new or empty; it appears when it is complete."""
+    is_list: Annotated[bool, Option("--list")] = False
+    """List the libraries and how λ gets into each."""
+
+
+class EventOptions(Settings):
+    """Which events are exported, and with which weights."""
+
+    synthetic_weight: Annotated[float | None, Option("--synthetic-weight", metavar="λ")] = None
+    """Weight λ; by default that of the run."""
+    shrinkage: Annotated[float | None, Option("--shrinkage", metavar="κ")] = None
+    """κ, 'inf' for no shrinkage; by default that of the run."""
+    thinned: Annotated[bool, Option("--thin")] = False
+    """Keep each synthetic event with its weight as probability, and give it weight 1, for models without sample
+    weights. This is the default for libraries without weights."""
+    seed: Annotated[int | None, Option("--seed", metavar="N")] = None
+    """Seed of thinning and negatives; by default that of the run."""
+    target: Annotated[str | None, Option("--target", "-t", metavar="FILES")] = None
+    """Target log, if it has moved."""
+
+
+@with_options(
+    request=OptionGroup(ExportOptions, OUTPUT_PANEL), events=OptionGroup(EventOptions, "Events"), display=DISPLAY
+)
+def command(request: ExportOptions, events: EventOptions, display: DisplayOptions) -> None:
+    """Join real target events and weighted synthetic events, and write them in the format of another library."""
+    from scalr.adapters import export, get_adapter
+
+    with display.terminal() as terminal:
+        if request.is_list:
             _list(terminal)
             return
-        run, out, adapter = _asked(run, "RUN"), _asked(out, "--out DIR"), get_adapter(_asked(to, "--to NAME"))
-        from scalr.adapters import export
-
-        facts = export(
-            run, adapter.name, out, board=terminal, target=target, synthetic_weight=synthetic_weight,
-            shrinkage=shrinkage, seed=seed, thinned=thin,
-        )  # fmt: skip
+        run, out = _required(request.run, "RUN"), _required(request.out, "--out DIR")
+        adapter = get_adapter(_required(request.to, "--to NAME"))
+        facts = export(run, adapter.name, out, board=terminal, **events.model_dump())
         for note in facts["notes"]:
             terminal.note(f"! {note}")
     terminal.result(facts)
-    terminal.show(shown(_told(facts, out)), shown(f"Load: {facts['load']}"))
+    terminal.show(escaped(_summary(facts, out)), escaped(f"Load: {facts['load']}"))
 
 
-def _asked(value: Any, what: str) -> Any:
-    from scalr.foundation import ConfigError
-
+def _required(value: _Value | None, what: str) -> _Value:
     if value is None:
         raise ConfigError(
             f"{what} is missing",
@@ -100,11 +73,11 @@ def _asked(value: Any, what: str) -> Any:
     return value
 
 
-def _told(facts: dict[str, Any], out: Path) -> str:
+def _summary(facts: dict[str, Any], out: Path) -> str:
     lam, kappa = facts["synthetic_weight"], facts["shrinkage"]
-    law = f"λ = {lam:g}" + (f", κ = {kappa:g}" if kappa is not None else ", no shrinkage")
+    weights = f"λ = {lam:g}" + (f", κ = {kappa:g}" if kappa is not None else ", no shrinkage")
     how = "kept with their weight as probability" if facts["thinned"] else f"as weights ({facts['where']})"
-    return f"{facts['rows']:,} {facts['row']} for {facts['title']} in {out}; synthetic events {how}, {law}"
+    return f"{facts['rows']:,} {facts['row']} for {facts['title']} in {out}; synthetic events {how}, {weights}"
 
 
 def _list(terminal: Terminal) -> None:
@@ -112,8 +85,8 @@ def _list(terminal: Terminal) -> None:
 
     from scalr.adapters import ADAPTERS
 
-    terminal.result({name: one.described() for name, one in ADAPTERS.items()})
+    terminal.result({name: adapter.described() for name, adapter in ADAPTERS.items()})
     table = Table("--to", "library", "λ", "where", "writes", "needs extra", box=None, header_style="bold")
-    for name, one in ADAPTERS.items():
-        table.add_row(name, one.title, one.how, one.where, one.files, one.needs or "–")
+    for name, adapter in ADAPTERS.items():
+        table.add_row(name, adapter.title, adapter.how, adapter.where, adapter.files, adapter.needs or "–")
     terminal.show(table)

@@ -1,153 +1,105 @@
-"""`scalr generate`: stage one alone."""
+"""`scalr generate`: synthetic events without a study."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import typer
-
-from scalr.cli import options as o
-from scalr.cli.console import Terminal, shown
-from scalr.cli.inputs import LogOptions, StepOptions
-from scalr.cli.spark import SparkOptions
-from scalr.logs import Columns
+from scalr.cli.console import Terminal, escaped
+from scalr.cli.inputs import check_output, read_with_warnings
+from scalr.cli.option_groups import OptionGroup, with_options
+from scalr.cli.options import DISPLAY, LOGS, OUTPUT, OUTPUT_PANEL, DisplayOptions, OutputOptions, steps_of
+from scalr.cli.spark import SPARK_BY_DAY, SparkOptions
+from scalr.foundation import LogSettings, Option, RowSettings, Steps
 
 EXAMPLE = "Example: scalr generate --source feed.parquet --target ads.parquet --out synthetic --draws 4"
 
 
+class GenerateOptions(RowSettings):
+    """Form of the synthetic rows, and which columns are checked."""
+
+    check_leaks: Annotated[bool, Option("--check-leaks")] = False
+    """Report columns that separate synthetic rows from real rows (extra `models`)."""
+    drop_leaky: Annotated[bool, Option("--drop-leaky")] = False
+    """Report and remove columns that separate synthetic rows from real rows."""
+
+    @property
+    def leaks(self) -> Literal["off", "report", "drop"]:
+        """Return the action for columns that separate synthetic rows from real rows."""
+        return "drop" if self.drop_leaky else "report" if self.check_leaks else "off"
+
+
+@with_options(
+    logs=LOGS,
+    steps=steps_of("translate", "sample", "refine", "negatives", "seed"),
+    output=OUTPUT,
+    rows=OptionGroup(GenerateOptions, OUTPUT_PANEL),
+    spark=SPARK_BY_DAY,
+    display=DISPLAY,
+)
 def command(
-    source: o.SourceOption,
-    target: o.TargetOption,
-    out: o.OutOption,
-    items: o.ItemsOption = None,
-    user: o.UserOption = None,
-    item: o.ItemOption = None,
-    time: o.TimeOption = None,
-    label: o.LabelOption = None,
-    value: o.ValueOption = None,
-    weight: o.WeightOption = None,
-    source_columns: o.SourceColumnsOption = None,
-    target_columns: o.TargetColumnsOption = None,
-    time_unit: o.TimeUnitOption = None,
-    ids: o.IdsOption = "auto",
-    drop_nulls: o.DropNullsOption = False,
-    translator: o.TranslatorOption = "cooccurrence",
-    draws: o.DrawsOption = 4,
-    strategy: o.StrategyOption = "sample",
-    temperature: o.TemperatureOption = 1.0,
-    min_support: o.MinSupportOption = 1,
-    history_cap: o.HistoryCapOption = None,
-    window_days: o.WindowOption = None,
-    backoff: o.BackoffOption = 0.0,
-    duplicates: o.DuplicatesOption = "keep",
-    align: o.AlignOption = "value",
-    privacy: o.PrivacyOption = None,
-    negatives: Annotated[
-        Literal["none", "rate"],
-        typer.Option(
-            "--negatives",
-            help="'rate': rows with label 0 that keep the base rate of a target log of impressions.",
-            rich_help_panel=o.STEPS,
-        ),
-    ] = "none",
-    negatives_per_positive: Annotated[
-        int,
-        typer.Option(
-            "--negatives-per-positive",
-            metavar="N",
-            help="Most of them per synthetic event, each weighing more; 0 for as many as the rate asks for.",
-            rich_help_panel=o.STEPS,
-        ),
-    ] = 10,
-    seed: o.SeedOption = 0,
-    layout: Annotated[
-        Literal["target", "compact"],
-        typer.Option("--layout", help="Write the target log's columns, or integer codes.", rich_help_panel=o.OUTPUT),
-    ] = "target",
-    check_leaks: Annotated[
-        bool,
-        typer.Option(
-            "--check-leaks",
-            help="Report columns that tell synthetic rows from real ones (extra 'models').",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = False,
-    drop_leaky: Annotated[
-        bool, typer.Option("--drop-leaky", help="Leave such columns out as well.", rich_help_panel=o.OUTPUT)
-    ] = False,
-    threads: o.ThreadsOption = None,
-    memory_limit: o.MemoryLimitOption = None,
-    engine: o.EngineOption = "local",
-    spark_master: o.SparkMasterOption = None,
-    spark_conf: o.SparkConfOption = None,
-    day: Annotated[
-        str | None,
-        typer.Option(
-            "--day",
-            metavar="YYYY-MM-DD",
-            help="--engine spark: only synthetic events of this day, into a part of --out of its own; other days that "
-            "are there stay.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="--engine spark: from counts alone say what it would take, and write nothing.",
-            rich_help_panel=o.OUTPUT,
-        ),
-    ] = False,
-    resume: o.ResumeOption = False,
-    quiet: o.QuietOption = False,
-    as_json: o.JsonOption = False,
+    logs: LogSettings,
+    steps: Steps,
+    output: OutputOptions,
+    rows: GenerateOptions,
+    spark: SparkOptions,
+    display: DisplayOptions,
 ) -> None:
     """Draw synthetic target events for all source events, refine them, and write them as Parquet."""
     from scalr.cli.results import shows_finished
-    from scalr.cli.summaries import pair_table, reach, stages_table
     from scalr.foundation import use_lean_allocator
-    from scalr.logs import summarise
-    from scalr.runs import Execution, RunPlan, check_free, generation_request, write_generation
-    from scalr.studies import privacy_sentence
-    from scalr.synthesis import LeakCheck
+    from scalr.runs import RunPlan, check_free, generation_request
 
-    options = SparkOptions(engine, spark_master, spark_conf or [], day, dry_run)
-    options.check(layout, leaks=check_leaks or drop_leaky, resume=resume)
-    if day is None and not resume:
-        check_free(out)
+    spark.check(rows.layout, leaks=rows.leaks != "off", resume=output.resume)
+    if spark.day is None and not output.resume:
+        check_free(output.out)
     use_lean_allocator()
-    limit = o.memory_limit(memory_limit)
-    columns = Columns(user, item, time, label, value, weight)
-    logs = LogOptions(
-        source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls,
-        item_columns=negatives != "none",
-    )  # fmt: skip
-    logs.refuse_inside(out)
-    steps = StepOptions(
-        seed, translator, draws, strategy, temperature, min_support, history_cap, window_days, backoff, duplicates,
-        align, privacy,
-    ).steps(negatives={"kind": negatives, "per_positive": negatives_per_positive or None})  # fmt: skip
-    if engine == "spark":
-        options.generate(logs, steps, out, Terminal(quiet=quiet, as_json=as_json))
+    output.memory_bytes()
+    check_output(output.out, logs)
+    terminal = display.terminal()
+    if spark.engine == "spark":
+        spark.generate(logs, steps, output.out, terminal)
         return
-    leaks: LeakCheck = "drop" if drop_leaky else "report" if check_leaks else "off"
-    asked = generation_request(steps, logs.settings(), layout, leaks)
-    if resume and shows_finished(Terminal(quiet=quiet, as_json=as_json), out, RunPlan("generate", asked)):
+    request = generation_request(steps, logs.model_dump(mode="json"), rows.layout, rows.leaks)
+    if output.resume and shows_finished(terminal, output.out, RunPlan("generate", request)):
         return
-    with Terminal(quiet=quiet, as_json=as_json) as terminal:
+    _generate(logs, steps, output, rows, terminal)
+
+
+def _generate(
+    logs: LogSettings, steps: Steps, output: OutputOptions, rows: GenerateOptions, terminal: Terminal
+) -> None:
+    """Generate with the local engine and print the result."""
+    from scalr.cli.summaries import logs_table
+    from scalr.logs import summarise
+    from scalr.runs import write_generation
+
+    item_columns = steps.negatives.kind != "none"
+    with terminal:
         manifest, pair = write_generation(
-            lambda room, board: logs.read(terminal, room), steps, out, inputs=logs.settings(), layout=layout,
-            leaks=leaks, execution=Execution(threads, limit, resume, board=terminal),
-        )  # fmt: skip
+            lambda room, board: read_with_warnings(logs, terminal, room, item_columns=item_columns),
+            steps,
+            output.out,
+            inputs=logs.model_dump(mode="json"),
+            layout=rows.layout,
+            leaks=rows.leaks,
+            execution=output.execution(terminal),
+        )
         if not manifest["synthetic_events"]:
             terminal.note("! No synthetic event was made: no draw passed support, window and filters; see the stages.")
     terminal.result(manifest)
+    _show(terminal, manifest, output, logs_table(summarise(pair).to_json()))
+
+
+def _show(terminal: Terminal, manifest: dict[str, Any], output: OutputOptions, logs: Any) -> None:
+    from scalr.cli.summaries import coverage_sentence, stages_table
+    from scalr.studies import privacy_sentence
+
     if "leaks" in manifest:
-        terminal.show(*(shown(sentence) for sentence in manifest["leaks"]["sentences"]), "")
+        terminal.show(*(escaped(sentence) for sentence in manifest["leaks"]["sentences"]), "")
     terminal.show(
-        pair_table(summarise(pair).to_json()),
+        logs,
         stages_table(manifest["stages"]),
-        f"\n{reach(manifest)}. Report: {shown(out / 'report.html')}",
+        f"\n{coverage_sentence(manifest)}. Report: {escaped(output.out / 'report.html')}",
         *filter(None, [privacy_sentence(manifest["privacy"])]),
-        "Whether they help a model is another question: [bold]scalr study[/bold] answers it.",
+        "To measure whether they help a model, run [bold]scalr study[/bold].",
     )

@@ -1,50 +1,38 @@
-"""`scalr init`: a commented configuration made from the logs."""
+"""`scalr init`: a commented configuration for a pair of logs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from scalr.cli import options as o
-from scalr.cli.console import Terminal, shown
-from scalr.cli.inputs import LogOptions
-from scalr.logs import Columns
+from scalr.cli.console import escaped
+from scalr.cli.inputs import read_with_warnings
+from scalr.cli.option_groups import OptionGroup, with_options
+from scalr.cli.options import DISPLAY, LOGS, DisplayOptions
+from scalr.foundation import LogSettings, Option, Settings
 
 EXAMPLE = "Example: scalr init scalr.yaml --source feed.parquet --target ads.parquet && scalr run scalr.yaml --out run1"
 
 
-def command(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="File to write; never overwritten.")],
-    source: o.SourceOption,
-    target: o.TargetOption,
-    items: o.ItemsOption = None,
-    user: o.UserOption = None,
-    item: o.ItemOption = None,
-    time: o.TimeOption = None,
-    label: o.LabelOption = None,
-    value: o.ValueOption = None,
-    weight: o.WeightOption = None,
-    source_columns: o.SourceColumnsOption = None,
-    target_columns: o.TargetColumnsOption = None,
-    time_unit: o.TimeUnitOption = None,
-    ids: o.IdsOption = "auto",
-    drop_nulls: o.DropNullsOption = False,
-    quiet: o.QuietOption = False,
-    as_json: o.JsonOption = False,
-) -> None:
-    """Look at the logs and write a configuration with every setting, its default and what it means."""
-    from scalr.cli.summaries import pair_table
+class InitOptions(Settings):
+    """What `scalr init` writes."""
+
+    config: Annotated[Path, Option(metavar="CONFIG.yaml")]
+    """File to write; an existing file is never overwritten."""
+
+
+@with_options(target=OptionGroup(InitOptions), logs=LOGS, display=DISPLAY)
+def command(target: InitOptions, logs: LogSettings, display: DisplayOptions) -> None:
+    """Read the logs and write a configuration with every setting, its default and its meaning."""
+    from scalr.cli.summaries import logs_table
     from scalr.logs import summarise
     from scalr.runs import check_new, write_config
 
-    check_new(config)
-    columns = Columns(user, item, time, label, value, weight)
-    logs = LogOptions(source, target, items, columns, source_columns, target_columns, time_unit, ids, drop_nulls)
-    with Terminal(quiet=quiet, as_json=as_json) as terminal:
-        pair, _ = logs.read(terminal)
-        write_config(config, pair, logs.settings())
+    file = target.config
+    check_new(file)
+    with display.terminal() as terminal:
+        pair, _ = read_with_warnings(logs, terminal)
+        write_config(file, pair, logs.model_dump(mode="json"))
     summary = summarise(pair).to_json()
-    terminal.result({"config": str(config), "pair": summary})
-    terminal.show(pair_table(summary), f"\nWrote {shown(config)}. Next: scalr run {shown(config)} --out DIR")
+    terminal.result({"config": str(file), "pair": summary})
+    terminal.show(logs_table(summary), f"\nWrote {escaped(file)}. Next: scalr run {escaped(file)} --out DIR")

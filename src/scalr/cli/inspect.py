@@ -1,20 +1,20 @@
-"""`scalr inspect`: what is in a finished folder, or in a pair of logs."""
+"""`scalr inspect`: the content of a finished folder, or of a pair of logs."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from pydantic import Field
 
-from scalr.cli import options as o
-from scalr.cli.console import Terminal, shown
-from scalr.cli.inputs import LogOptions, StepOptions
-from scalr.foundation import ConfigError, InputError
-from scalr.logs import Columns
+from scalr.cli.console import Terminal, escaped
+from scalr.cli.inputs import read_with_warnings
+from scalr.cli.option_groups import OptionGroup, with_options
+from scalr.cli.options import DISPLAY, LOGS, DisplayOptions, steps_of
+from scalr.foundation import ConfigError, InputError, LogSettings, Option, Settings, Steps
 
 if TYPE_CHECKING:
-    from scalr.foundation import Steps
     from scalr.synthesis import Audit
 
 EXAMPLE = (
@@ -23,137 +23,107 @@ EXAMPLE = (
 )
 
 
-def command(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="A finished folder; with --audit also synthetic files.")
-    ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--source",
-            "-s",
-            metavar="[NAME=]FILES",
-            help="Source log, to look at logs instead.",
-            rich_help_panel=o.LOGS,
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", "-t", metavar="FILES", help="Target log.", rich_help_panel=o.LOGS)
-    ] = None,
-    items: o.ItemsOption = None,
-    user: o.UserOption = None,
-    item: o.ItemOption = None,
-    time: o.TimeOption = None,
-    label: o.LabelOption = None,
-    value: o.ValueOption = None,
-    weight: o.WeightOption = None,
-    source_columns: o.SourceColumnsOption = None,
-    target_columns: o.TargetColumnsOption = None,
-    time_unit: o.TimeUnitOption = None,
-    ids: o.IdsOption = "auto",
-    drop_nulls: o.DropNullsOption = False,
-    leaks: Annotated[
-        bool,
-        typer.Option("--leaks", help="Look for columns of a run that tell synthetic rows from real ones."),
-    ] = False,
-    audit: Annotated[
-        bool,
-        typer.Option(
-            "--audit",
-            help="Check every synthetic row against the logs: its source event, that it is new, its counts, marginals.",
-        ),
-    ] = False,
-    translator: o.TranslatorOption = "cooccurrence",
-    history_cap: o.HistoryCapOption = None,
-    window_days: o.WindowOption = None,
-    backoff: o.BackoffOption = 0.0,
-    duplicates: o.DuplicatesOption = "keep",
-    align: o.AlignOption = "value",
-    privacy: o.PrivacyOption = None,
-    most_distance: Annotated[
-        float | None,
-        typer.Option(
-            "--most-distance",
-            metavar="D",
-            min=0.0,
-            max=1.0,
-            help="Largest total variation of the --align marginals.",
-            rich_help_panel=o.STEPS,
-        ),
-    ] = None,
-    quiet: o.QuietOption = False,
-    as_json: o.JsonOption = False,
-) -> None:
-    """Show a run's stages and check that its files are as they were written; or show what is in logs.
+class InspectOptions(Settings):
+    """What `scalr inspect` looks at."""
 
-    Steps matter to --audit of files that stand alone; those of a run's folder are in its manifest.
-    """
-    terminal = Terminal(quiet=quiet, as_json=as_json)
-    columns = Columns(user, item, time, label, value, weight)
-    logs = LogOptions(
-        source or [], target or "", items, columns, source_columns, target_columns, time_unit, ids, drop_nulls
+    folder: Annotated[Path | None, Option(metavar="[RUN]")] = None
+    """A finished folder; with --audit also files of synthetic events."""
+    leaks: Annotated[bool, Option("--leaks")] = False
+    """Detect columns of a run that separate synthetic rows from real rows."""
+    audit: Annotated[bool, Option("--audit")] = False
+    """Check every synthetic row against the logs: its source event, its novelty, its counts, and the marginals."""
+    most_distance: Annotated[Annotated[float, Field(ge=0.0, le=1.0)] | None, Option("--most-distance", metavar="D")] = (
+        None
     )
-    if audit and folder is not None and source is not None and target is not None:
-        steps = StepOptions(
-            0, translator, 4, "sample", 1.0, 1, history_cap, window_days, backoff, duplicates, align, privacy
-        ).steps()  # fmt: skip
-        _audit_files(folder, logs, steps, most_distance, terminal)
-        return
-    if audit and folder is None:
-        raise ConfigError(
-            "inspect --audit got no synthetic events",
-            expected="a finished folder, or synthetic files with --source and --target",
-            fix="scalr inspect DIR --audit",
-        )
-    if (folder is None) == (source is None or target is None):
-        raise ConfigError(
-            "inspect got neither a run's folder nor a source and a target log"
-            if folder is None
-            else "inspect got both a folder and logs",
-            expected="one finished folder, or --source and --target",
-            fix="scalr inspect DIR, or scalr inspect --source S --target T",
-        )
-    if folder is not None:
-        _inspect_run(folder, terminal, leaks=leaks, audit=audit)
-        return
-    _inspect_logs(logs, terminal)
+    """With --audit: largest accepted total variation distance of the --align marginals."""
+
+    def check(self, logs: LogSettings | None) -> None:
+        """Refuse options that exclude each other.
+
+        Raises:
+            ConfigError: If there is not exactly one thing to inspect.
+        """
+        if self.audit and self.folder is None:
+            raise ConfigError(
+                "inspect --audit got no synthetic events",
+                expected="a finished folder, or synthetic files with --source and --target",
+                fix="scalr inspect DIR --audit",
+            )
+        if (self.folder is None) == (logs is None) and not self.audit:
+            raise ConfigError(
+                "inspect got neither a run's folder nor a source and a target log"
+                if self.folder is None
+                else "inspect got both a folder and logs",
+                expected="one finished folder, or --source and --target",
+                fix="scalr inspect DIR, or scalr inspect --source S --target T",
+            )
 
 
-def _inspect_run(folder: Path, terminal: Terminal, *, leaks: bool, audit: bool) -> None:
-    from scalr.cli.summaries import audit_table, reach, stages_table
+@with_options(
+    inspected=OptionGroup(InspectOptions),
+    logs=replace(LOGS, is_optional=True),
+    steps=steps_of("translate", "refine"),
+    display=DISPLAY,
+)
+def command(inspected: InspectOptions, logs: LogSettings | None, steps: Steps, display: DisplayOptions) -> None:
+    """Show the stages of a run and check that its files are unchanged; or summarise logs.
+
+    Steps matter only to --audit of separate files; the manifest of a run has its own.
+    """
+    inspected.check(logs)
+    terminal = display.terminal()
+    if logs is None:
+        _inspect_run(inspected, terminal)
+    elif inspected.audit:
+        _audit_files(inspected, logs, steps, terminal)
+    else:
+        _inspect_logs(logs, terminal)
+
+
+def _inspect_run(inspected: InspectOptions, terminal: Terminal) -> None:
     from scalr.runs import check_outputs, read_manifest
 
+    folder = inspected.folder
+    assert folder is not None
     manifest = read_manifest(folder)
     with terminal:
         advance = terminal.stage("checking files", len(manifest["outputs"]), "files")
         changed = check_outputs(folder, manifest, advance)
-        found = _leaks_of(folder, manifest, terminal) if leaks else {}
-        audited = _audit_of(folder, manifest, terminal) if audit else None
-    beside = {} if audited is None else {"audit": audited.to_json()}
-    terminal.result({**manifest, "changed_files": changed, **found, **beside})
-    lines = [
-        f"{shown(manifest['command'])} of scalr {shown(manifest['version'])}, seed {shown(manifest['seed'])}, "
-        f"made {shown(manifest['created_at'])}"
-    ]
-    lines.append(reach(manifest))
-    if not changed:
-        lines.append(f"all {len(manifest['outputs'])} files are as they were written")
-    lines += [shown(sentence) for sentence in found.get("leaks", {}).get("sentences", ())]
-    terminal.show(stages_table(manifest["stages"]), "", *lines)
-    if audited is not None:
-        terminal.show("", audit_table(audited.to_json()))
-        audited.refuse_findings(str(folder))
+        leaks = _leaks_of(folder, manifest, terminal) if inspected.leaks else None
+        audit = _audit_of(folder, manifest, terminal) if inspected.audit else None
+    checks = {"leaks": leaks, "audit": None if audit is None else audit.to_json()}
+    checks = {name: result for name, result in checks.items() if result is not None}
+    terminal.result({**manifest, "changed_files": changed, **checks})
+    _show_run(terminal, manifest, checks, is_unchanged=not changed)
+    if audit is not None:
+        audit.refuse_findings(str(folder))
     if changed:
         raise InputError(
             f"files in '{folder}' are not as they were written: {', '.join(changed)}",
             expected="the files whose digests are in manifest.json",
-            fix="make the folder again, or do not trust these files",
+            fix="write the folder again, or do not trust these files",
         )
 
 
+def _show_run(terminal: Terminal, manifest: dict[str, Any], checks: dict[str, Any], *, is_unchanged: bool) -> None:
+    from scalr.cli.summaries import audit_table, coverage_sentence, stages_table
+
+    lines = [
+        f"{escaped(manifest['command'])} of scalr {escaped(manifest['version'])}, seed {escaped(manifest['seed'])}, "
+        f"made {escaped(manifest['created_at'])}",
+        coverage_sentence(manifest),
+    ]
+    if is_unchanged:
+        lines.append(f"all {len(manifest['outputs'])} files are as they were written")
+    lines += [escaped(sentence) for sentence in checks.get("leaks", {}).get("sentences", ())]
+    terminal.show(stages_table(manifest["stages"]), "", *lines)
+    if "audit" in checks:
+        terminal.show("", audit_table(checks["audit"]))
+
+
 def _leaks_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> dict[str, Any]:
-    """Compare a run's rows with the target log that it was made of, read where it was then."""
-    from scalr.logs import find_columns, open_table
+    """Compare the rows of a run with its target log, read from its original place."""
+    from scalr.logs import Columns, find_columns, open_table
     from scalr.synthesis import check_written, refuse_unfit
 
     files = _part_files(folder, "--leaks")
@@ -164,12 +134,12 @@ def _leaks_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> dic
         raise InputError(
             f"the manifest of '{folder}' names no target log",
             expected="a folder of scalr generate or run, made from files",
-            fix="leave --leaks out, or name another folder",
+            fix="omit --leaks, or name another folder",
         )
     general, special = (Columns.from_settings(settings.get(name)) for name in ("columns", "target_columns"))
     columns = find_columns(open_table(target, "target"), general, special)
-    found, _ = check_written("report", target, columns, dict.fromkeys(files, ""), terminal)
-    return {"leaks": found}
+    leaks, _ = check_written("report", target, columns, dict.fromkeys(files, ""), terminal)
+    return leaks
 
 
 def _part_files(folder: Path, option: str) -> list[Path]:
@@ -178,13 +148,13 @@ def _part_files(folder: Path, option: str) -> list[Path]:
         raise ConfigError(
             f"'{folder}' holds no synthetic events",
             expected="a folder of scalr generate or run",
-            fix=f"leave {option} out, or name another folder",
+            fix=f"omit {option}, or name another folder",
         )
     return files
 
 
 def _audit_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> Audit:
-    """Audit a run's rows against the logs that it was made of, read where they were then."""
+    """Audit the rows of a run against its logs, read from their original places."""
     from scalr.foundation import RunSettings
     from scalr.runs import read_settings
     from scalr.synthesis import audit, read_released
@@ -196,31 +166,32 @@ def _audit_of(folder: Path, manifest: dict[str, Any], terminal: Terminal) -> Aud
     dictionaries = folder / "dictionaries"
     rows = read_released(str(folder / "synthetic"), pair, dictionaries if dictionaries.exists() else None)
     stated = manifest["stages"].get("align", {}).get("marginals")
-    is_seed_known = settings.translate.privacy.epsilon is None  # noise cannot be drawn anew
+    is_seed_known = settings.translate.privacy.epsilon is None  # noise does not depend on the seed
     return audit(rows, pair, settings, is_seed_known=is_seed_known, stated=stated)
 
 
-def _audit_files(files: Path, logs: LogOptions, steps: Steps, most_distance: float | None, terminal: Terminal) -> None:
-    """Audit rows that stand alone."""
+def _audit_files(inspected: InspectOptions, logs: LogSettings, steps: Steps, terminal: Terminal) -> None:
+    """Audit files of synthetic events without a manifest."""
     from scalr.cli.summaries import audit_table
     from scalr.synthesis import audit, read_released
 
+    files = str(inspected.folder)
     with terminal:
-        pair, _ = logs.read(terminal)
+        pair, _ = read_with_warnings(logs, terminal)
         terminal.stage("auditing")
-        audited = audit(read_released(str(files), pair), pair, steps, most_distance=most_distance)
+        audited = audit(read_released(files, pair), pair, steps, most_distance=inspected.most_distance)
     terminal.result(audited.to_json())
     terminal.show(audit_table(audited.to_json()))
-    audited.refuse_findings(str(files))
+    audited.refuse_findings(files)
 
 
-def _inspect_logs(logs: LogOptions, terminal: Terminal) -> None:
-    from scalr.cli.summaries import pair_table
+def _inspect_logs(logs: LogSettings, terminal: Terminal) -> None:
+    from scalr.cli.summaries import logs_table
     from scalr.logs import summarise
 
     with terminal:
-        pair, _ = logs.read(terminal)
+        pair, _ = read_with_warnings(logs, terminal)
     summary = summarise(pair).to_json()
     terminal.result(summary)
-    found = ", ".join(f"{role} = {name}" for role, name in pair.target.columns.roles() if name)
-    terminal.show(pair_table(summary), f"\ncolumns of the target log: {shown(found)}")
+    columns = ", ".join(f"{role} = {name}" for role, name in pair.target.columns.roles() if name)
+    terminal.show(logs_table(summary), f"\ncolumns of the target log: {escaped(columns)}")

@@ -1,98 +1,116 @@
-"""`scalr run`: everything a configuration names."""
+"""`scalr run`: everything that a configuration names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import typer
-
-from scalr.cli import options as o
-from scalr.cli.console import Terminal, shown
-from scalr.cli.inputs import refuse_noise
-from scalr.cli.results import show_conversions, show_evidence
-from scalr.cli.spark import SparkOptions
-
-if TYPE_CHECKING:
-    from scalr.runs import Execution
+from scalr.cli.console import Terminal, escaped
+from scalr.cli.inputs import check_output, refuse_noise
+from scalr.cli.option_groups import OptionGroup, with_options
+from scalr.cli.options import DISPLAY, OUTPUT, STEPS_PANEL, DisplayOptions, OutputOptions, TrialsOptions, steps_of
+from scalr.cli.spark import SPARK, SparkOptions
+from scalr.foundation import ConfigError, Option, RunSettings, Steps
 
 EXAMPLE = "Example: scalr run scalr.yaml --out run1 --set sample.draws_per_event=8"
 
 
-def command(
-    out: o.OutOption,
-    config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.yaml", help="Settings, as `scalr init` writes them.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="a.b=c", help="Change one setting; may be repeated.", rich_help_panel=o.STEPS),
-    ] = None,
-    from_manifest: Annotated[
-        Path | None,
-        typer.Option(
-            "--from-manifest",
-            metavar="MANIFEST",
-            help="Instead of CONFIG.yaml: repeat what made this manifest (of `run` or `generate`), and compare.",
-            rich_help_panel=o.STEPS,
-        ),
-    ] = None,
-    privacy: o.PrivacyOption = None,
-    trials_file: o.TrialsFileOption = None,
-    threads: o.ThreadsOption = None,
-    memory_limit: o.MemoryLimitOption = None,
-    engine: o.EngineOption = "local",
-    spark_master: o.SparkMasterOption = None,
-    spark_conf: o.SparkConfOption = None,
-    resume: o.ResumeOption = False,
-    quiet: o.QuietOption = False,
-    as_json: o.JsonOption = False,
-) -> None:
-    """Generate synthetic events and study what they are worth, with the settings of a file."""
-    from scalr.cli.results import shows_finished
-    from scalr.foundation import ConfigError, use_lean_allocator
-    from scalr.runs import Execution, RunPlan, absolute_paths, check_apart, check_free, read_config, run
+class RunOptions(TrialsOptions):
+    """What `scalr run` runs."""
 
-    if not resume:
-        check_free(out)
+    config: Annotated[Path | None, Option(metavar="CONFIG.yaml")] = None
+    """Settings, as `scalr init` writes them."""
+    changes: Annotated[tuple[str, ...], Option("--set", metavar="a.b=c")] = ()
+    """Change one setting; may be repeated."""
+    from_manifest: Annotated[Path | None, Option("--from-manifest", metavar="MANIFEST")] = None
+    """Instead of CONFIG.yaml: repeat the run of this manifest (of `run` or `generate`), and compare the results."""
+
+    def check(self) -> None:
+        """Refuse options that exclude each other.
+
+        Raises:
+            ConfigError: If there is not exactly one thing to run.
+        """
+        from_manifest = self.from_manifest is not None
+        if (self.config is None) != from_manifest or (from_manifest and self.trials_file):
+            raise ConfigError(
+                f"{'two things' if self.config or self.trials_file else 'nothing'} to run",
+                expected="either CONFIG.yaml or --from-manifest MANIFEST, the latter without --trials-file",
+                fix="scalr run scalr.yaml --out DIR",
+            )
+
+
+@with_options(
+    request=OptionGroup(RunOptions, STEPS_PANEL),
+    steps=steps_of("translate.privacy"),
+    output=OUTPUT,
+    spark=SPARK,
+    display=DISPLAY,
+)
+def command(
+    request: RunOptions, steps: Steps, output: OutputOptions, spark: SparkOptions, display: DisplayOptions
+) -> None:
+    """Generate synthetic events and study their effect, with the settings of a file."""
+    from scalr.cli.results import shows_finished
+    from scalr.foundation import use_lean_allocator
+    from scalr.runs import RunPlan, absolute_paths, check_free
+
+    if not output.resume:
+        check_free(output.out)
     use_lean_allocator()
-    limit = o.memory_limit(memory_limit)
-    if (config is None) == (from_manifest is None) or (from_manifest and trials_file):
-        raise ConfigError(
-            f"{'two things' if config or trials_file else 'nothing'} to run",
-            expected="either CONFIG.yaml or --from-manifest MANIFEST, the latter without --trials-file",
-            fix="scalr run scalr.yaml --out DIR",
-        )
-    options = SparkOptions(engine, spark_master, spark_conf or [], None, False)
-    terminal = Terminal(quiet=quiet, as_json=as_json)
-    if from_manifest is not None:
-        options.check_local("--from-manifest")
-        _repeat(terminal, from_manifest, out, set_ or [], Execution(threads, limit, resume, board=terminal))
+    output.memory_bytes()
+    request.check()
+    terminal = display.terminal()
+    if request.from_manifest is not None:
+        spark.check_local("--from-manifest")
+        _repeat(terminal, request.from_manifest, request.changes, output)
         return
-    assert config is not None
-    presets = [f"translate.privacy.{name}={value}" for name, value in o.privacy(privacy).items()]
-    settings = read_config(config, [*(set_ or []), *presets])
+    settings = _settings(request, steps)
     refuse_noise(settings)
-    source = settings.source
-    check_apart(out, [*([source] if isinstance(source, str) else source.values()), settings.target, settings.items])
-    options.check(settings.layout, leaks=settings.leaks != "off", resume=resume)
-    if resume and shows_finished(terminal, out, RunPlan("run", absolute_paths(settings.model_dump(mode="json")))):
+    check_output(output.out, settings)
+    spark.check(settings.layout, leaks=settings.leaks != "off", resume=output.resume)
+    plan = RunPlan("run", absolute_paths(settings.model_dump(mode="json")))
+    if output.resume and shows_finished(terminal, output.out, plan):
         return
     with terminal:
-        if engine == "spark":
-            manifest = options.run(settings, out, threads, trials_file, terminal)
-        else:
-            manifest = run(
-                settings, out, threads=threads, memory_limit=limit, trials_file=trials_file, resume=resume,
-                board=terminal,
-            )  # fmt: skip
+        manifest = _run(settings, output, spark, request.trials_file, terminal)
         for warning in manifest["warnings"]:
             terminal.note(f"! {warning}")
-    _show(terminal, manifest, out)
+    _show(terminal, manifest, output.out)
+
+
+def _settings(request: RunOptions, steps: Steps) -> RunSettings:
+    """Return the settings of the file with the changes of the command line."""
+    from scalr.runs import read_config
+
+    assert request.config is not None
+    privacy = steps.translate.privacy.model_dump(exclude_unset=True)
+    presets = [f"translate.privacy.{name}={value}" for name, value in privacy.items()]
+    return read_config(request.config, [*request.changes, *presets])
+
+
+def _run(
+    settings: RunSettings, output: OutputOptions, spark: SparkOptions, trials_file: Path | None, terminal: Terminal
+) -> dict[str, Any]:
+    """Run with the engine of the options; return the manifest with the study."""
+    from scalr.runs import run
+
+    if spark.engine == "spark":
+        return spark.run(settings, output, trials_file, terminal)
+    return run(
+        settings,
+        output.out,
+        threads=output.threads,
+        memory_limit=output.memory_bytes(),
+        trials_file=trials_file,
+        resume=output.resume,
+        board=terminal,
+    )
 
 
 def _show(terminal: Terminal, manifest: Mapping[str, Any], out: Path, more: Mapping[str, Any] | None = None) -> None:
+    from scalr.cli.results import show_conversions, show_evidence
     from scalr.cli.summaries import stages_table
     from scalr.studies import CONVERSIONS_SCHEMA
 
@@ -103,20 +121,20 @@ def _show(terminal: Terminal, manifest: Mapping[str, Any], out: Path, more: Mapp
         show(terminal, manifest["evaluation"], out)
 
 
-def _repeat(terminal: Terminal, file: Path, out: Path, changes: list[str], execution: Execution) -> None:
-    """Repeat what a manifest says, and say whether the same came out."""
+def _repeat(terminal: Terminal, file: Path, changes: tuple[str, ...], output: OutputOptions) -> None:
+    """Repeat the run of a manifest, and report whether the results are equal."""
     from scalr.cli.results import shows_finished
     from scalr.runs import differences, plan_of, read_request, repeat_run
 
     request = read_request(file, changes)
-    if execution.resume and shows_finished(terminal, out, plan_of(request)):
+    if output.resume and shows_finished(terminal, output.out, plan_of(request)):
         return
     with terminal:
-        done = repeat_run(request, out, execution)
+        done = repeat_run(request, output.out, output.execution(terminal))
         for sentence in differences(request.manifest) if done.differing else ():
             terminal.note(f"! {sentence}")
-    _show(terminal, done.manifest, out, {"equal": list(done.equal), "differing": list(done.differing)})
+    _show(terminal, done.manifest, output.out, {"equal": list(done.equal), "differing": list(done.differing)})
     if done.differing:
-        terminal.show(f"[bold]Not the same[/bold]: {shown(', '.join(done.differing))}")
+        terminal.show(f"[bold]Not the same[/bold]: {escaped(', '.join(done.differing))}")
     else:
         terminal.show(f"The same, byte for byte: {len(done.equal)} files of results.")

@@ -1,4 +1,4 @@
-"""Tables of what a command found, made from the same JSON that it writes."""
+"""Tables of results, made from the JSON that a command writes."""
 
 from __future__ import annotations
 
@@ -7,138 +7,145 @@ from typing import Any
 
 from rich.table import Table
 
-from scalr.cli.console import number, percent, shown, table
+from scalr.cli.console import escaped, format_number, format_percent, new_table
 from scalr.foundation import Receipt
 
 
-def pair_table(summary: Mapping[str, Any]) -> Table:
-    """Return users, items, events and times, a column per domain."""
+def logs_table(summary: Mapping[str, Any]) -> Table:
+    """Return a table of users, items, events and times with a column per domain."""
     domains = summary["domains"]
-    made = table("Logs", "", *(shown(domain["name"]) for domain in domains))
+    table = new_table("Logs", "", *(escaped(domain["name"]) for domain in domains))
     for name in ("users", "items", "events"):
-        made.add_row(name, *(number(domain[name]) for domain in domains))
-    made.add_row("distinct pairs", *(number(domain["interactions"]) for domain in domains))
+        table.add_row(name, *(format_number(domain[name]) for domain in domains))
+    table.add_row("distinct pairs", *(format_number(domain["interactions"]) for domain in domains))
     densities = (domain["density"] for domain in domains)
-    made.add_row("density", *("–" if density is None else f"{100 * density:.3f} %" for density in densities))
+    table.add_row("density", *("–" if density is None else f"{100 * density:.3f} %" for density in densities))
     spans = [domain.get("time_range") or ("–", "") for domain in domains]
-    made.add_row("first event", *(span[0] for span in spans))
-    made.add_row("last event", *(span[1] for span in spans))
-    made.add_row("users in both", *("" for _ in domains[1:]), number(summary["overlap_users"]))
-    return made
+    table.add_row("first event", *(span[0] for span in spans))
+    table.add_row("last event", *(span[1] for span in spans))
+    table.add_row("users in both", *("" for _ in domains[1:]), format_number(summary["overlap_users"]))
+    return table
 
 
 def stages_table(stages: Mapping[str, Mapping[str, Any]] | Iterable[Receipt]) -> Table:
-    """Return rows in and out and the seconds of every stage."""
+    """Return a table of the rows and seconds of every stage."""
     if not isinstance(stages, Mapping):
         stages = {receipt.stage: receipt.to_json() for receipt in stages}
-    made = table("Stages", "stage", "rows in", "rows out", "wall s", "CPU s")
+    table = new_table("Stages", "stage", "rows in", "rows out", "wall s", "CPU s")
     for name, stage in stages.items():
-        seconds = (number(stage["wall_seconds"], 2), number(stage["cpu_seconds"], 2))
-        made.add_row(shown(name), number(stage["rows_in"]), number(stage["rows_out"]), *seconds)
-    return made
+        seconds = (format_number(stage["wall_seconds"], 2), format_number(stage["cpu_seconds"], 2))
+        table.add_row(escaped(name), format_number(stage["rows_in"]), format_number(stage["rows_out"]), *seconds)
+    return table
 
 
 def arms_table(study: Mapping[str, Any]) -> Table:
-    """Return the main metrics of every arm (mean over seeds) and its change of normalized entropy with its interval."""
+    """Return a table of the arms: metrics (mean over seeds), and change of normalized entropy with its interval."""
     ranking = next((name for name in next(iter(study["arms"].values())) if name.startswith("ndcg")), None)
-    made = table("Arms, all test users", "arm", "NE", "NE change [95 %]", "calibr.", "AUC", ranking or "")
-    changes = {
-        c["arm"]: c
-        for c in study["comparisons"]
-        if c["baseline"] == "real_only" and c["segment"] == "all" and c["metric"] == "normalized_entropy"
-    }
+    table = new_table("Arms, all test users", "arm", "NE", "NE change [95 %]", "calibr.", "AUC", ranking or "")
+    changes = _changes_by_arm(study)
     for arm, metrics in study["arms"].items():
-        made.add_row(
+        table.add_row(
             f"[bold]{arm}[/bold]" if arm == "scalr" else arm,
-            number(metrics["normalized_entropy"]["mean"]),
+            format_number(metrics["normalized_entropy"]["mean"]),
             _change(changes.get(arm)),
-            number(metrics["calibration_ratio"]["mean"], 3),
-            number(metrics["auc"]["mean"]),
-            number(metrics[ranking]["mean"]) if ranking else "",
+            format_number(metrics["calibration_ratio"]["mean"], 3),
+            format_number(metrics["auc"]["mean"]),
+            format_number(metrics[ranking]["mean"]) if ranking else "",
         )
-    return made
+    return table
 
 
 def conversions_table(study: Mapping[str, Any]) -> Table:
-    """Return the metrics of every arm on real impressions, with both intervals of normalized entropy."""
+    """Return a table of the arms on real impressions, with both intervals of normalized entropy."""
     size = study["protocol"]["test"]["all"]
-    title = f"Arms, {number(size['impressions'])} real impressions with {number(size['conversions'])} conversions"
-    made = table(title, "arm", "NE", "change [95 % seeds]", "[95 % users]", "calibr.", "AUC", "warm NE", "cold NE")
-    changes = {
-        one["arm"]: one
-        for one in study["comparisons"]
-        if (one["baseline"], one["segment"], one["metric"]) == ("real_only", "all", "normalized_entropy")
-    }
+    impressions, conversions = (format_number(size[name]) for name in ("impressions", "conversions"))
+    title = f"Arms, {impressions} real impressions with {conversions} conversions"
+    table = new_table(title, "arm", "NE", "change [95 % seeds]", "[95 % users]", "calibr.", "AUC", "warm NE", "cold NE")
+    changes = _changes_by_arm(study)
     for arm, segments in study["segments"].items():
-        change, own = changes.get(arm), segments["all"]
+        change, metrics = changes.get(arm), segments["all"]
         users = _change({"relative_change": None, "interval": change["interval_users"]}) if change else "–"
-        made.add_row(
+        table.add_row(
             f"[bold]{arm}[/bold]" if arm == "scalr" else arm,
-            number(own["normalized_entropy"]["mean"]),
+            format_number(metrics["normalized_entropy"]["mean"]),
             _change(change),
             users.removeprefix("–").strip(),
-            number(own["calibration_ratio"]["mean"], 3),
-            number(own["auc"]["mean"]),
-            *(number(segments[segment]["normalized_entropy"]["mean"]) for segment in ("warm", "cold")),
+            format_number(metrics["calibration_ratio"]["mean"], 3),
+            format_number(metrics["auc"]["mean"]),
+            *(format_number(segments[segment]["normalized_entropy"]["mean"]) for segment in ("warm", "cold")),
         )
-    return made
+    return table
 
 
 def calibration_table(study: Mapping[str, Any]) -> Table:
-    """Return calibration ratios of every arm before and after calibration, by segment."""
-    made = table("Calibration ratio (1 is ideal)", "arm", "calibration", "all", "warm", "cold", "NE")
+    """Return a table of calibration ratios by arm and segment, before and after calibration."""
+    table = new_table("Calibration ratio (1 is ideal)", "arm", "calibration", "all", "warm", "cold", "NE")
     for arm, methods in study["calibration"]["segments"].items():
         for method, segments in methods.items():
-            made.add_row(
+            table.add_row(
                 (f"[bold]{arm}[/bold]" if arm == "scalr" else arm) if method == "raw" else "",
                 {"raw": "as it is"}.get(method, method),
-                *(number(segments[segment]["calibration_ratio"]["mean"], 3) for segment in ("all", "warm", "cold")),
-                number(segments["all"]["normalized_entropy"]["mean"]),
+                *(
+                    format_number(segments[segment]["calibration_ratio"]["mean"], 3)
+                    for segment in ("all", "warm", "cold")
+                ),
+                format_number(segments["all"]["normalized_entropy"]["mean"]),
             )
-    return made
+    return table
 
 
 def audit_table(audit: Mapping[str, Any]) -> Table:
-    """Return every check of an audit: how many rows were examined, and how many are wrong."""
-    made = table(f"Audit of {number(audit['rows'])} rows", "check", "examined", "wrong", "")
+    """Return a table of the checks of an audit: rows examined, and rows that are wrong."""
+    table = new_table(f"Audit of {format_number(audit['rows'])} rows", "check", "examined", "wrong", "")
     for check in audit["checks"]:
         verdict = "[red]found[/red]" if check["wrong"] else "ok" if check["examined"] else "not checked"
-        told = f"{verdict}: {shown(check['detail'] or check['expected'])}"
-        made.add_row(check["name"], number(check["examined"]), number(check["wrong"]), told)
-    made.columns[-1].justify = "left"
-    made.columns[-1].no_wrap = False
-    return made
+        result = f"{verdict}: {escaped(check['detail'] or check['expected'])}"
+        table.add_row(check["name"], format_number(check["examined"]), format_number(check["wrong"]), result)
+    table.columns[-1].justify = "left"
+    table.columns[-1].no_wrap = False
+    return table
 
 
 def sweep_table(name: str, sweep: Mapping[str, Any]) -> Table:
-    """Return a sweep's points: events, coverage and the change of normalized entropy by segment."""
-    made = table(f"Sweep: {name}", "point", "events", "coverage", "NE change [95 %]", "warm", "cold")
+    """Return a table of the points of a sweep: events, coverage, and change of normalized entropy by segment."""
+    table = new_table(f"Sweep: {name}", "point", "events", "coverage", "NE change [95 %]", "warm", "cold")
     for point in sweep["points"]:
         changes = [
             point["comparison"].get(segment, {}).get("normalized_entropy") for segment in ("all", "warm", "cold")
         ]
-        label = shown(point["label"])
-        made.add_row(
+        label = escaped(point["label"])
+        table.add_row(
             f"[bold]{label}[/bold]" if point["base"] else label,
-            number(round(point["synthetic_events"])),
-            percent(point["item_coverage"], 1).removeprefix("+"),
+            format_number(round(point["synthetic_events"])),
+            format_percent(point["item_coverage"], 1).removeprefix("+"),
             _change(changes[0]),
-            *(percent(None if change is None else change["relative_change"]) for change in changes[1:]),
+            *(format_percent(None if change is None else change["relative_change"]) for change in changes[1:]),
         )
-    return made
+    return table
+
+
+def _changes_by_arm(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes of normalized entropy against `real_only` for all test users."""
+    selected = ("real_only", "all", "normalized_entropy")
+    return {
+        comparison["arm"]: comparison
+        for comparison in study["comparisons"]
+        if (comparison["baseline"], comparison["segment"], comparison["metric"]) == selected
+    }
 
 
 def _change(change: Mapping[str, Any] | None) -> str:
     if change is None:
         return "–"
     low, high = change["interval"] or (None, None)
-    interval = "" if low is None else f" [{percent(low)[:-2]}, {percent(high)[:-2]}]"
-    return percent(change["relative_change"]) + shown(interval)
+    interval = "" if low is None else f" [{format_percent(low)[:-2]}, {format_percent(high)[:-2]}]"
+    return format_percent(change["relative_change"]) + escaped(interval)
 
 
-def reach(manifest: Mapping[str, Any]) -> str:
-    """Return how many synthetic events there are and how much of the catalogue they reach, as a sentence."""
+def coverage_sentence(manifest: Mapping[str, Any]) -> str:
+    """Return the number of synthetic events and their item coverage as a sentence."""
     share = 100 * manifest["item_coverage"]
     negatives = manifest.get("synthetic_negatives")
-    beside = f" (and {number(negatives)} negative rows beside them)" if negatives else ""
-    return f"{number(manifest['synthetic_events'])} synthetic events{beside} reach {share:.1f} % of the target items"
+    beside = f" (and {format_number(negatives)} negative rows beside them)" if negatives else ""
+    events = format_number(manifest["synthetic_events"])
+    return f"{events} synthetic events{beside} reach {share:.1f} % of the target items"

@@ -1,4 +1,4 @@
-"""What all settings are: frozen values with bounds, and errors that say which one is wrong and what would be right."""
+"""Base of all settings: frozen values with bounds, errors that name the wrong value, and facts of the command line."""
 
 from __future__ import annotations
 
@@ -23,8 +23,27 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80  # characters of a valu
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
+class Option:
+    """Command-line option of a setting, for the annotation of its field.
+
+    Type, default, bounds and help are those of the field; the help is the first paragraph of its docstring.
+
+    Attributes:
+        names: Spellings, such as ("--out", "-o"); a positional argument has none.
+        metavar: Placeholder of the value in the help; empty for the one of the type.
+        note: Sentence for the help alone.
+        zero_is_null: 0 on the command line is null in the settings.
+    """
+
+    def __init__(self, *names: str, metavar: str = "", note: str = "", zero_is_null: bool = False) -> None:
+        self.names = names
+        self.metavar = metavar
+        self.note = note
+        self.zero_is_null = zero_is_null
+
+
 class Settings(BaseModel):
-    """Base of all settings: frozen, no unknown names, errors that say what to do."""
+    """Base of all settings: frozen, without unknown names, with errors that state a fix."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -34,7 +53,7 @@ class Settings(BaseModel):
 
         Args:
             values: Nested mapping of names to values.
-            where: What the values come from, for the error's first line.
+            where: Origin of the values, for the first line of the error.
 
         Raises:
             ConfigError: If a name is unknown or a value out of range.
@@ -45,7 +64,7 @@ class Settings(BaseModel):
             raise _config_error(cls, error, where) from error
 
     def digest(self) -> str:
-        """Return 16 hexadecimal digits that change with any setting."""
+        """Return a hash of the settings: 16 hexadecimal digits."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -76,7 +95,7 @@ def _config_error(cls: type[BaseModel], error: pydantic.ValidationError, where: 
 
 
 def _setting_path(cls: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the names of a place; list positions, and what pydantic adds below a plain setting, are left out."""
+    """Return the names of a location, without list positions and without what pydantic adds below a plain setting."""
     path: list[str] = []
     for part in location:
         if isinstance(part, str):
@@ -91,14 +110,11 @@ def _is_section(cls: type[BaseModel], path: list[str]) -> bool:
 
 
 def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    """Return the settings' names below `path`; list positions are passed over."""
+    """Return the names of the settings below `path`, which may hold list positions."""
     for part in path:
         if part in cls.model_fields:
             annotation = cls.model_fields[part].annotation
-            for choice in (
-                annotation,
-                *typing.get_args(annotation),
-            ):  # "AlignSettings | None" has the names of its parts
+            for choice in (annotation, *typing.get_args(annotation)):  # the second for "AlignSettings | None"
                 if isinstance(choice, type) and issubclass(choice, BaseModel):
                     cls = choice
     return list(cls.model_fields)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from scalr.foundation import SchemaError
+from scalr.foundation import LogSettings, SchemaError
 from scalr.logs.schema import Columns
 
 Source = str | Path | Any
@@ -62,6 +62,22 @@ class LogRequest:
     ids: IdKind = "auto"
     drop_nulls: bool = False
     item_columns: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: LogSettings, *, item_columns: bool = False) -> LogRequest:
+        """Return the request of a configuration or a command line."""
+        return cls(
+            source=settings.source,
+            target=settings.target,
+            items=settings.items,
+            columns=Columns.from_settings(settings.columns),
+            source_columns=Columns.from_settings(settings.source_columns),
+            target_columns=Columns.from_settings(settings.target_columns),
+            time_unit=settings.time_unit,
+            ids=settings.ids,
+            drop_nulls=settings.drop_nulls,
+            item_columns=item_columns,
+        )
 
     @property
     def rules(self) -> ReadRules:

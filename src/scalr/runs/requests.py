@@ -17,7 +17,7 @@ from scalr.foundation import (
     Stopwatch,
     describe_environment,
 )
-from scalr.logs import Columns, LogRequest, Pair, StoredPair, read_logs, summarise
+from scalr.logs import LogRequest, Pair, StoredPair, read_logs, summarise
 from scalr.synthesis import LeakCheck
 
 PATHS = ("source", "target", "items")
@@ -31,18 +31,8 @@ def read_settings(settings: RunSettings, room: Room | None = None, board: Board 
 
 def log_request(settings: RunSettings) -> LogRequest:
     """Return the logs that a configuration names, and how to read them."""
-    return LogRequest(
-        source=settings.source,
-        target=settings.target,
-        items=settings.items,
-        columns=Columns.from_settings(settings.columns),
-        source_columns=Columns.from_settings(settings.source_columns),
-        target_columns=Columns.from_settings(settings.target_columns),
-        time_unit=settings.time_unit,
-        ids=settings.ids,
-        drop_nulls=settings.drop_nulls,
-        item_columns=settings.negatives.kind != "none" or settings.judged_by == "impressions",
-    )
+    item_columns = settings.negatives.kind != "none" or settings.judged_by == "impressions"
+    return LogRequest.from_settings(settings, item_columns=item_columns)
 
 
 def read_timed(settings: RunSettings, room: Room, board: Board) -> tuple[StoredPair, Receipt]:
