@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
+from tests.spark_session import session  # noqa: F401 - a fixture
 
 settings.register_profile("scalr", deadline=None, derandomize=True)  # compiling is slow, and tests repeat
 settings.load_profile("scalr")

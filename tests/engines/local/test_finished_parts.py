@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.engines.local.test_writing import SETTINGS, digests
+from tests.engines.ways import SETTINGS, digests
 from tests.worlds import small_tables
 
 from scalr.engines.local import passes as narrowing

@@ -1,13 +1,11 @@
-"""Events that are written part by part are those that are made in memory, whatever the threads and the memory."""
+"""Writing part by part: any threads and memory, facts for reports, progress; see tests/contracts/test_engines.py."""
 
-import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from tests.engines.ways import PLAIN, SETTINGS, digests, plain_tables, written
 from tests.logs.test_stored import rich_tables
 from tests.worlds import small_tables
 
@@ -24,55 +22,6 @@ from scalr.synthesis import parts as stream
 from scalr.synthesis.identity import generation_id, generation_name
 from scalr.synthesis.refining import refine
 
-PLAIN: dict[str, object] = {"refine": {"align": None}}
-SETTINGS: dict[str, dict[str, object]] = {
-    "plain": PLAIN,
-    "one draw": {**PLAIN, "sample": {"draws_per_event": 1}},
-    "temperature": {**PLAIN, "sample": {"temperature": 0.6, "min_support": 2}},
-    "topk": {**PLAIN, "sample": {"strategy": "topk", "draws_per_event": 3}},
-    "capped histories": {**PLAIN, "translate": {"history_cap": 2}},
-    "window": {**PLAIN, "translate": {"window_days": 10}},
-    "back-off": {**PLAIN, "translate": {"backoff": 50}},
-    "conditioned": {**PLAIN, "translate": {"translator": "conditioned", "rank": 8}},
-    "conditioned, all settings": {
-        "translate": {"translator": "conditioned", "rank": 8, "history_cap": 3, "window_days": 15, "backoff": 5},
-        "sample": {"temperature": 0.7, "min_support": 2},
-    },
-    "factor": {**PLAIN, "translate": {"translator": "factor", "rank": 8, "shortlist": 9}},
-    "factor, sharp": {
-        "translate": {"translator": "factor", "rank": 8},
-        "sample": {"temperature": 0.5, "min_support": 2},
-        "refine": {"duplicates": "merge"},
-    },
-    "popularity": {**PLAIN, "translate": {"translator": "popularity"}},
-    "random": {**PLAIN, "translate": {"translator": "random"}},
-    "filter": {"refine": {"align": None, "min_support": 3, "min_confidence": 0.02}},
-    "best": {"refine": {"align": None, "duplicates": "best"}},
-    "merge": {"refine": {"align": None, "duplicates": "merge"}},
-    "aligned": {"refine": {"align": {"by": ["value", "popularity", "time"], "buckets": 4, "keep_share": 0.3}}},
-    "all": {
-        "sample": {"draws_per_event": 6},
-        "refine": {
-            "min_support": 2,
-            "min_confidence": 0.01,
-            "duplicates": "merge",
-            "align": {"by": ["popularity"], "buckets": 5, "keep_share": 0.4},
-            "max_per_user": 5,
-            "max_per_item": 40,
-        },
-    },
-    "nothing": {"sample": {"min_support": 10_000}, **PLAIN},
-}
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = sorted(file for file in folder.rglob("*.parquet") if ".events" not in file.parts)
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-def written(folder: Path) -> pa.Table:
-    return pa.concat_tables([pq.read_table(file) for file in sorted((folder / "synthetic").glob("part-*.parquet"))])
-
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,28 +35,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def tables(request: pytest.FixtureRequest) -> tuple[object, pa.Table]:
     if request.param == "rich logs":
         return rich_tables()
-    source, target = small_tables(seed=2)
-    return source, target.append_column("value", pa.array(np.random.default_rng(0).random(len(target)).round(2)))
-
-
-@pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("layout", ["target", "compact"])
-@pytest.mark.parametrize("name", SETTINGS)
-def test_written_events_are_those_in_memory(
-    name: str, layout: str, tables: tuple[object, pa.Table], tmp_path: Path
-) -> None:
-    stored, steps = read_logs(LogRequest(*tables)), Steps.parse({"seed": 4, **SETTINGS[name]})
-    wanted = generate_from(stored, steps, Receipt("read", 0, 0))
-    done = write_events(stored, steps, tmp_path, layout=layout, threads=2)
-    found, table = written(tmp_path), wanted.table(layout)
-    assert found.schema.types == table.schema.types
-    assert found.to_pydict() == table.to_pydict()
-    assert done.generation_id == wanted.generation_id
-    assert len(done.facts) == len(found) == len(wanted.events)
-    stages = {receipt.stage: (receipt.rows_in, receipt.rows_out) for receipt in done.receipts if receipt.stage != "fit"}
-    assert stages.pop("emit") == (len(found), len(found))
-    assert stages == {receipt.stage: (receipt.rows_in, receipt.rows_out) for receipt in wanted.events.receipts[1:]}
-    assert (name == "nothing") == (len(found) == 0)
+    return plain_tables()
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -130,22 +58,15 @@ def test_the_report_shows_the_same_of_written_events_and_of_those_in_memory(tmp_
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("name", ["plain", "all", "capped histories", "back-off"])
-def test_files_are_the_same_for_any_threads_memory_and_row_order(
+def test_files_are_the_same_for_any_threads_and_memory(
     name: str, tables: tuple[object, pa.Table], tmp_path: Path
 ) -> None:
     source, target = tables
     steps = Steps.parse({"seed": 4, **SETTINGS[name]})
-    random = np.random.default_rng(0)
-
-    def shuffled(table: pa.Table) -> pa.Table:
-        return table.take(pa.array(random.permutation(len(table))))
-
-    mixed = {k: shuffled(v) for k, v in source.items()} if isinstance(source, dict) else shuffled(source)
     cases = {
         "one thread": (source, target, 1, None),
         "three threads": (source, target, 3, None),
         "in files": (source, target, 2, Room(memory_limit=1, folder=tmp_path / ".events")),
-        "shuffled": (mixed, shuffled(target), 2, None),
     }
     found = []
     for case, (one, other, threads, room) in cases.items():

@@ -16,8 +16,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.engines.spark.conftest import WHY_NOT
 from tests.engines.spark.worlds import in_order, local_events, skewed_tables
+from tests.spark_session import WHY_NOT
 
 import scalr
 from scalr.foundation.config import Steps

@@ -1,4 +1,4 @@
-"""Spark's events are the local engine's: every setting, any number of partitions, rows in any order."""
+"""Spark makes the events of the local engine on skewed logs, with any partitions, times and types of columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.engines.local.test_writing import PLAIN, SETTINGS
 from tests.engines.spark.worlds import (
     as_spark,
     assert_same_events,
@@ -17,43 +16,16 @@ from tests.engines.spark.worlds import (
     local_events,
     skewed_tables,
 )
+from tests.engines.ways import PLAIN, SETTINGS, plain_tables
 from tests.logs.test_stored import rich_tables
 from tests.worlds import small_tables
 
 from scalr.engines.spark.cluster.layout import in_arrow
 from scalr.engines.spark.fitting.factors import BY_FACTORS
-from scalr.engines.spark.fitting.fitting import ON_SPARK
 from scalr.engines.spark.generation import generate_on_spark
 from scalr.foundation.config import Steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")]
-
-
-def translator_of(settings: Any) -> str:
-    return settings.get("translate", {}).get("translator", "cooccurrence")
-
-
-NAMES = [name for name, settings in SETTINGS.items() if translator_of(settings) in ON_SPARK]
-
-
-def plain_tables() -> tuple[pa.Table, pa.Table]:
-    source, target = small_tables(seed=2)
-    return source, target.append_column("value", pa.array(np.random.default_rng(0).random(len(target)).round(2)))
-
-
-# Each setting in one of two worlds, in turn, and what has all of them in both: a setting costs Spark seconds.
-IN_WORLDS = [
-    pytest.param(name, tables, id=f"{name}-{tables.__name__}")
-    for place, name in enumerate(NAMES)
-    for turn, tables in enumerate((plain_tables, rich_tables))
-    if "all" in name or place % 2 == turn
-]
-
-
-@pytest.mark.parametrize(("name", "tables"), IN_WORLDS)
-def test_every_setting(session: Any, name: str, tables: Any) -> None:
-    source, target = tables()
-    assert_same_events(session, source, target, {"seed": 4, **SETTINGS[name]})
 
 
 SKEWED: dict[str, Any] = {

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.engines.spark.conftest import WHY_NOT
 from tests.engines.spark.test_cluster import environment
+from tests.spark_session import WHY_NOT
 from tests.worlds import small_tables
 
 from scalr.cli import main

@@ -1,4 +1,4 @@
-"""One Spark session for all tests of a process."""
+"""One Spark session for all tests of a process, where PySpark and Java are installed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from scalr.engines.spark.cluster.session import find_java, no_pandas_warning
 
-# What a JVM of a few minutes is better without: its second compiler, threads that collect garbage, and Java that is
-# written and compiled for every plan.
+# Options for a JVM that lives for minutes: no second compiler, a garbage collector without threads, and plans that are
+# interpreted instead of compiled to Java.
 QUICK = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.codegen.wholeStage": "false",
