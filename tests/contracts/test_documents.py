@@ -144,8 +144,8 @@ def test_files_and_tests_exist(page: str) -> None:
     files = set(re.findall(r"\b(?:src|tests|benchmarks|docs|examples)/[\w/.-]+\.(?:py|md|svg)\b", text))
     assert {file for file in files if not (REPOSITORY / file).is_file()} == set()
     for file, test in set(re.findall(r"\b(test_\w+\.py)::(\w+)", text)):
-        found = [place for place in (REPOSITORY / "tests").rglob(file) if f"def {test}(" in place.read_text()]
-        assert found, f"{file}::{test}"
+        files_with_it = [place for place in (REPOSITORY / "tests").rglob(file) if f"def {test}(" in place.read_text()]
+        assert files_with_it, f"{file}::{test}"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -177,10 +177,10 @@ def test_moved_modules_are_where_the_page_puts_them() -> None:
     assert {
         place for place in places if not ((PACKAGE / place).is_dir() or (PACKAGE / f"{place}.py").is_file())
     } == set()
-    kept = [
+    unchanged = [
         (row[1].strip("`/"), name) for row in rows for name in re.findall(r"`(\w+)`", row[0]) if row[1].endswith("/`")
     ]
-    assert {(place, name) for place, name in kept if not (PACKAGE / place / f"{name}.py").is_file()} == set()
+    assert {(place, name) for place, name in unchanged if not (PACKAGE / place / f"{name}.py").is_file()} == set()
 
 
 def test_contributing_lists_every_wing() -> None:
