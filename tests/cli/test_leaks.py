@@ -47,7 +47,7 @@ def test_a_column_that_only_real_rows_have_is_reported_and_dropped(generate, tmp
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<section id="leaks">') :]
     assert ("<td>dropped</td>" in section) is is_dropped
-    assert ("<code>device</code> gives synthetic rows away" in page) is not is_dropped
+    assert ("<code>device</code> identifies synthetic rows" in page) is not is_dropped
     assert "by its nulls" in " ".join(output.split())
 
 

@@ -35,13 +35,13 @@ FOUND = {
 def test_each_column_has_its_numbers_its_sign_and_its_fate():
     section = leaks.leak_section(FOUND)
     assert [(row["name"], row["auc"], row["sign"], row["fate"]) for row in section["rows"]] == [
-        ("device", "0.900", "where it is null", "dropped"),
-        ("time", "0.700", "how fine its values are", "stays: it plays a role"),
+        ("device", "0.900", "its nulls", "dropped"),
+        ("time", "0.700", "the precision of its values", "kept: column of a role"),
         ("price", "0.520", "", "harmless"),
     ]
     assert section["lead"] == [
-        "Boosted trees (LightGBM) told synthetic from real rows by their columns with an AUC of 0.950 (95 % interval "
-        "0.940 to 0.960), on 12,000 real and 100,622 synthetic rows.",
+        "The AUC of synthetic against real rows, judged by their columns with boosted trees (LightGBM), is 0.950 "
+        "(95 % interval 0.940 to 0.960), on 12,000 real and 100,622 synthetic rows.",
         "Without `device` it is 0.700 (95 % interval 0.690 to 0.710).",
     ]
     assert section["rows"][0]["interval"] == "[0.890, 0.910]"
@@ -50,8 +50,8 @@ def test_each_column_has_its_numbers_its_sign_and_its_fate():
 @pytest.mark.parametrize(
     ("changes", "notes"),
     [
-        ({}, ("`time` gives synthetic rows away; see the section on columns.",)),
-        ({"dropped": False}, ("`device` and `time` give synthetic rows away; see the section on columns.",)),
+        ({}, ("`time` identifies synthetic rows; see the section on columns.",)),
+        ({"dropped": False}, ("`device` and `time` identify synthetic rows; see the section on columns.",)),
         ({"columns": [column("price", 0.5)]}, ()),
     ],
 )
@@ -85,7 +85,7 @@ def test_the_page_has_the_section_and_escapes_names(tmp_path, found):
     section = re.search(r'<section id="leaks">.*?</section>', page, re.S).group()
     assert "<b>" not in section
     assert "&lt;b&gt;" in section
-    assert "stays: it plays a role" in section
+    assert "kept: column of a role" in section
     assert "role=\"note\"" in page  # fmt: skip
 
 

@@ -64,9 +64,9 @@ def test_edges_are_short_words():
     ]
 
 
-def test_pair_table_has_a_column_per_domain():
+def test_log_table_has_a_column_per_domain():
     domain = {"users": 200, "density": 0.00123, "positive_share": None, "time_range": ["2017-01-01 12:00:00", "7"]}
-    table = sections.pair_table({"domains": ({"name": "a", **domain}, {"name": "b", "users": 50}), "overlap_users": 25})
+    table = sections.log_table({"domains": ({"name": "a", **domain}, {"name": "b", "users": 50}), "overlap_users": 25})
     assert table["names"] == ["a", "b"]
     assert table["rows"] == [
         ("Users", ["200", "50"]),
@@ -76,13 +76,13 @@ def test_pair_table_has_a_column_per_domain():
     assert table["overlap"] == (
         "25 users are active in both domains: 12.5 % of the users of a; 50.0 % of the users of b."
     )
-    assert sections.pair_table({}) is None
+    assert sections.log_table({}) is None
 
 
 def test_overlap_of_several_sources_is_a_share_of_the_target_only():
     """Who is active in any source is no share of one source's users: it can be more than all of them."""
     domains = ({"name": "a", "users": 10}, {"name": "b", "users": 20}, {"name": "c", "users": 50})
-    table = sections.pair_table({"domains": domains, "overlap_users": 25})
+    table = sections.log_table({"domains": domains, "overlap_users": 25})
     assert table["overlap"] == "25 users are active in a source and the target: 50.0 % of the users of c."
 
 

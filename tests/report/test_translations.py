@@ -75,9 +75,9 @@ def test_the_chart_draws_translators_and_leaves_controls_out():
     chart = translations.calibration_chart(found)
     for svg in (chart.wide, chart.narrow):
         texts = {"".join(element.itertext()) for element in ElementTree.fromstring(svg).iter("text")}
-        assert {"Co-occurrence", "Low-rank score", "stated confidence"} <= texts
+        assert {"Co-occurrence", "Low-rank score", "predicted confidence"} <= texts
     assert chart.label.startswith(
-        "Stated confidence against what happened, in the highest bucket: Co-occurrence states"
+        "Predicted confidence and observed rate in the highest bucket: Co-occurrence predicts"
     )
 
 
@@ -87,4 +87,4 @@ def test_the_page_has_the_section_where_a_study_has_it(tmp_path, study_of):
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert ('<section id="translations">' in page) == is_shown
         if is_shown:
-            assert re.search(r"what 2,000 users took later \(5,398 new pairs", page)
+            assert re.search(r"predicts the 5,398 new pairs of 2,000 users", page)

@@ -1,6 +1,6 @@
-"""Charts of the report as inline SVG, one for desks and one for phones.
+"""Charts of the report as inline SVG, for wide and narrow screens.
 
-Each function takes plain numbers and returns a `Figure`. Sizes are fixed and text is never measured, so that the same
+Each function takes plain numbers and returns a `Figure`. Sizes are fixed and text is never measured, so the same
 numbers give the same picture on any machine.
 """
 
@@ -38,8 +38,8 @@ SERIES = {
     "top1": ("Likeliest item (top-1)", ORANGE),
     "real": ("Real events", GREY),
 }
-"""Names and colours of what coverage compares."""
-LABEL_WIDTH = 56  # pixels from one label of an axis to the next, so that "−27.5 %" has air around it
+"""Names and colours of the series of coverage."""
+LABEL_WIDTH = 56  # pixels between labels of an axis; "−27.5 %" needs some space
 
 
 def _bars(rows: Sequence[Mapping[str, Any]], width: int, *, right: int, step: int) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def funnel_chart(steps: Sequence[tuple[str, int]]) -> Figure:
     """Draw events through the stages.
 
     Args:
-        steps: (what, events) in order: source events first, what is left last.
+        steps: (name, events) in order, from source events to the events that remain.
     """
 
     def draw(width: int) -> dict[str, Any]:
@@ -78,12 +78,12 @@ def funnel_chart(steps: Sequence[tuple[str, int]]) -> Figure:
             rows.append({"name": name, "size": events, "text": number + kept, "colour": colour})
         return _bars(rows, width, right=190 if width == WIDE else 58, step=36)
 
-    said = ", ".join(f"{name.lower()} {count(events)}" for name, events in steps)
-    return figure("funnel", f"Events through the stages: {said}.", draw)
+    label = ", ".join(f"{name.lower()} {count(events)}" for name, events in steps)
+    return figure("funnel", f"Events through the stages: {label}.", draw)
 
 
 def coverage_chart(shares: Mapping[str, float]) -> Figure:
-    """Draw the share of the target's items that each way of drawing reaches.
+    """Draw the share of target items reached by each way of drawing.
 
     Args:
         shares: Share in [0, 1] by "sample", "top1", "real" or another name.
@@ -96,8 +96,8 @@ def coverage_chart(shares: Mapping[str, float]) -> Figure:
         ]
         return _bars(rows, width, right=70, step=44)
 
-    said = ", ".join(f"{_series(name)[0]} {percent(share)}" for name, share in shares.items())
-    return figure("coverage", f"Share of the target's items that are reached: {said}.", draw, wide=HALF)
+    label = ", ".join(f"{_series(name)[0]} {percent(share)}" for name, share in shares.items())
+    return figure("coverage", f"Share of the target's items that are reached: {label}.", draw, wide=HALF)
 
 
 def _series(name: str) -> tuple[str, str]:
@@ -105,11 +105,11 @@ def _series(name: str) -> tuple[str, str]:
 
 
 def concentration_chart(curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw how few items hold how many events.
+    """Draw the share of events held by the most frequent items.
 
     Args:
-        curves: Per way of drawing the cumulative share of events, at even steps from the most frequent item to
-            the whole catalogue.
+        curves: Cumulative share of events by way of drawing, at even steps from the most frequent item to the whole
+            catalogue.
     """
 
     def draw(width: int) -> dict[str, Any]:
@@ -143,10 +143,10 @@ def concentration_chart(curves: Mapping[str, Sequence[float]]) -> Figure:
             lines = lines + names.encode(x=x, y=y, color=colour, text="text:N")
         return spec(lines, width, 210, left=48, right=14, top=12, bottom=48)
 
-    said = ", ".join(f"{_series(name)[0]} {percent(_share_of_top(curve))}" for name, curve in curves.items())
+    label = ", ".join(f"{_series(name)[0]} {percent(_share_of_top(curve))}" for name, curve in curves.items())
     return figure(
         "concentration",
-        f"Share of events held by the tenth of the items that is most frequent: {said}.",
+        f"Share of events held by the tenth of the items that is most frequent: {label}.",
         draw,
         wide=HALF,
     )
@@ -162,7 +162,7 @@ def _share_of_top(curve: Sequence[float]) -> float:
 
 
 def _curve_labels(curves: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
-    """Return a place for each curve's name: where it is farthest from the others, on the side that is freer there."""
+    """Return the position of each curve's name: where it is farthest from the others, on the side with more space."""
     short = {"sample": "sampled", "top1": "top-1", "real": "real"}
     found = []
     for name, curve in curves.items():
@@ -187,11 +187,11 @@ def alignment_chart(
     """Draw the shares of events per bucket: real as bars, synthetic before (dashed) and after alignment as steps.
 
     Args:
-        name: What the buckets are made of, "value".
-        edges: Words for the n + 1 edges of the buckets; empty where they are not known.
+        name: The marginal, such as "value".
+        edges: Labels of the n + 1 edges of the buckets; empty where unknown.
         real: n shares in [0, 1].
         before: n shares of the synthetic events before alignment.
-        after: n shares after it.
+        after: n shares after alignment.
     """
     buckets = len(real)
 
@@ -235,62 +235,58 @@ def forest_chart(
     """Draw relative changes with their intervals, one line per arm; left of zero is better.
 
     Args:
-        segment: Words for the segment.
-        changes: At most one per arm; relative changes of a metric of which less is better.
-        arms: All arms that are shown in any segment, in order.
-        domain: Ends of the axis, the same for all segments.
-        ours: The arm that stands out.
+        segment: Name of the segment.
+        changes: At most one per arm; relative changes of a metric where lower is better.
+        arms: All arms of all segments, in order.
+        domain: Ends of the axis in percent, the same for all segments.
+        ours: The arm in bold.
     """
     names = {arm: arm_name(arm) for arm in arms}
 
     def draw(width: int) -> dict[str, Any]:
         alt = require_extra("altair", EXTRA)
         left, right = left_margin(list(names.values()), width), 180 if width == WIDE else 62
+        inner = width - left - right
         rows = [
             _forest_row(change, names[change.arm], full=width == WIDE, ours=change.arm == ours) for change in changes
         ]
-        place = alt.Y(
-            "name:N",
-            sort=None,
-            axis=name_axis(alt, left, width, bold=arm_name(ours)),
-            scale=alt.Scale(domain=[names[change.arm] for change in changes]),
-        )
-        ticks = "(datum.value > 0 ? '+' : datum.value < 0 ? '−' : '') + format(abs(datum.value), '.2~f') + ' %'"
-        x = alt.X(
-            "change:Q",
-            scale=alt.Scale(domain=list(domain), nice=False),
-            axis=alt.Axis(
-                title=None,
-                labelExpr=ticks,
-                labelFlush=False,
-                values=_ticks(domain, (width - left - right) / LABEL_WIDTH),
-            ),
-        )
-        base = alt.Chart(alt.Data(values=rows)).encode(y=place)
-        colour = alt.Color("colour:N", scale=None)
-        size = alt.StrokeWidth("thickness:Q", scale=None)
-        known = base.transform_filter("isValid(datum.low)")
-        spans = known.mark_rule(strokeCap="round").encode(x=alt.X("low:Q"), x2="high:Q", color=colour, strokeWidth=size)
-        points = base.mark_point(filled=True, opacity=1, size=90).encode(x=x, color=colour)
-        zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=MUTED, strokeWidth=1.5).encode(x="zero:Q")
-        for words, align, dx in (("◂ better", "right", -7), ("worse ▸", "left", 7)):
-            hint = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_text(align=align, dx=dx, fontSize=11, color=MUTED)
-            zero = zero + hint.encode(x="zero:Q", y=alt.value(-9), text=alt.value(words))
-        texts = base.mark_text(align="left", dx=14, baseline="middle").encode(
-            x=alt.value(width - left - right), text="text:N"
-        )
-        return spec(zero + spans + points + texts, width, 32 * len(rows), left=left, right=right, top=22, bottom=28)
+        scale = alt.Scale(domain=[names[change.arm] for change in changes])
+        axis = name_axis(alt, left, width, bold=arm_name(ours))
+        base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("name:N", sort=None, axis=axis, scale=scale))
+        texts = base.mark_text(align="left", dx=14, baseline="middle").encode(x=alt.value(inner), text="text:N")
+        chart = _zero_line(alt) + _forest_marks(alt, base, domain, inner) + texts
+        return spec(chart, width, 32 * len(rows), left=left, right=right, top=22, bottom=28)
 
-    said = "; ".join(f"{names[change.arm]} {change.text}" for change in changes)
+    label = "; ".join(f"{names[change.arm]} {change.text}" for change in changes)
     return figure(
         f"forest-{re.sub('[^a-z0-9]+', '-', segment.lower())}",
-        f"{segment}: relative change of normalized entropy. {said}.",
+        f"{segment}: relative change of normalized entropy. {label}.",
         draw,
     )
 
 
+def _zero_line(alt: Any) -> Any:
+    """Return a line at zero, with a hint on each side above it."""
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=MUTED, strokeWidth=1.5).encode(x="zero:Q")
+    for text, align, dx in (("◂ better", "right", -7), ("worse ▸", "left", 7)):
+        hint = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_text(align=align, dx=dx, fontSize=11, color=MUTED)
+        zero = zero + hint.encode(x="zero:Q", y=alt.value(-9), text=alt.value(text))
+    return zero
+
+
+def _forest_marks(alt: Any, base: Any, domain: tuple[float, float], width: int) -> Any:
+    """Return intervals and points of a forest chart whose axis is `width` pixels long."""
+    ticks = "(datum.value > 0 ? '+' : datum.value < 0 ? '−' : '') + format(abs(datum.value), '.2~f') + ' %'"
+    axis = alt.Axis(title=None, labelExpr=ticks, labelFlush=False, values=_ticks(domain, width / LABEL_WIDTH))
+    x = alt.X("change:Q", scale=alt.Scale(domain=list(domain), nice=False), axis=axis)
+    colour, size = alt.Color("colour:N", scale=None), alt.StrokeWidth("thickness:Q", scale=None)
+    known = base.transform_filter("isValid(datum.low)")
+    spans = known.mark_rule(strokeCap="round").encode(x=alt.X("low:Q"), x2="high:Q", color=colour, strokeWidth=size)
+    return spans + base.mark_point(filled=True, opacity=1, size=90).encode(x=x, color=colour)
+
+
 def _ticks(domain: tuple[float, float], most: float) -> list[float]:
-    """Return round numbers inside `domain`, zero among them, at most about `most` of them."""
+    """Return round numbers inside `domain` with zero among them, about `most` or fewer."""
     rough = (domain[1] - domain[0]) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough)
@@ -314,7 +310,7 @@ def _forest_row(change: Change, name: str, *, full: bool, ours: bool) -> dict[st
 
 
 def forest_domain(changes: Sequence[Change]) -> tuple[float, float]:
-    """Return ends of an axis in percent that hold all changes, their intervals and zero."""
+    """Return ends of an axis in percent that contain all changes, their intervals and zero."""
     ends = [
         0.0,
         *itertools.chain.from_iterable(change.interval or (change.change, change.change) for change in changes),

@@ -1,14 +1,15 @@
-"""What the validation periods chose: the gate in words, the trials as rows and as a chart."""
+"""The section on chosen settings: rehearsals of the gate, trials as rows and as a chart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from scalr.foundation import Json, require_extra
+from scalr.report.cells import number_text, setting_text
 from scalr.report.drawing import BLUE, EXTRA, GREY, NARROW, PALE, PERCENT, Figure, figure, spec
-from scalr.studies import ARM, BASELINE, PERIODS, arm_name, count, decimal, number, p_value, percent, segment_name
+from scalr.studies import ARM, BASELINE, PERIODS, arm_name, count, p_value, percent, segment_name
 
 SETTING_NAMES = {
     "translate.translator": "",
@@ -29,16 +30,16 @@ SETTING_NAMES = {
 
 
 def rehearsal_rows(study: Json | None) -> list[dict[str, str]]:
-    """Return one entry per rehearsal of the gate and segment, in words: where it was judged and what it showed."""
+    """Return one row per rehearsal and segment: the period, users, change of loss, p-values, and whether it gains."""
     rehearsed = ((study or {}).get("choice") or {}).get("rehearsals") or {}
     return [
         {
             "judged": PERIODS.get(name, name).capitalize(),
             "segment": segment_name(one["segment"]),
             "users": count(one["users"]),
-            "change": _known(one.get("change"), partial(percent, signed=True)),
-            "p_real": _known(one.get("p_real_only"), p_value),
-            "p_shuffled": _known(one.get("p_shuffled_users"), p_value),
+            "change": number_text(one.get("change"), partial(percent, signed=True)),
+            "p_real": number_text(one.get("p_real_only"), p_value),
+            "p_shuffled": number_text(one.get("p_shuffled_users"), p_value),
             "gains": "yes" if one.get("open") else "no",
         }
         for name, openings in rehearsed.items()
@@ -46,16 +47,11 @@ def rehearsal_rows(study: Json | None) -> list[dict[str, str]]:
     ]
 
 
-def _known(value: Any, words: Callable[[float], str]) -> str:
-    size = number(value)
-    return "–" if size is None else words(size)
-
-
 def trial_rows(study: Json | None) -> list[dict[str, Any]]:
-    """Return one entry per arm that searched: `arm`, what it chose in `words`, why it stopped, and `rows`.
+    """Return one entry per arm with a search: `arm`, the chosen settings in `words`, why it stopped, and `rows`.
 
-    A row has the round, what was tried, mean normalized entropy and NDCG over its seeds, seeds, and whether it was
-    chosen.
+    A row has the round, the settings, mean normalized entropy and NDCG over its seeds, the number of seeds, and whether
+    it was chosen.
     """
     found = []
     for arm, search in _searches(study):
@@ -63,7 +59,7 @@ def trial_rows(study: Json | None) -> list[dict[str, Any]]:
         rows = [
             {
                 "round": round_name.capitalize(),
-                "words": _changes(trial["changes"]) or "the settings at the beginning",
+                "words": _changes(trial["changes"]) or "initial settings",
                 "loss": _mean(trial["loss"], "diverged"),
                 "ndcg": _mean(trial.get("ndcg") or [None], "–"),
                 "seeds": len(trial["loss"]),
@@ -72,15 +68,15 @@ def trial_rows(study: Json | None) -> list[dict[str, Any]]:
             for round_name, trials in (search.get("rounds") or {}).items()
             for trial in trials
         ]
-        words = _changes(chosen) or "what it began with"
+        words = _changes(chosen) or "initial settings"
         found.append({"arm": arm_name(arm), "words": words, "stopped": search.get("stopped") or "", "rows": rows})
     return found
 
 
 def trials_chart(study: Json | None) -> Figure | None:
-    """Draw every trial of SCALR by its change of validation loss against real events alone, round after round.
+    """Draw every trial of SCALR by its change of validation loss against real events only, in the order of rounds.
 
-    Only the first seed is drawn, which all trials share; None where nothing was tried.
+    Only the first seed is drawn, which all trials share; None without trials.
     """
     searches = dict(_searches(study))
     real = _best_first_loss(searches.get(BASELINE))
@@ -101,7 +97,7 @@ def trials_chart(study: Json | None) -> Figure | None:
             best = min(best, change)
             rows.append({"trial": len(rows) + 1, "change": change, "best": best, "round": name.capitalize()})
     low, high = min(row["change"] for row in rows), max(row["change"] for row in rows)
-    top = min(high, max(-low, 0.01))  # a trial that does great harm must not press the others together
+    top = min(high, max(-low, 0.01))  # one very bad trial must not compress the scale of the others
 
     def draw(width: int) -> dict[str, Any]:
         alt = require_extra("altair", EXTRA)
@@ -125,8 +121,8 @@ def trials_chart(study: Json | None) -> Figure | None:
         return spec(zero + line + dots, width, 220, left=64, right=16, bottom=40)
 
     label = (
-        f"{len(rows)} trials of settings; the best one changes validation loss by {percent(best, signed=True)} against "
-        "real events alone."
+        f"{len(rows)} trials of settings; the best changes validation loss by {percent(best, signed=True)} against "
+        "real events only."
     )
     return figure("trials", label, draw)
 
@@ -146,11 +142,6 @@ def _mean(values: Sequence[float | None], otherwise: str) -> str:
 
 
 def _changes(changes: Json) -> str:
-    """Return changed settings in words, the translator first."""
+    """Return changed settings as text, the translator first."""
     ordered = sorted(changes, key=lambda name: (list(SETTING_NAMES).index(name) if name in SETTING_NAMES else 99, name))
-    return ", ".join(f"{SETTING_NAMES.get(name, name)} {_value(changes[name])}".strip() for name in ordered)
-
-
-def _value(value: Any) -> str:
-    size = number(value)
-    return "none" if value is None else str(value) if size is None else decimal(size)
+    return ", ".join(f"{SETTING_NAMES.get(name, name)} {setting_text(changes[name])}".strip() for name in ordered)

@@ -1,4 +1,4 @@
-"""Gather what a report shows from the values of a run."""
+"""Collect the contents of a report from the values of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_report(path: str | Path, shown: ReportData | Study | SyntheticEvents) 
 
     Args:
         path: The page to write, in an existing folder.
-        shown: A study, synthetic events alone, or contents that were put together by `contents_of`.
+        shown: A study, synthetic events alone, or the contents from `contents_of`.
 
     Raises:
         OutputError: If the folder of `path` does not exist.
@@ -44,18 +44,18 @@ def contents_of(
     notes: Sequence[str] = (),
     leaks: Mapping[str, Any] | None = None,
 ) -> ReportData:
-    """Return what a report of a study, or of synthetic events alone, shows.
+    """Return the contents of a report of a study, or of synthetic events alone.
 
     Args:
         shown: The study, the events, or facts of events.
         pair: The logs, where `shown` is facts of events.
-        whole: Facts of the synthetic events of the whole logs, where a run made them beside its study; else the
-            study's first seed stands for them.
-        receipts: Stages to show; those of the synthetic events if there are none.
+        whole: Facts of the synthetic events of the whole logs, if a run has generated them beside its study; otherwise
+            the report uses those of the first seed of the study.
+        receipts: Stages to show; if empty, those of the synthetic events.
         settings: Settings to show.
-        title: What the run is about.
+        title: Title; None names the domains.
         notes: Sentences to read before any number.
-        leaks: Columns that give synthetic rows away; see `ReportData`.
+        leaks: Columns that identify synthetic rows; see `ReportData`.
     """
     if isinstance(shown, Study):
         pair = shown.pair
@@ -94,7 +94,7 @@ def _privacy(settings: Mapping[str, Any] | None) -> PrivacySettings:
 def cumulative_shares(facts: EventFacts, target: EventLog) -> list[float]:
     """Return the share of events that fall on the k most frequent items, at `CURVE_POINTS` even steps of k.
 
-    The last step is the whole catalogue, so a curve that rises late stands for events spread over many items.
+    The last step is the whole catalogue. A curve that rises late means that events spread over many items.
     """
     counts = np.sort(facts.item_counts[catalogue_of(target)])[::-1]
     total = np.cumsum(counts) / max(int(counts.sum()), 1)
@@ -103,7 +103,7 @@ def cumulative_shares(facts: EventFacts, target: EventLog) -> list[float]:
 
 
 def examples(facts: EventFacts, pair: Pair | StoredPair) -> list[dict[str, Any]]:
-    """Return the best events, each of other items and another user; see `EventFacts.best`."""
+    """Return the best events; no two share an item or a user. See `EventFacts.best`."""
     best, chosen = facts.best, []
     seen: tuple[set[int], set[int], set[int]] = (set(), set(), set())
     for place in range(len(best)):

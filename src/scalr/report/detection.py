@@ -1,4 +1,4 @@
-"""What the page says of columns that give synthetic rows away: a chart and a table of columns."""
+"""The section on columns that identify synthetic rows: a chart and a table."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from scalr.report.drawing import (
 )
 from scalr.studies import count, number
 
-MOST_DRAWN = 15  # columns of the chart, the most telling ones; the table has all
-SIGNS = {"nulls": "where it is null", "fineness": "how fine its values are", "values": "its values"}
-CLASSIFIERS = {"lightgbm": "Boosted trees (LightGBM)", "logistic": "A logistic regression"}
+MOST_DRAWN = 15  # columns in the chart, those with the highest AUC; the table has all
+SIGNS = {"nulls": "its nulls", "fineness": "the precision of its values", "values": "its values"}
+CLASSIFIERS = {"lightgbm": "boosted trees (LightGBM)", "logistic": "a logistic regression"}
 
 
 def leak_section(leaks: Json | None) -> dict[str, Any] | None:
-    """Return what the section shows; None where nobody looked.
+    """Return the content of the section; None without a check.
 
     Returns:
         `lead`, sentences; `rows`, per column `name`, `auc`, `interval`, `sign`, `fate` and `is_leaky`; `points`, for
@@ -39,7 +39,7 @@ def leak_section(leaks: Json | None) -> dict[str, Any] | None:
     if leaks is None or before is None:
         return None
     is_dropped, after = bool(leaks.get("dropped")), _separation(leaks.get("after"))
-    gone = f"Without {_names(leaks.get('droppable') or ())}"
+    without = f"Without {_names(leaks.get('droppable') or ())}"
     wholes = [{"name": "All columns together", **before, "kind": "whole"}]
     if after is not None:
         wholes.append({"name": "Without leaky ones", **after, "kind": "whole"})
@@ -49,7 +49,7 @@ def leak_section(leaks: Json | None) -> dict[str, Any] | None:
         for one, found in known[:MOST_DRAWN]
     ]
     return {
-        "lead": [*_lead(leaks, before), *([] if after is None else [f"{gone} it is {_words(after)}."])],
+        "lead": [*_lead(leaks, before), *([] if after is None else [f"{without} it is {_words(after)}."])],
         "rows": [
             {
                 "name": str(one.get("name")),
@@ -69,30 +69,30 @@ def leak_section(leaks: Json | None) -> dict[str, Any] | None:
 
 def _lead(leaks: Json, before: Mapping[str, float]) -> list[str]:
     rows: Json = leaks.get("rows") or {}
-    looked = [f"{count(size)} {kind}" for kind, size in rows.items() if number(size) is not None]
-    classifier = CLASSIFIERS.get(str(leaks.get("classifier")), "A classifier")
-    said = f"{classifier} told synthetic from real rows by their columns with an AUC of {_words(before)}"
-    return [f"{said}, on {' and '.join(looked)} rows." if looked else f"{said}."]
+    sizes = [f"{count(size)} {kind}" for kind, size in rows.items() if number(size) is not None]
+    classifier = CLASSIFIERS.get(str(leaks.get("classifier")), "a classifier")
+    result = f"The AUC of synthetic against real rows, judged by their columns with {classifier}, is {_words(before)}"
+    return [f"{result}, on {' and '.join(sizes)} rows." if sizes else f"{result}."]
 
 
 def _fate(column: Json, *, is_dropped: bool) -> str:
     if not column.get("is_leaky"):
         return "harmless"
     if column.get("is_needed"):
-        return "stays: it plays a role"
-    return "dropped" if is_dropped else "still there: no feature of a model, or --drop-leaky"
+        return "kept: column of a role"
+    return "dropped" if is_dropped else "still in the files: do not use it as a feature, or use --drop-leaky"
 
 
 def leak_notes(leaks: Json | None) -> tuple[str, ...]:
-    """Return what a reader must know before any number: which leaky columns the files still have."""
+    """Return a note on leaky columns that are still in the files."""
     found = leaks or {}
-    left = [
+    leaky = [
         str(one["name"])
         for one in found.get("columns") or ()
         if one.get("is_leaky") and (one.get("is_needed") or not found.get("dropped"))
     ]
-    verb = "gives" if len(left) == 1 else "give"
-    return (f"{_names(left)} {verb} synthetic rows away; see the section on columns.",) if left else ()
+    verb = "identifies" if len(leaky) == 1 else "identify"
+    return (f"{_names(leaky)} {verb} synthetic rows; see the section on columns.",) if leaky else ()
 
 
 def _names(names: Sequence[Any]) -> str:
@@ -111,7 +111,7 @@ def _separation(one: Json | None) -> dict[str, float] | None:
 
 
 def leak_chart(section: Json) -> Figure:
-    """Draw AUC and interval of all columns together and of each by itself; chance and threshold are lines."""
+    """Draw AUC and interval of all columns together and of each column alone, with lines at chance and threshold."""
     points, threshold = list(section["points"]), section["threshold"]
     colours = {"whole": BLUE, "leaky": ORANGE, "plain": GREY}
 
@@ -119,7 +119,7 @@ def leak_chart(section: Json) -> Figure:
         alt = require_extra("altair", EXTRA)
         names = [str(one["name"]) for one in points]
         left, right = left_margin(names, width), 70 if width == WIDE else 54
-        # Intervals end where an AUC can be, a little below chance at most.
+        # The axis starts at chance, or a little below where an interval does.
         lowest = min(0.5, *(max(one["low"], 0.4) for one in points))
         scale = alt.Scale(domain=[lowest - 0.01, 1.0], nice=False, clamp=True)
         rows = [{**one, "colour": colours[one["kind"]], "text": f"{one['auc']:.3f}"} for one in points]
@@ -146,5 +146,5 @@ def leak_chart(section: Json) -> Figure:
         chart = alt.layer(*ruled, spans, dots, texts)
         return spec(chart, width, 30 * len(rows), left=left, right=right, bottom=44)
 
-    said = "; ".join(f"{one['name']} {one['auc']:.3f}" for one in points)
-    return figure("leaks", f"AUC of real against synthetic rows, 0.5 is chance: {said}.", draw)
+    label = "; ".join(f"{one['name']} {one['auc']:.3f}" for one in points)
+    return figure("leaks", f"AUC of real against synthetic rows, 0.5 is chance: {label}.", draw)

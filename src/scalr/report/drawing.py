@@ -1,4 +1,4 @@
-"""Canvas of the report's charts: sizes, colours, and the way from a specification to inline SVG."""
+"""Sizes and colours of charts; converts Vega-Lite specifications to inline SVG."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scalr.foundation import require_extra
 
 INK, MUTED, GRID, PALE = "#1f2a37", "#5b6675", "#e1e6ec", "#c3cbd6"
 BLUE, ORANGE, GREY = "#0b6fb8", "#c9540a", "#7b8796"
-"""Blue, orange and grey stay apart for colour-blind readers and in print."""
+"""Blue, orange and grey are distinct for colour-blind readers and in print."""
 
 WIDE, HALF, NARROW = 900, 430, 340
-"""Widths in pixels: a whole line, half a line, a phone."""
+"""Widths in pixels: full line, half a line, phone."""
 
 EXTRA = "report"
 
@@ -52,9 +52,9 @@ class Figure:
     """One chart, drawn twice.
 
     Attributes:
-        label: What the chart says, for readers who cannot see it.
-        wide: SVG for a desk.
-        narrow: SVG for a phone.
+        label: Description for readers who cannot see the chart.
+        wide: SVG for wide screens.
+        narrow: SVG for phones.
     """
 
     label: str
@@ -63,12 +63,12 @@ class Figure:
 
 
 def charts_available() -> bool:
-    """Tell whether the extra `report` is installed; without it the page has tables only."""
+    """Return whether the extra `report` is installed; without it pages have tables only."""
     return all(importlib.util.find_spec(name) is not None for name in ("altair", "vl_convert"))
 
 
 def figure(name: str, label: str, draw: Callable[[int], dict[str, Any]], *, wide: int = WIDE) -> Figure:
-    """Draw a chart for desks and for phones; `draw` returns its specification at a width."""
+    """Draw a chart for wide and narrow screens; `draw` returns the specification for a width."""
     svgs = [_svg(draw(width), f"{name}-{width}", label) for width in (wide, NARROW)]
     return Figure(label, *svgs)
 
@@ -76,8 +76,8 @@ def figure(name: str, label: str, draw: Callable[[int], dict[str, Any]], *, wide
 def _svg(spec: Mapping[str, Any], name: str, label: str) -> str:
     """Draw a specification.
 
-    The drawer numbers ids from the start of the process; they are numbered anew and get a prefix, so that pictures
-    of one page cannot take each other's and the same picture is the same text.
+    The converter numbers ids from the start of the process. They are renumbered and get a prefix, so that charts of
+    one page do not share ids and the same chart is the same text.
     """
     converter = require_extra("vl_convert", EXTRA)
     version = ".".join(require_extra("altair", EXTRA).SCHEMA_VERSION.removeprefix("v").split(".")[:2])
@@ -93,25 +93,25 @@ def _svg(spec: Mapping[str, Any], name: str, label: str) -> str:
 def spec(
     chart: Any, width: int, height: int, *, left: int, right: int, top: int = 8, bottom: int = 8
 ) -> dict[str, Any]:
-    """Return the specification of a chart that is `width` pixels wide with its margins."""
+    """Return the specification of a chart; `width` in pixels includes the margins."""
     sized = chart.properties(
         width=width - left - right,
         height=height,
         padding={"left": left, "right": right, "top": top, "bottom": bottom},
         autosize="none",
     )
-    plain: dict[str, Any] = sized.to_dict(validate=False)  # our charts, held to the schema by the tests
+    plain: dict[str, Any] = sized.to_dict(validate=False)  # the tests validate our charts
     return {**plain, "config": _CONFIG}
 
 
 def left_margin(labels: Sequence[str], width: int) -> int:
-    """Return room for labels at 13 pixels (12 on a phone), at most 44 % of the width."""
+    """Return the width of labels at 13 pixels (12 on a phone), at most 44 % of the width."""
     letter = 6.3 if width == NARROW else 7.2
     return min(round(letter * max(map(len, labels), default=0)) + 8, width * 44 // 100)
 
 
 def name_axis(alt: Any, left: int, width: int, *, bold: str = "") -> Any:
-    """Return an axis of names that start at the left edge, the name `bold` in bold type."""
+    """Return an axis of left-aligned names, with the name `bold` in bold type."""
     weight = {"condition": {"test": f"datum.value === {json.dumps(bold)}", "value": "bold"}, "value": "normal"}
     return alt.Axis(
         title=None,

@@ -1,4 +1,4 @@
-"""The page of a study of conversions: what was found, arms by segment, calibration before and after."""
+"""The page of a study of conversions: findings, arms by segment, calibration before and after."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scalr.report.page import templates
 from scalr.studies import arm_name, comparison_of, count, finding, percent, segment_name, span_text
 
 SEGMENTS = ("all", "warm", "cold")
-CALIBRATIONS = {"raw": ("as it is", GREY), "analytic": ("analytic", ORANGE), "isotonic": ("isotonic", BLUE)}
+CALIBRATIONS = {"raw": ("uncalibrated", GREY), "analytic": ("analytic", ORANGE), "isotonic": ("isotonic", BLUE)}
 CONTROLS = ("shuffled_users", "random_items", "popular_items")
 
 
@@ -45,11 +45,11 @@ def write_conversions_page(
     Args:
         path: The page to write.
         content: Content of `study.json`.
-        title: What the run is about.
+        title: Title of the page.
         pair: Summary of the logs.
-        warnings: Sentences on what is weak in the logs.
+        warnings: Sentences on weak points of the logs.
         settings: Settings of the run.
-        environment: Versions, cores and the like.
+        environment: Versions, cores and similar facts.
     """
     has_charts, seeds = charts_available(), len(content["protocol"]["seeds"])
     curve = content["calibration"]["reliability"]
@@ -68,7 +68,7 @@ def write_conversions_page(
         "curve_arm": arm_name(curve["arm"]),
         "buckets": _bucket_rows(curve),
         "chosen": _chosen_rows(content),
-        "pair": sections.pair_table(pair),
+        "pair": sections.log_table(pair),
         "protocol": sections.flat(content["protocol"]),
         "settings": sections.flat(settings),
         "environment": sections.flat(environment),
@@ -143,9 +143,9 @@ def _chosen_rows(study: Json) -> list[list[str]]:
 
 
 def reliability_chart(curve: Json) -> Figure:
-    """Draw what was predicted against what happened, a line per way of calibrating; on the diagonal it is true.
+    """Draw observed rates over mean predictions, a line per calibration; the diagonal is perfect calibration.
 
-    Both axes are stretched near 0, where most predictions are.
+    Both axes have a square-root scale, since most predictions are near 0.
 
     Args:
         curve: `calibration.reliability` of `study.json`.
@@ -182,5 +182,5 @@ def reliability_chart(curve: Json) -> Figure:
         return spec(chart, width, 300 if width == WIDE else 240, left=56, right=24, top=12, bottom=48)
 
     highest = percent(curve["stated"]["raw"][-1], digits=2), percent(curve["observed"][-1], digits=2)
-    said = f"Mean prediction {highest[0]} in the highest bucket, where {highest[1]} converted."
-    return figure("reliability", said, draw)
+    label = f"Mean prediction {highest[0]} in the highest bucket, where {highest[1]} converted."
+    return figure("reliability", label, draw)

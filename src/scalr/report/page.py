@@ -45,7 +45,7 @@ class ReportData:
         curves: By the same names: cumulative shares of events, at even steps from the most frequent item to all.
         alignment: Per marginal `by`, `edges`, shares `real`, `before` and `after`, `total_variation_before` and
             `..._after`, `wasserstein_before` and `..._after`.
-        leaks: Columns that give synthetic rows away: what `scalr.find_leaks(...).to_json()` returns, and whether
+        leaks: Columns that identify synthetic rows: what `scalr.find_leaks(...).to_json()` returns, and whether
             columns were `dropped`; None where nobody looked.
         study: Content of `study.json` or `evaluation.json`.
         examples: `user`, `source_item`, `source_title`, `source_domain`, `target_item`, `target_title`, `confidence`,
@@ -108,14 +108,14 @@ def templates() -> jinja2.Environment:
 
 
 def _unbroken(value: Any) -> Any:
-    """Keep a number and its percent sign on one line; show what turns or breaks a line as its escape."""
+    """Keep a number and its percent sign on one line; escape characters that break a line or set its direction."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _TURNING.sub(lambda found: ascii(found[0])[1:-1], value).replace(" %", "\u00a0%")
 
 
 def _prose(sentence: str) -> Markup:
-    """Escape a sentence and set what stands between backticks as code."""
+    """Escape a sentence and format text between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(_unbroken(sentence)))))
 
 
@@ -158,7 +158,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "calibration": translations.calibration_chart(calibration) if has_charts and calibration else None,
         "examples": sections.example_rows(data.examples),
         "privacy": privacy_sentence(data.privacy),
-        "pair": sections.pair_table(data.pair),
+        "pair": sections.log_table(data.pair),
         "stages": sections.stage_rows(data.stages),
         "protocol": sections.flat((data.study or {}).get("protocol")),
         "settings": sections.flat(data.settings),
@@ -171,12 +171,12 @@ def _alignment_chart(row: Mapping[str, Any]) -> drawing.Figure:
 
 
 def _forests(changes: Sequence[Change]) -> list[tuple[str, drawing.Figure]]:
-    """Return (segment in words, chart), all on one axis."""
-    found = sections.forest_changes(changes)
-    shown = [change for own in found.values() for change in own]
+    """Return (name of the segment, chart) for each segment, on one axis."""
+    by_segment = sections.forest_changes(changes)
+    shown = [change for own in by_segment.values() for change in own]
     arms = in_order((change.arm for change in shown), ARM_ORDER)
     domain = charts.forest_domain(shown)
     return [
         (segment_name(segment), charts.forest_chart(segment_name(segment), own, arms, domain))
-        for segment, own in found.items()
+        for segment, own in by_segment.items()
     ]

@@ -1,4 +1,4 @@
-"""Turn the plain data of a run into the rows and words that the page shows."""
+"""Rows of the page, from the plain data of a run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scalr.foundation import Json
+from scalr.report.cells import UNKNOWN, change_cell, heading, number_text, setting_text, text_of
 from scalr.studies import (
     ARM,
     ARM_ORDER,
@@ -26,7 +27,6 @@ from scalr.studies import (
     find,
     in_order,
     interval_text,
-    judge,
     metric_name,
     number,
     percent,
@@ -34,8 +34,8 @@ from scalr.studies import (
     segment_name,
 )
 
-NOT_MAKING = frozenset({"train", "evaluate", "study"})
-"""Stages that use synthetic events and do not make them."""
+USING_STAGES = frozenset({"train", "evaluate", "study"})
+"""Stages that use synthetic events instead of making them."""
 
 STEP_NAMES = {
     "drop_real": "New to the user",
@@ -48,7 +48,7 @@ STEP_NAMES = {
 BUCKETS_OF = {"value": "Item value", "popularity": "Item popularity", "time": "Time"}
 
 NOT_IN_TABLE = frozenset({"log_loss"})
-"""Left to the list of all comparisons: its relative change is that of normalized entropy."""
+"""Only in the list of all comparisons: its relative change equals that of normalized entropy."""
 
 PAIR_ROWS = {
     "role": "Role",
@@ -64,9 +64,9 @@ PAIR_ROWS = {
 
 
 def funnel_steps(stages: Mapping[str, Json] | None) -> list[tuple[str, int]]:
-    """Return (what, events): source events, draws, then every later stage that narrows what the one before it left.
+    """Return (name, events): source events, draws, then every later stage that removes events.
 
-    Empty where no stage is called "sample".
+    Empty without a stage "sample".
     """
     steps: list[tuple[str, int]] = []
     for name, stage in (stages or {}).items():
@@ -75,18 +75,18 @@ def funnel_steps(stages: Mapping[str, Json] | None) -> list[tuple[str, int]]:
             continue
         if name == "sample":
             steps = [("Source events", int(rows_in)), ("Drawn", int(rows_out))]
-        elif steps and name not in NOT_MAKING and rows_in == steps[-1][1] and rows_out < rows_in:
-            steps.append((STEP_NAMES.get(name, _words(name)), int(rows_out)))
+        elif steps and name not in USING_STAGES and rows_in == steps[-1][1] and rows_out < rows_in:
+            steps.append((STEP_NAMES.get(name, heading(name)), int(rows_out)))
     return steps
 
 
 def stage_rows(stages: Mapping[str, Json] | None) -> list[tuple[str, ...]]:
-    """Return (stage, rows in, rows out, wall time, processor time) as words."""
+    """Return one row per stage: its name, rows in, rows out, elapsed time, processor time."""
     return [
         (
-            _words(name),
-            *(_number(stage.get(key), count) for key in ("rows_in", "rows_out")),
-            *(_number(stage.get(key), seconds) for key in ("wall_seconds", "cpu_seconds")),
+            heading(name),
+            *(number_text(stage.get(key), count) for key in ("rows_in", "rows_out")),
+            *(number_text(stage.get(key), seconds) for key in ("wall_seconds", "cpu_seconds")),
         )
         for name, stage in (stages or {}).items()
     ]
@@ -99,11 +99,11 @@ def cards(
     stages: Mapping[str, Json] | None,
     verdict: Verdict,
 ) -> list[dict[str, str]]:
-    """Return the key figures: `value`, `name` and an explaining `note` each, only those that are known."""
-    found: list[dict[str, str]] = []
+    """Return the key figures that are known, each with `value`, `name` and an explaining `note`."""
+    figures: list[dict[str, str]] = []
 
     def add(value: str, name: str, note: str = "") -> None:
-        found.append({"value": value, "name": name, "note": note})
+        figures.append({"value": value, "name": name, "note": note})
 
     for segment, _, change in verdict.segments:
         if segment == "all" and len(verdict.segments) == 1:
@@ -121,11 +121,11 @@ def cards(
     overlap = number((pair or {}).get("overlap_users"))
     if overlap is not None:
         add(_short(overlap), "Overlap users", "active in both domains")
-    making = [stage for name, stage in (stages or {}).items() if name not in NOT_MAKING]
+    making = [stage for name, stage in (stages or {}).items() if name not in USING_STAGES]
     walls = [wall for stage in making if (wall := number(stage.get("wall_seconds"))) is not None]
     if walls:
         add(seconds(sum(walls)), "Time", "to make the synthetic events")
-    return found
+    return figures
 
 
 def _short(value: float) -> str:
@@ -133,25 +133,24 @@ def _short(value: float) -> str:
 
 
 def known_shares(coverage: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return the shares that are numbers, sampled first."""
-    found = {name: share for name, value in (coverage or {}).items() if (share := number(value)) is not None}
-    return {name: found[name] for name in in_order(found, ("sample", "top1", "real"))}
+    """Return the shares that are numbers, sampled events first."""
+    shares = {name: share for name, value in (coverage or {}).items() if (share := number(value)) is not None}
+    return {name: shares[name] for name in in_order(shares, ("sample", "top1", "real"))}
 
 
 def known_curves(curves: Mapping[str, Sequence[float]] | None) -> dict[str, list[float]]:
-    """Return the curves that have points, all of them numbers."""
-    found = {name: [number(share) for share in curve] for name, curve in (curves or {}).items()}
-    whole = {name: [share for share in curve if share is not None] for name, curve in found.items()}
-    return {
-        name: whole[name]
-        for name in in_order(whole, ("sample", "top1", "real"))
-        if whole[name] and len(whole[name]) == len(found[name])
+    """Return the curves whose points are all numbers, and which have any."""
+    complete = {
+        name: [share for share in map(number, curve) if share is not None]
+        for name, curve in (curves or {}).items()
+        if curve and all(number(share) is not None for share in curve)
     }
+    return {name: complete[name] for name in in_order(complete, ("sample", "top1", "real"))}
 
 
 def alignment_rows(alignment: Sequence[Json] | None) -> list[dict[str, Any]]:
-    """Return one row per marginal: names, edges as words, shares, distances and what they mean."""
-    found = []
+    """Return one row per marginal: name, labels of the edges, shares, and distances as text."""
+    rows = []
     for marginal in alignment or ():
         by = str(marginal.get("by"))
         shares = {
@@ -159,11 +158,11 @@ def alignment_rows(alignment: Sequence[Json] | None) -> list[dict[str, Any]]:
         }
         before, after = number(marginal.get("total_variation_before")), number(marginal.get("total_variation_after"))
         moves = [number(marginal.get(f"wasserstein_{when}")) for when in ("before", "after")]
-        found.append(
+        rows.append(
             {
                 "by": by,
-                "name": BUCKETS_OF.get(by, _words(by)),
-                "edges": _edge_words(marginal.get("edges") or (), by, len(shares["real"])),
+                "name": BUCKETS_OF.get(by, heading(by)),
+                "edges": _edge_labels(marginal.get("edges") or (), by, len(shares["real"])),
                 **shares,
                 "is_drawable": len(shares["real"]) > 0 and len({len(values) for values in shares.values()}) == 1,
                 "before_text": "" if before is None else percent(before, digits=1),
@@ -171,15 +170,15 @@ def alignment_rows(alignment: Sequence[Json] | None) -> list[dict[str, Any]]:
                 "moves": "" if None in moves else " → ".join(decimal(move) for move in moves if move is not None),
             }
         )
-    return found
+    return rows
 
 
-def _edge_words(edges: Sequence[Any], by: str, buckets: int) -> list[str]:
-    """Return n + 1 words for the edges; inner edges alone get open ends; empty where the counts do not fit."""
-    words = [_edge(edge, by) for edge in edges]
-    if len(words) == buckets - 1:
-        words = ["", *words, ""]
-    return words if len(words) == buckets + 1 else []
+def _edge_labels(edges: Sequence[Any], by: str, buckets: int) -> list[str]:
+    """Return n + 1 labels of edges. Inner edges alone get open ends; edges of another number get no labels."""
+    labels = [_edge(edge, by) for edge in edges]
+    if len(labels) == buckets - 1:
+        labels = ["", *labels, ""]
+    return labels if len(labels) == buckets + 1 else []
 
 
 def _edge(edge: Any, by: str) -> str:
@@ -204,7 +203,7 @@ def metric_tables(changes: Sequence[Change]) -> list[dict[str, Any]]:
             {
                 "arm": arm_name(arm),
                 "is_ours": arm == ARM,
-                "cells": [_cell(find(own, arm, segment=segment, metric=metric)) for metric in metrics],
+                "cells": [change_cell(find(own, arm, segment=segment, metric=metric)) for metric in metrics],
             }
             for arm in in_order((change.arm for change in own), ARM_ORDER)
         ]
@@ -222,29 +221,18 @@ def _metrics_in_order(metrics: Iterator[str] | Sequence[str]) -> list[str]:
     )
 
 
-def _cell(change: Change | None) -> dict[str, str]:
-    if change is None:
-        return {"text": "–", "interval": "", "kind": "none"}
-    digits = decimals_for(change.change)
-    return {
-        "text": percent(change.change, signed=True, digits=digits),
-        "interval": bracket(change.interval, digits=digits) if change.interval else "no interval",
-        "kind": judge(change),
-    }
-
-
 def forest_changes(changes: Sequence[Change]) -> dict[str, list[Change]]:
-    """Return per segment the changes of normalized entropy against real events only, one per arm, arms in order."""
-    found: dict[str, list[Change]] = {}
+    """Return changes of normalized entropy against real events only, by segment, one per arm, in the order of arms."""
+    by_segment: dict[str, list[Change]] = {}
     for segment in in_order((change.segment for change in changes), SEGMENT_NAMES):
         own = [find(changes, arm, segment=segment) for arm in in_order((change.arm for change in changes), ARM_ORDER)]
         if known := [change for change in own if change is not None]:
-            found[segment] = known
-    return found
+            by_segment[segment] = known
+    return by_segment
 
 
 def mean_table(study: Json | None) -> dict[str, Any] | None:
-    """Return the mean of each metric per arm, over seeds; None where the study has none."""
+    """Return the mean of each metric over seeds, by arm; None without metrics."""
     arms = (study or {}).get("arms") or {}
     metrics = _metrics_in_order([metric for values in arms.values() for metric in values])
     if not metrics:
@@ -253,14 +241,14 @@ def mean_table(study: Json | None) -> dict[str, Any] | None:
     named = [(arm_name(arm), arms[arm]) for arm in in_order(arms, ARM_ORDER)]
     named += [("Popularity, no model", popularity)] if popularity else []
     rows = [
-        (name, [_number((values.get(metric) or {}).get("mean"), "{:.4f}".format) for metric in metrics])
+        (name, [number_text((values.get(metric) or {}).get("mean"), "{:.4f}".format) for metric in metrics])
         for name, values in named
     ]
     return {"metrics": [metric_name(metric) for metric in metrics], "rows": rows}
 
 
 def comparison_rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:
-    """Return every comparison as words: arm, baseline, segment, metric, change, interval, p-value."""
+    """Return one row per comparison: arm, baseline, segment, metric, change, interval, p-value."""
     return [
         (
             arm_name(change.arm),
@@ -268,44 +256,44 @@ def comparison_rows(changes: Sequence[Change]) -> list[tuple[str, ...]]:
             segment_name(change.segment),
             metric_name(change.metric),
             percent(change.change, signed=True),
-            bracket(change.interval, digits=decimals_for(change.change)) if change.interval else "–",
-            "–" if change.p_value is None else "< 0.001" if change.p_value < 0.001 else f"{change.p_value:.3f}",
+            bracket(change.interval, digits=decimals_for(change.change)) if change.interval else UNKNOWN,
+            UNKNOWN if change.p_value is None else "< 0.001" if change.p_value < 0.001 else f"{change.p_value:.3f}",
         )
         for change in changes
     ]
 
 
 def example_rows(examples: Sequence[Json] | None) -> list[dict[str, Any]]:
-    """Return translations as words; an item without a title shows its id."""
-    found = []
+    """Return one row per example of a translation; an item without a title shows its id."""
+    rows = []
     for example in examples or ():
         confidence, support = number(example.get("confidence")), number(example.get("support"))
         row: dict[str, Any] = {
-            "user": _text(example.get("user")),
-            "domain": _text(example.get("source_domain")) or "source",
+            "user": text_of(example.get("user")),
+            "domain": text_of(example.get("source_domain")) or "source",
         }
         for role in ("source", "target"):
-            title, identity = html.unescape(_text(example.get(f"{role}_title"))), _text(example.get(f"{role}_item"))
-            row[role], row[f"{role}_id"] = title or identity or "–", identity if title else ""
+            title, identity = html.unescape(text_of(example.get(f"{role}_title"))), text_of(example.get(f"{role}_item"))
+            row[role], row[f"{role}_id"] = title or identity or UNKNOWN, identity if title else ""
         row["confidence"] = "" if confidence is None else percent(confidence, digits=1)
         lift = number(example.get("lift"))
         row["lift"] = "" if lift is None else f"{lift:,.0f}" if lift >= 10 else f"{lift:.1f}"
         row["support"] = "" if support is None else count(support)
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
-def pair_table(pair: Json | None) -> dict[str, Any] | None:
-    """Return facts in rows and domains in columns, and a sentence on the overlap; None where neither is known."""
+def log_table(pair: Json | None) -> dict[str, Any] | None:
+    """Return facts in rows and domains in columns, and a sentence on the overlap; None if neither is known."""
     domains = list((pair or {}).get("domains") or ())
     overlap = number((pair or {}).get("overlap_users"))
     if not domains and overlap is None:
         return None
     keys = in_order((key for domain in domains for key in domain if key != "name"), PAIR_ROWS)
     known = [key for key in keys if any(domain.get(key) is not None for domain in domains)]
-    rows = [(PAIR_ROWS.get(key, _words(key)), [_fact(key, domain.get(key)) for domain in domains]) for key in known]
+    rows = [(PAIR_ROWS.get(key, heading(key)), [_fact(key, domain.get(key)) for domain in domains]) for key in known]
     shares = [
-        f"{percent(overlap / users, digits=1)} of the users of {_text(domain.get('name')) or 'a domain'}"
+        f"{percent(overlap / users, digits=1)} of the users of {text_of(domain.get('name')) or 'a domain'}"
         for domain in (domains if len(domains) < 3 else domains[-1:])  # several sources: who is active in any of them
         if overlap is not None and (users := number(domain.get("users")))
     ]
@@ -315,7 +303,7 @@ def pair_table(pair: Json | None) -> dict[str, Any] | None:
         else f"{count(overlap)} users are active in {'both domains' if len(domains) < 3 else 'a source and the target'}"
         + (f": {'; '.join(shares)}." if shares else ".")
     )
-    return {"names": [_text(domain.get("name")) for domain in domains], "rows": rows, "overlap": sentence}
+    return {"names": [text_of(domain.get("name")) for domain in domains], "rows": rows, "overlap": sentence}
 
 
 def _fact(key: str, value: Any) -> str:
@@ -324,42 +312,21 @@ def _fact(key: str, value: Any) -> str:
         return f"{100 * size:.3g} %"
     if key == "time_range" and isinstance(value, Sequence | Mapping) and not isinstance(value, str):
         ends = list(value.values()) if isinstance(value, Mapping) else list(value)
-        return " to ".join(
-            re.sub(r"^(\d{4}-\d\d-\d\d)[T ].*", r"\1", end) if isinstance(end, str) else _plain(end) for end in ends
-        )
-    return "–" if value is None else _plain(value)
+        return " to ".join(_day(end) if isinstance(end, str) else setting_text(end) for end in ends)
+    return UNKNOWN if value is None else setting_text(value)
+
+
+def _day(time: str) -> str:
+    """Return the day of an ISO time; other text as it is."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)[T ].*", r"\1", time)
 
 
 def flat(settings: Json | None, prefix: str = "") -> list[tuple[str, str]]:
-    """Return (dotted name, value as words) of nested settings, in their order."""
-    found: list[tuple[str, str]] = []
+    """Return (dotted name, value as text) of nested settings, in their order."""
+    rows: list[tuple[str, str]] = []
     for name, value in (settings or {}).items():
         if isinstance(value, Mapping):
-            found.extend(flat(value, f"{prefix}{name}."))
+            rows.extend(flat(value, f"{prefix}{name}."))
         else:
-            found.append((f"{prefix}{name}", _plain(value)))
-    return found
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(part) for part in value) or "none"
-    size = number(value)
-    return str(value) if size is None else decimal(size)
-
-
-def _number(value: Any, write: Any) -> str:
-    size = number(value)
-    return "–" if size is None else str(write(size))
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").capitalize() if name.islower() else name
+            rows.append((f"{prefix}{name}", setting_text(value)))
+    return rows

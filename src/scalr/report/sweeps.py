@@ -1,4 +1,4 @@
-"""The page of sweeps: per sweep a chart, the coverage beside it, a table and what was found."""
+"""The page of sweeps: a chart, coverage, a table and the finding of each sweep."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from scalr.foundation import Json, require_extra
 from scalr.report import sections
+from scalr.report.cells import change_cell
 from scalr.report.charts import coverage_chart, forest_chart, forest_domain
 from scalr.report.drawing import BLUE, EXTRA, HALF, MUTED, ORANGE, Figure, charts_available, figure, spec
 from scalr.report.page import templates
@@ -16,14 +17,10 @@ from scalr.studies import (
     METRIC,
     RULE,
     SEGMENT_NAMES,
-    Change,
     Outcome,
     against_real,
-    bracket,
     compact,
     count,
-    decimals_for,
-    judge,
     number,
     percent,
 )
@@ -33,13 +30,13 @@ TITLES = {
     "volume": "Volume: draws per source event",
     "weight": "Weight λ of synthetic events",
     "alignment": "Alignment with real events",
-    "support": "Users behind a pair of items",
-    "overlap": "Overlap users who are linked",
+    "support": "Minimum support of a pair of items",
+    "overlap": "Share of overlap users who are linked",
     "objective": "Objective",
     "shrinkage": "Per-user shrinkage κ",
 }
 WITH_COVERAGE = ("sampling", "volume", "support")
-"""Sweeps whose points reach different parts of the catalogue: coverage is bought with noise, so it stands beside NE."""
+"""Sweeps whose points reach different parts of the catalogue; coverage is shown beside normalized entropy."""
 
 BESIDE = {"curve": "Fitted curves", "coverage": "Target items reached"}
 TONES: Mapping[Outcome, str] = {"reproduced": "helped", "not reproduced": "harmed", "undecided": "unclear"}
@@ -62,11 +59,11 @@ def write_sweeps_page(
     Args:
         path: The page to write.
         content: Content of `sweeps.json`.
-        title: What the run is about.
+        title: Title of the page.
         pair: Summary of the logs.
-        warnings: Sentences on what is weak in the logs.
+        warnings: Sentences on weak points of the logs.
         settings: Settings of the run.
-        environment: Versions, cores and the like.
+        environment: Versions, cores and similar facts.
 
     Returns:
         The charts by names such as "volume" and "volume-coverage"; empty without the extra `report`.
@@ -84,7 +81,7 @@ def write_sweeps_page(
         "has_charts": has_charts,
         "extra": EXTRA,
         "sweeps": [_section(name, sweep, figures) for name, sweep in content["sweeps"].items()],
-        "pair": sections.pair_table(pair),
+        "pair": sections.log_table(pair),
         "rule": RULE,
         "protocol": sections.flat({key: own for key, own in content["protocol"].items() if key != "finding"}),
         "settings": sections.flat(settings),
@@ -96,7 +93,7 @@ def write_sweeps_page(
 
 
 def standalone(chart: Figure) -> str:
-    """Return the chart as an SVG file of its own, on white."""
+    """Return the chart as the content of an SVG file, on a white background."""
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     return chart.wide.replace("<svg", f'<svg {names} font-family="sans-serif" style="background: #fff"', 1) + "\n"
 
@@ -118,7 +115,7 @@ def _section(name: str, sweep: Json, figures: Mapping[str, Figure]) -> dict[str,
 
 def _row(sweep: Json, point: Json) -> dict[str, Any]:
     label = point["label"]
-    cells = [_cell(against_real(sweep, label, segment)) for segment in SEGMENT_NAMES]
+    cells = [change_cell(against_real(sweep, label, segment)) for segment in SEGMENT_NAMES]
     moved = [
         f"{percent(before, digits=1)} → {percent(after, digits=1)}"
         for one in point["alignment"]
@@ -136,38 +133,27 @@ def _row(sweep: Json, point: Json) -> dict[str, Any]:
     }
 
 
-def _cell(change: Change | None) -> dict[str, str]:
-    if change is None:
-        return {"text": "–", "interval": "", "kind": "none"}
-    digits = decimals_for(change.change)
-    return {
-        "text": percent(change.change, signed=True, digits=digits),
-        "interval": bracket(change.interval, digits=digits) if change.interval else "no interval",
-        "kind": judge(change),
-    }
-
-
 def _fits(sweep: Json) -> list[dict[str, str]]:
-    """Return the fitted curves in words."""
-    found = []
+    """Return the formula of each fitted curve and a sentence about it."""
+    rows = []
     for name, words, _ in CURVES if sweep["fit"] else ():
         fit = sweep["fit"][name]
         a, b, c = (f"{fit[key]:.5g}" for key in ("a", "b", "c"))
         law = f"{a} − {b} · (1 − exp(−x / {c}))" if fit["law"] == "exponential" else f"{a} + {b} · x^−{c}"
-        limit = "has not levelled off" if fit["limit"] is None else f"levels off at {fit['limit']:.4f}"
+        limit = "no plateau" if fit["limit"] is None else f"plateau at {fit['limit']:.4f}"
         monotone = {
-            True: "more helps all along",
-            False: "more does not help all along",
-            None: "not clear that more helps",
+            True: "more draws help over the whole range",
+            False: "more draws do not help over the whole range",
+            None: "not clear whether more draws help",
         }
-        found.append(
+        rows.append(
             {
                 "name": words.capitalize(),
                 "law": law.replace("− -", "+ ").replace("+ -", "− "),
                 "text": f"root mean square residual {fit['rms_residual']:.2g}; {limit}; {monotone[fit['monotone']]}",
             }
         )
-    return found
+    return rows
 
 
 def _figure(name: str, sweep: Json) -> Figure:
@@ -233,8 +219,8 @@ def volume_chart(sweep: Json) -> Figure:
             width, 230, left=58, right=14, top=12, bottom=48,
         )  # fmt: skip
 
-    said = "; ".join(f"{point['draws']} draws {point['change']:+.2f} %" for point in points)
-    return figure("volume", f"Change of normalized entropy over draws per source event: {said}.", draw, wide=HALF)
+    label = "; ".join(f"{point['draws']} draws {point['change']:+.2f} %" for point in points)
+    return figure("volume", f"Change of normalized entropy over draws per source event: {label}.", draw, wide=HALF)
 
 
 def _at(fit: Json, draws: float) -> float:

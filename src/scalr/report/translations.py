@@ -1,4 +1,4 @@
-"""What the page says of translations by themselves: a table of all translators, and whether confidence is true."""
+"""The section on translators without a model: a table of all translators, and calibration of confidence."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalr.foundation import Json, require_extra
+from scalr.report.cells import UNKNOWN, number_text
 from scalr.report.drawing import BLUE, EXTRA, GREY, MUTED, NARROW, ORANGE, PERCENT, WIDE, Figure, figure, spec
 from scalr.studies import count, in_order, number, percent
 
@@ -17,11 +18,11 @@ NAMES = {
     "random": "Any item (control)",
 }
 DRAWN = {"cooccurrence": BLUE, "conditioned": ORANGE, "factor": GREY}
-"""Translators in the chart of calibration, and their colours: controls promise nothing about a user."""
+"""Translators in the calibration chart, with colours. Controls are left out: they do not depend on the user."""
 
 
 def translation_table(study: Json | None) -> list[dict[str, Any]]:
-    """Return one row per translator: words for perplexity, gain over popularity, reached pairs and calibration."""
+    """Return one row per translator: perplexity, gain over popularity, pairs reached and calibration error as text."""
     rows = []
     found: Json = (study or {}).get("translation") or {}
     for name in in_order(found, NAMES):
@@ -32,26 +33,21 @@ def translation_table(study: Json | None) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": NAMES.get(name, name.replace("_", " ")),
-                "perplexity": _words(one.get("perplexity"), count),
+                "perplexity": number_text(one.get("perplexity"), count),
                 "perplexity_interval": _interval(one.get("perplexity_interval"), count),
-                "gain": "–" if name == "popularity" else _words(gain.get("value"), _nats),
+                "gain": UNKNOWN if name == "popularity" else number_text(gain.get("value"), _nats),
                 "gain_interval": "" if name == "popularity" else _interval(gain.get("interval"), _nats),
                 "kind": "" if name == "popularity" else _kind(gain.get("interval")),
-                "mixed": "–" if name == "popularity" else _words(mixed.get("value"), _nats),
+                "mixed": UNKNOWN if name == "popularity" else number_text(mixed.get("value"), _nats),
                 "mixed_interval": "" if name == "popularity" else _interval(mixed.get("interval"), _nats),
                 "mixed_kind": "" if name == "popularity" else _kind(mixed.get("interval")),
-                "reached": _words(one.get("reached"), lambda share: percent(share, digits=0)),
-                "error": _words(calibration.get("error"), lambda error: percent(error, digits=0)),
-                "pairs": _words(one.get("pairs"), count),
-                "users": _words(one.get("users"), count),
+                "reached": number_text(one.get("reached"), lambda share: percent(share, digits=0)),
+                "error": number_text(calibration.get("error"), lambda error: percent(error, digits=0)),
+                "pairs": number_text(one.get("pairs"), count),
+                "users": number_text(one.get("users"), count),
             }
         )
     return rows
-
-
-def _words(value: Any, write: Any) -> str:
-    known = number(value)
-    return "–" if known is None else str(write(known))
 
 
 def _interval(ends: Any, write: Any) -> str:
@@ -71,7 +67,7 @@ def _kind(ends: Any) -> str:
 
 
 def calibration_points(study: Json | None) -> dict[str, list[dict[str, float]]]:
-    """Return per translator its buckets with `stated`, `observed`, `low` and `high`, those that are known."""
+    """Return known buckets by translator, each with `stated`, `observed`, `low` and `high`."""
     found: dict[str, list[dict[str, float]]] = {}
     for name, one in ((study or {}).get("translation") or {}).items():
         points = []
@@ -88,9 +84,9 @@ def calibration_points(study: Json | None) -> dict[str, list[dict[str, float]]]:
 
 
 def calibration_chart(found: Mapping[str, list[dict[str, float]]]) -> Figure:
-    """Draw stated confidence against what happened, a line per translator; on the diagonal it is true.
+    """Draw observed rates over predicted confidence, a line per translator; the diagonal is perfect calibration.
 
-    Both axes are stretched near 0, where most draws are.
+    Both axes have a square-root scale, since most draws are near 0.
 
     Args:
         found: What `calibration_points` returns.
@@ -110,7 +106,7 @@ def calibration_chart(found: Mapping[str, list[dict[str, float]]]) -> Figure:
         rows = [
             {**point, "name": NAMES[name], "colour": DRAWN[name]} for name, points in found.items() for point in points
         ]
-        x = alt.X("stated:Q", scale=scale, axis=axis("stated confidence"))
+        x = alt.X("stated:Q", scale=scale, axis=axis("predicted confidence"))
         y = alt.Y("observed:Q", scale=scale, axis=axis(None))
         colour = alt.Color("colour:N", scale=None)
         truth = [{"stated": 0.0, "observed": 0.0}, {"stated": most, "observed": most}]
@@ -127,8 +123,8 @@ def calibration_chart(found: Mapping[str, list[dict[str, float]]]) -> Figure:
             chart = chart + title.encode(x=alt.value(8), y=alt.value(4 + 16 * place), text="text:N")
         return spec(chart, width, 300 if width == WIDE else 240, left=56, right=24, top=12, bottom=48)
 
-    said = "; ".join(
-        f"{NAMES[name]} states {percent(points[-1]['stated'])} where {percent(points[-1]['observed'])} happened"
+    label = "; ".join(
+        f"{NAMES[name]} predicts {percent(points[-1]['stated'])}, observed {percent(points[-1]['observed'])}"
         for name, points in found.items()
     )
-    return figure("calibration", f"Stated confidence against what happened, in the highest bucket: {said}.", draw)
+    return figure("calibration", f"Predicted confidence and observed rate in the highest bucket: {label}.", draw)
