@@ -190,7 +190,7 @@ def test_json_ids_of_two_types(small_target: pa.Table, tmp_path: Path) -> None:
 def test_python_objects_of_two_types(small_source: pa.Table, small_target: pa.Table) -> None:
     frame = small_source.to_pandas().astype({"user_id": object})
     frame.loc[0, "user_id"] = "a"
-    refused(frame, small_target, "the source frame has a column whose values cannot become one type")
+    refused(frame, small_target, "the source frame has a column whose values cannot be converted to a single type")
 
 
 def test_user_ids_of_two_types(small_source: pa.Table, small_target: pa.Table) -> None:

@@ -8,7 +8,7 @@ from tests.studies.test_impressions import QUICK, impression_world
 
 from scalr.evaluation.folds import impression_folds
 from scalr.evaluation.judging import Judgement, judge
-from scalr.foundation.checkpoints import Pieces
+from scalr.foundation.checkpoints import Checkpoints
 from scalr.foundation.config import Steps
 from scalr.foundation.errors import SchemaError
 from scalr.foundation.progress import SilentBoard
@@ -147,7 +147,7 @@ def test_without_a_gate_nothing_is_as_if_there_was_one() -> None:
 def test_a_finished_seed_of_a_gated_study_is_restored_bit_for_bit(tmp_path) -> None:
     pair, steps, board = impression_world(impressions=4000)[0], Steps.parse(FAST), SilentBoard()
     done, again = (
-        run_study(ImpressionTask(pair, steps, threads=2), threads=2, board=board, pieces=Pieces(tmp_path))
+        run_study(ImpressionTask(pair, steps, threads=2), threads=2, board=board, pieces=Checkpoints(tmp_path))
         for _ in range(2)
     )
     one, other = done.of("scalr")[0], again.of("scalr")[0]

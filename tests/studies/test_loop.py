@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from scalr.foundation.checkpoints import Pieces
+from scalr.foundation.checkpoints import Checkpoints
 from scalr.foundation.progress import SilentBoard
 from scalr.studies.gate import Opening
 from scalr.studies.loop import run_study
@@ -128,7 +128,10 @@ def test_behind_a_gate_scalr_is_served_with_real_events_alone_and_no_other_arm_i
 
 
 def test_finished_seeds_are_not_trained_again(tmp_path):
-    pieces, whole = Pieces(tmp_path), run_study(Task(), threads=1, board=SilentBoard(), pieces=Pieces(tmp_path))
+    pieces, whole = (
+        Checkpoints(tmp_path),
+        run_study(Task(), threads=1, board=SilentBoard(), pieces=Checkpoints(tmp_path)),
+    )
     (tmp_path / "seed-4.npz").unlink()
     task, board = Task(), CountingBoard()
     resumed = run_study(task, threads=2, board=board, pieces=pieces)

@@ -1,4 +1,4 @@
-"""Event logs as integer codes, and pairs of them: one target domain, one or more source domains."""
+"""Event logs as integer codes, and pairs of logs: a target domain and one or more source domains."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scalr.foundation import Codes, Floats, Keys, SchemaError, Times, combine_keys, event_keys
+from scalr.foundation import Codes, Floats, Keys, Mask, SchemaError, Times, combine_keys, event_keys
 from scalr.logs.schema import Columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
-    """Distinct ids in canonical order; an id's position is its code.
+    """Distinct ids in canonical order; the position of an id is its code.
 
-    The order is that of `keys`, which are hashes of the ids themselves (and of the domain's name for source
-    items). It never depends on the place of an id in a file.
+    Ids are sorted by `keys`, which are hashes of the ids (and of the domain name for source items). The order does not
+    depend on the order of the rows.
 
     Attributes:
         ids: Shape (n,), int64 or string.
         keys: Shape (n,), uint64, ascending.
         domain: Shape (n,), index into `domains`; zeros for users and target items.
-        domains: Names of the domains the ids come from.
+        domains: Names of the source domains; a single empty name for users and target items.
     """
 
     ids: pa.Array
@@ -39,10 +39,10 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class TimeUnit:
-    """How the user's time column is written, so that it can be written back.
+    """Format of the user's time column, so that synthetic events are written alike.
 
     Attributes:
-        kind: "order" (a plain order, compared as it is), "integer" (since 1970, in `unit`), "date" or "timestamp".
+        kind: "order" (numbers without a unit), "integer" (since 1970, in `unit`), "date" or "timestamp".
         unit: "s", "ms", "us" or "ns"; empty for "order" and "date".
         type: The Arrow type of the user's column.
     """
@@ -56,21 +56,21 @@ class TimeUnit:
 class EventLog:
     """Events of one domain (or of all source domains together) as codes.
 
-    Rows stand in canonical order: target events by (user, item, time, label, value, weight), source events by (item,
-    user, time, label, value, weight). Arrays are read-only by convention; steps return new logs.
+    Rows are in canonical order: target events by (user, item, time, label, value, weight), source events by (item,
+    user, time, label, value, weight). Arrays are read-only by convention; methods return new logs.
 
     Attributes:
-        name: Name of the domain, "source" or "target" unless the user gave one.
-        users: Ids of users; one vocabulary for all logs of a pair.
+        name: Name of the domain, "source" or "target" by default.
+        users: Ids of users; all logs of a pair share a vocabulary.
         items: Ids of items.
         user: Shape (n,), codes into `users`.
         item: Shape (n,), codes into `items`.
-        time: Shape (n,), microseconds since 1970 in UTC, or the plain order; None where the log has no time.
-        label: Shape (n,), 0 or 1; None where every event is positive.
-        value: Shape (n,), the event's value; None where the log has none.
-        weight: Shape (n,), at least 0; None where every event weighs 1.
-        columns: The user's names of the columns that were read.
-        time_unit: How the user's time column is written; None without time.
+        time: Shape (n,), microseconds since 1970 in UTC, or the plain order; None if the log has no time.
+        label: Shape (n,), 0 or 1; None if every event is positive.
+        value: Shape (n,), the event's value; None if the log has no values.
+        weight: Shape (n,), at least 0; None if every event has weight 1.
+        columns: The user's column names.
+        time_unit: Format of the user's time column; None without time.
         schema: All columns of the user's log with their types, in their order.
     """
 
@@ -90,38 +90,38 @@ class EventLog:
     def __len__(self) -> int:
         return len(self.user)
 
-    def take(self, keep: npt.NDArray[np.bool_]) -> EventLog:
-        """Return the events where `keep`, shape (n,), is true; codes and order stay."""
+    def take(self, keep: Mask) -> EventLog:
+        """Return the events where `keep`, shape (n,), is true; codes and order do not change."""
 
-        def chosen(column: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+        def selected(column: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
             return None if column is None else column[keep]
 
         return replace(
             self,
             user=self.user[keep],
             item=self.item[keep],
-            time=chosen(self.time),
-            label=chosen(self.label),
-            value=chosen(self.value),
-            weight=chosen(self.weight),
+            time=selected(self.time),
+            label=selected(self.label),
+            value=selected(self.value),
+            weight=selected(self.weight),
         )
 
-    def starts_interaction(self) -> npt.NDArray[np.bool_]:
-        """Say for each event, shape (n,), whether it is the first of its (user, item)."""
-        new = np.ones(len(self), np.bool_)
-        new[1:] = (self.user[1:] != self.user[:-1]) | (self.item[1:] != self.item[:-1])
-        return new
+    def starts_interaction(self) -> Mask:
+        """Return for each event, shape (n,), whether it is the first event of its (user, item)."""
+        is_first = np.ones(len(self), np.bool_)
+        is_first[1:] = (self.user[1:] != self.user[:-1]) | (self.item[1:] != self.item[:-1])
+        return is_first
 
     def positives(self) -> EventLog:
-        """Return the events with label 1; the log itself where it has no labels."""
+        """Return the events with label 1, or the log itself if it has no labels."""
         return self if self.label is None else self.take(self.label == 1)
 
     def keys(self, first: int = 0, last: int | None = None) -> Keys:
-        """Return a stable 64-bit key per event: of user, item, time and the number among equal events.
+        """Return a stable 64-bit key per event: a hash of user, item, time and a counter of equal events.
 
         Args:
-            first: First event whose key is asked for.
-            last: Its end; all from `first` on if None.
+            first: First event.
+            last: End of the events; the end of the log if None.
 
         Returns:
             Shape (last - first,).
@@ -132,7 +132,7 @@ class EventLog:
         return event_keys(self.user, self.item, time, positive, self.users.keys, self.items.keys, first, last)
 
     def digest(self) -> int:
-        """Return a number that changes with any event, whatever the order of the rows."""
+        """Return a hash of all events that does not depend on the order of the rows."""
         rows = self.keys()
         for column in (self.value, self.weight):
             if column is not None:
@@ -144,18 +144,18 @@ class EventLog:
         return None if self.time is None or not len(self.time) else int(self.time.max())
 
 
-def has_events(log: EventLog) -> npt.NDArray[np.bool_]:
-    """Say for each user of the vocabulary, shape (n_users,), whether it has an event in the log."""
+def has_events(log: EventLog) -> Mask:
+    """Return for each user of the vocabulary, shape (n_users,), whether the log has an event of the user."""
     return np.bincount(log.user, minlength=len(log.users)) > 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemTable:
-    """What is known about items, joined to the vocabularies of a pair.
+    """Columns that describe items, joined to the item codes of a pair.
 
     Attributes:
-        target: One row per target item code; columns of the user's item table, null where it lacks the item.
-        source: One row per source item code, likewise.
+        target: A row per target item, by code; null where the user's item table lacks the item.
+        source: A row per source item, by code, likewise.
         item_column: Name of the item id column in the user's item table.
     """
 
@@ -164,20 +164,20 @@ class ItemTable:
     item_column: str
 
     def title_column(self) -> str | None:
-        """Return the column to show an item by: title, name, product_type or category, whichever comes first."""
+        """Return the column to show items by: the first of title, name, product_type, category and similar ones."""
         for name in ("title", "name", "product_name", "product_type", "description", "category"):
             if name in self.target.column_names:
                 return name
         return None
 
     def source_categories(self) -> tuple[Codes, int]:
-        """Return the category of each source item and how many there are.
+        """Return the category of each source item, and the number of categories.
 
-        The column `category` tells, in any spelling of capitals. A name that several source domains use is one
+        Categories are read from the column `category`, in any case. Equal names in several source domains are the same
         category.
 
         Returns:
-            Shape (n_source_items,), codes from 0 on, -1 where the table has none; and the number of codes.
+            Codes from 0, shape (n_source_items,), -1 for items without a category; and the number of categories.
 
         Raises:
             SchemaError: If the column holds lists or other nested values.
@@ -188,9 +188,9 @@ class ItemTable:
         column = self.source[name]
         if pa.types.is_nested(column.type):
             raise SchemaError(
-                f"column '{name}' of the item table holds {column.type}, which names no single category",
+                f"column '{name}' of the item table holds {column.type}, which is not a single category",
                 expected="one category per item",
-                fix="keep the most telling one of each item, or leave --backoff out",
+                fix="keep the most specific category of each item, or omit --backoff",
             )
         coded = column.combine_chunks().dictionary_encode()
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -199,14 +199,14 @@ class ItemTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """One target log and its source log(s), with shared users.
+    """A target log and its source logs, with shared users.
 
     Attributes:
-        source: Events of all source domains together; `source.items.domain` says which is whose.
+        source: Events of all source domains together; `source.items.domain` is the domain of each item.
         target: Events of the target domain.
         items: Item table, or None.
-        inputs: Per input file or frame: name, role, rows, digest; for the manifest.
-        warnings: Plain sentences on what is weak in these logs.
+        inputs: Entries of the manifest, one per input: name, role, files, rows, digest.
+        warnings: Sentences on weak points of the logs.
     """
 
     source: EventLog
@@ -217,12 +217,12 @@ class Pair:
 
     @property
     def overlap_users(self) -> Codes:
-        """Codes of users with at least one positive event in both domains, ascending."""
+        """Return the codes of users with at least one positive event in both domains, ascending."""
         both = has_events(self.source.positives()) & has_events(self.target.positives())
         return np.flatnonzero(both).astype(np.int32)
 
 
 def catalogue_of(target: EventLog) -> Codes:
-    """Return the codes of items with at least one positive event, ascending: what can be drawn or ranked."""
+    """Return the codes of items with at least one positive event, ascending: the items that can be drawn or ranked."""
     taken = np.bincount(target.positives().item, minlength=len(target.items))
     return np.flatnonzero(taken).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Bring the events of a log, as they were read, into canonical order with as little memory as possible."""
+"""Sort the events of a log into canonical order with little memory."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scalr.foundation import Codes, Int64, Times, order
+from scalr.foundation import Codes, Int64, Keys, Times, order
 
 _NO_LOW = np.empty(0, np.uint32)
-_PART = 1 << 16
-_STEPS = (86_400_000_000, 1_000_000, 1_000)  # microseconds: times of a log are often whole days, seconds, milliseconds
+_SLICE = 1 << 16  # events, so that a slice fits in a cache
+_STEPS = (86_400_000_000, 1_000_000, 1_000)  # microseconds: times are often whole days, seconds or milliseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedTimes:
-    """Times as multiples of a step after a first one: four bytes each where they fit.
+    """Times as multiples of a step after an earliest time, four bytes each where they fit.
 
     Attributes:
         base: The earliest time.
-        step: What all differences are multiples of, at least 1.
-        numbers: Shape (n,), uint32; or int64 where uint32 is too small, with base 0 and step 1.
+        step: A common divisor of all differences, at least 1.
+        numbers: Shape (n,), uint32; int64 with base 0 and step 1 where uint32 is too small.
     """
 
     base: int
@@ -35,13 +35,13 @@ class PackedTimes:
         return len(self.numbers)
 
     def __getitem__(self, rows: slice) -> Times:
-        """Return the times of a range of rows."""
+        """Return the times of a slice of rows, shape (n_rows,)."""
         numbers: Times = self.numbers[rows].astype(np.int64)
         return numbers * self.step + self.base if self.base or self.step != 1 else numbers
 
 
 def pack_times(time: Times | PackedTimes) -> Times | PackedTimes:
-    """Return times packed where they fit, else as they are."""
+    """Return packed times, or the times themselves where they do not fit in uint32."""
     if isinstance(time, PackedTimes):
         return time
     base, last = (int(time.min()), int(time.max())) if len(time) else (0, 0)
@@ -49,25 +49,30 @@ def pack_times(time: Times | PackedTimes) -> Times | PackedTimes:
     if (last - base) // step >= 2**32:
         return time
     numbers = np.empty(len(time), np.uint32)
-    for part in _parts(len(time)):
+    for part in _slices(len(time)):
         numbers[part] = (time[part] - base) // step
     return PackedTimes(base, step, numbers)
 
 
 def _are_multiples(time: Times, base: int, step: int) -> bool:
-    return not any(((time[part] - base) % step).any() for part in _parts(len(time)))
+    return not any(((time[part] - base) % step).any() for part in _slices(len(time)))
 
 
-def _parts(n: int) -> Iterator[slice]:
-    """Cut rows into slices that stay in the cache; the first is small, since it mostly tells enough."""
+def _slices(n: int) -> Iterator[slice]:
+    """Yield slices of n rows; the first is short, since a few times usually rule a step out."""
     yield slice(0, 256)
-    for first in range(256, n, _PART):
-        yield slice(first, first + _PART)
+    for first in range(256, n, _SLICE):
+        yield slice(first, first + _SLICE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """Ids of events as read: each event's place among the distinct ids, and the code of each of these."""
+    """Ids of events as read, and their codes.
+
+    Attributes:
+        place: Shape (n,), position of each event's id among the distinct ids.
+        code: Shape (n_distinct,), code of each distinct id.
+    """
 
     place: Codes
     code: Codes
@@ -75,10 +80,10 @@ class Coded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arranged:
-    """Events by group, member, time and then the other columns.
+    """Events sorted by group, member, time and then the other columns.
 
     Attributes:
-        start: Shape (n_groups + 1,), where each group starts.
+        start: Shape (n_groups + 1,), offset of each group.
         member: Shape (n,), codes.
         time: Shape (n,), or None without time.
         columns: Further columns, shape (n,) each.
@@ -99,14 +104,14 @@ def arrange(
     columns: Mapping[str, npt.NDArray[Any]],
     threads: int = 1,
 ) -> Arranged:
-    """Order events by group, member, time, then `columns` in their order; equal events in all of these are alike.
+    """Sort events by group, member, time, then `columns` in their order.
 
-    The places of `group` and `member`, and packed times, are overwritten: at their peak 20 bytes per event are held.
+    The places of `group` and `member`, and packed times, are overwritten. Peak memory is 20 bytes per event.
 
     Args:
-        group: What comes first: users of a target log, items of a source log.
-        member: What comes second.
-        n_groups: Groups there are.
+        group: First sort key: users of a target log, items of a source log.
+        member: Second sort key.
+        n_groups: Number of groups.
         time: Shape (n,), microseconds or a plain order, packed by `pack_times`; None without time.
         columns: Further columns, shape (n,) each.
         threads: Threads to sort with; they do not change the result.
@@ -117,7 +122,7 @@ def arrange(
     low = _NO_LOW if time is None or isinstance(time, np.ndarray) or by_number else time.numbers
     order.scatter(group.place, group.code, member.place, member.code, low, start, values)
     _sort(values, start, threads)
-    codes = member.place  # what was read is not needed any more: its memory is
+    codes = member.place  # memory that is reused
     if isinstance(time, PackedTimes) and not by_number:
         order.split_halves(values, codes, time.numbers)
         return Arranged(start, codes, time, {})
@@ -137,12 +142,12 @@ def arrange(
 
 
 def _whole(column: Any) -> npt.NDArray[Any]:
-    """Return a column whose order is that of its values; numbers of packed times are ordered as the times."""
+    """Return an array in the order of the values; the numbers of packed times have the order of the times."""
     whole: npt.NDArray[Any] = column.numbers if isinstance(column, PackedTimes) else column
     return whole
 
 
-def _sort(values: npt.NDArray[np.uint64], start: Int64, threads: int) -> None:
+def _sort(values: Keys, start: Int64, threads: int) -> None:
     bounds = order.split_evenly(start, threads).tolist()
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda part: order.sort_groups(values, start, bounds[part], bounds[part + 1]), range(threads)))
@@ -151,13 +156,13 @@ def _sort(values: npt.NDArray[np.uint64], start: Int64, threads: int) -> None:
 def _without_ties(
     rows: npt.NDArray[np.uint32], member: Codes, start: Int64, keys: Mapping[str, npt.NDArray[Any]]
 ) -> npt.NDArray[Any]:
-    """Order rows of equal group and member by `keys`; most stand alone, so only the others are sorted."""
+    """Sort rows of equal group and member by `keys`; only these rows are sorted, since most rows have no equal."""
     tied = np.flatnonzero(order.mark_ties(member, start))
     if len(tied) and keys:
         first = np.ones(len(tied), np.bool_)  # a run of ties begins where the member changes, or the group does
         first[1:] = (np.diff(tied) > 1) | (np.diff(member[tied]) != 0)
         first |= np.isin(tied, start)
         run = np.cumsum(first)
-        chosen = rows[tied]
-        rows[tied] = chosen[np.lexsort([*(column[chosen] for column in reversed(list(keys.values()))), run])]
+        tied_rows = rows[tied]
+        rows[tied] = tied_rows[np.lexsort([*(column[tied_rows] for column in reversed(list(keys.values()))), run])]
     return rows

@@ -1,4 +1,4 @@
-"""Names of columns: the user's, ours, and those of synthetic events."""
+"""Column names: the user's columns by role, common names of them, and the columns of synthetic events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SYNTHETIC_COLUMNS = (
     "draw",
     "generation_id",
 )
-"""Columns that a synthetic event has beyond those of the target log, in the order they are written."""
+"""Columns of synthetic events in addition to those of the target log, in their order in the files."""
 
 COMMON_NAMES: dict[str, tuple[str, ...]] = {
     "user": ("user", "user_id", "userid", "household_id", "customer_id", "member_id", "visitor_id"),
@@ -30,15 +30,15 @@ COMMON_NAMES: dict[str, tuple[str, ...]] = {
     "value": ("value", "price", "sales_value", "amount"),
     "weight": ("weight", "event_weight", "sample_weight"),
 }
-"""Column names that are recognised when the user maps none, by role, best first."""
+"""Column names that are recognised by default, by role, best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Name the columns of one event log.
+    """Column names of an event log.
 
-    `None` for `user` and `item` means "find a common name"; for the others it means
-    "find a common name, do without if there is none". The empty string means "do without".
+    None means a common name; a log must have `user` and `item`, but may lack the others. The empty string means that
+    the column is not read.
 
     Attributes:
         user: Column of user ids (integers or strings).

@@ -1,4 +1,4 @@
-"""What a pair of logs holds: sizes, overlap, times, and where the numbers are weak."""
+"""Sizes, overlap and times of a pair of logs, and warnings about weak points."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from scalr.logs.times import format_time
 FEW_OVERLAP_USERS = 100
 FEW_OVERLAP_SHARE = 0.05  # of the target users
 FEW_TARGET_EVENTS = 1_000
-FEW_ALONE_SHARE = 0.001  # users without source events: fewer need no explanation, and looking takes long
+FEW_ALONE_SHARE = 0.001  # of the users; smaller shares without source events are not examined, which takes long
 LEAKY_SHARE = 0.05  # of the target interactions with items that are in both domains
 
 
 @dataclass(frozen=True, slots=True)
 class DomainSummary:
-    """One domain in numbers. Interactions are distinct (user, item) pairs with label 1.
+    """Figures of a domain. Interactions are distinct (user, item) pairs with label 1.
 
     Attributes:
         name: Name of the domain.
@@ -34,8 +34,8 @@ class DomainSummary:
         items: Items with an event.
         events: Rows of the log.
         interactions: Distinct (user, item) pairs with label 1.
-        repeated_share: Share of the events with label 1 that repeat an earlier pair, in [0, 1].
-        density: Interactions / (users * items), in [0, 1].
+        repeated_share: Share of the events with label 1 that repeat an interaction, in [0, 1].
+        density: interactions / (users * items), in [0, 1].
         positive_share: Share of events with label 1, in [0, 1]; None without labels.
         time_range: First and last time as text; None without time.
     """
@@ -54,15 +54,15 @@ class DomainSummary:
 
 @dataclass(frozen=True, slots=True)
 class PairSummary:
-    """A pair of logs in numbers.
+    """Figures of a pair of logs.
 
     Attributes:
         domains: Source domains, then the target domain.
         overlap_users: Users with an event of label 1 in both domains.
-        overlap_share_of_target: Of the target users with an event of label 1, in [0, 1].
-        overlap_share_of_source: Of the source users with an event of label 1, in [0, 1].
-        target_users_without_source: Target users with no source event at all.
-        warnings: Plain sentences on what is weak.
+        overlap_share_of_target: Overlap users as a share of the target users with an event of label 1, in [0, 1].
+        overlap_share_of_source: Overlap users as a share of the source users with an event of label 1, in [0, 1].
+        target_users_without_source: Target users without any source event.
+        warnings: Sentences on weak points.
     """
 
     domains: tuple[DomainSummary, ...]
@@ -73,7 +73,7 @@ class PairSummary:
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON has them."""
+        """Return the fields, ready for JSON."""
         return asdict(self)
 
 
@@ -83,11 +83,13 @@ def overlap_users(counts: SourceCounts, target: EventLog) -> Codes:
 
 
 def summarise(pair: Pair | StoredPair) -> PairSummary:
-    """Count what a pair holds, and say where it is weak."""
+    """Summarise a pair of logs: sizes and overlap, with the warnings from reading."""
     stored = StoredPair.from_pair(pair)
     source, counts, target = stored.source, stored.source_counts, pair.target
     names = source.items.domains if len(source.items.domains) > 1 else (source.name,)
-    domains = [_summarise_source(one, name, source.time_unit) for one, name in zip(counts.domains, names, strict=True)]
+    domains = [
+        _summarise_source(count, name, source.time_unit) for count, name in zip(counts.domains, names, strict=True)
+    ]
     overlap = len(overlap_users(counts, target))
     return PairSummary(
         domains=(*domains, _summarise_target(target, target.name, "target")),
@@ -100,16 +102,16 @@ def summarise(pair: Pair | StoredPair) -> PairSummary:
 
 
 def weak_points(pair: StoredPair) -> tuple[str, ...]:
-    """Say in plain sentences, with numbers, where the logs of a pair are weak."""
+    """Return warnings about weak points of the logs, as sentences with figures."""
     counts = pair.source_counts
-    found = [*_overlap_warnings(counts, pair.target), *_item_warnings(pair), *_user_warnings(counts, pair.target)]
+    warnings = [*_overlap_warnings(counts, pair.target), *_item_warnings(pair), *_user_warnings(counts, pair.target)]
     n_events = len(pair.target.positives())
     if n_events < FEW_TARGET_EVENTS:
-        found.append(f"The target has only {n_events:,} events: too few to measure small effects.")
-    found += _time_warnings(pair, counts)
+        warnings.append(f"The target has only {n_events:,} events: too few to measure small effects.")
+    warnings += _time_warnings(pair, counts)
     if pair.target.time is None:
-        found.append("The logs have no time: nothing can be split by time, and the order of events is not used.")
-    return tuple(found)
+        warnings.append("The logs have no time: nothing can be split by time, and the order of events is not used.")
+    return tuple(warnings)
 
 
 def _overlap_warnings(counts: SourceCounts, target: EventLog) -> list[str]:
@@ -123,7 +125,7 @@ def _overlap_warnings(counts: SourceCounts, target: EventLog) -> list[str]:
 
 
 def _item_warnings(pair: StoredPair) -> list[str]:
-    """Warn of item ids that are in both domains: transfer may be no more than looking them up."""
+    """Warn of item ids that occur in both domains: the target events may be copies of source events."""
     source, target = pair.source, pair.target
     if source.items.ids.type != target.items.ids.type:
         return []
@@ -131,28 +133,35 @@ def _item_warnings(pair: StoredPair) -> list[str]:
     if not (place >= 0).any():
         return []
     n_items, real_target = len(target.items), target.positives()
-    in_source = np.unique(np.concatenate([_same_items(part.positives(), place, n_items) for part in source.parts()]))
+    in_source = np.unique(np.concatenate([_shared_pairs(part.positives(), place, n_items) for part in source.parts()]))
     shared = np.intersect1d(in_source % n_items, real_target.item)
     if not len(shared):
         return []
     in_target = np.unique(_pairs(real_target.user, real_target.item, n_items)[np.isin(real_target.item, shared)])
     share = float(np.isin(in_target, in_source).mean())
     noun = "item id is" if len(shared) == 1 else "item ids are"
-    said = f"{len(shared):,} {noun} in both domains (such as {target.items.ids[int(shared[0])].as_py()!r})"
+    warning = f"{len(shared):,} {noun} in both domains (such as {target.items.ids[int(shared[0])].as_py()!r})"
     if share >= LEAKY_SHARE:
         leak = f"for {100 * share:.0f} % of their target events the user has the same item in the source"
-        return [f"{said}, and {leak}: the answer may leak, so remove these items from one domain."]
-    return [f"{said}: if they are the same things, remove them from one domain; if not, rename them."]
+        return [f"{warning}, and {leak}: test events may leak, so remove these items from one domain."]
+    return [f"{warning}: if they are the same things, remove them from one domain; if not, rename them."]
 
 
-def _same_items(part: EventLog, place: npt.NDArray[Any], n_items: int) -> Int64:
-    """Return (user, target item) of the events whose item id the target has too, one number each."""
-    same = place[part.item]
-    return np.unique(_pairs(part.user[same >= 0], same[same >= 0], n_items))
+def _shared_pairs(part: EventLog, place: npt.NDArray[Any], n_items: int) -> Int64:
+    """Return the distinct (user, target item) pairs of source events whose item id is in the target too.
+
+    Args:
+        part: Source events.
+        place: Shape (n_source_items,), code of the target item with the same id; -1 for none.
+        n_items: Number of target items.
+    """
+    target_item = place[part.item]
+    is_shared = target_item >= 0
+    return np.unique(_pairs(part.user[is_shared], target_item[is_shared], n_items))
 
 
 def _time_warnings(pair: StoredPair, counts: SourceCounts) -> list[str]:
-    """Warn of logs that share no time: a wrong unit, or files of different years."""
+    """Warn of logs whose time ranges do not overlap: a wrong unit, or files of different years."""
     target = pair.target
     if counts.time_range is None or target.time is None or not len(target):
         return []
@@ -167,29 +176,29 @@ def _time_warnings(pair: StoredPair, counts: SourceCounts) -> list[str]:
 
 
 def _user_warnings(counts: SourceCounts, target: EventLog) -> list[str]:
-    found = []
+    warnings = []
     single, active = int((counts.events_of_user == 1).sum()), int((counts.events_of_user > 0).sum())
     if single > active / 2:
-        found.append(f"{single:,} of {active:,} source users have a single source event: little is known of them.")
+        warnings.append(f"{single:,} of {active:,} source users have a single source event: it predicts little.")
     if (n_alike := count_lookalikes(counts, target)) > 0:
         noun = "user has" if n_alike == 1 else "users have"
-        found.append(
+        warnings.append(
             f"{n_alike:,} target {noun} no source events, but a source id that differs only in case, spaces, leading "
             "zeros or a trailing '.0': are these the same users?"
         )
-    return found
+    return warnings
 
 
 def count_lookalikes(counts: SourceCounts, target: EventLog) -> int:
-    """Count target users without source events whose id looks like that of a source user.
+    """Count target users without source events whose id is similar to that of a source user.
 
-    Ids look alike if they are equal without outer spaces, case, leading zeros and a trailing ".0".
+    Ids are similar if they differ only in outer spaces, case, leading zeros or a trailing ".0".
     """
     alone = _without_source(counts, target)
     if pa.types.is_integer(target.users.ids.type) or len(alone) <= FEW_ALONE_SHARE * len(target.users):
         return 0
-    theirs = _normal_ids(target.users, np.flatnonzero(counts.events_of_user).astype(np.int32))
-    return int(pc.sum(pc.is_in(_normal_ids(target.users, alone), value_set=theirs)).as_py() or 0)
+    source_ids = _normal_ids(target.users, np.flatnonzero(counts.events_of_user).astype(np.int32))
+    return int(pc.sum(pc.is_in(_normal_ids(target.users, alone), value_set=source_ids)).as_py() or 0)
 
 
 def _without_source(counts: SourceCounts, target: EventLog) -> Codes:
@@ -197,7 +206,7 @@ def _without_source(counts: SourceCounts, target: EventLog) -> Codes:
     return np.flatnonzero(has_events(target) & (counts.events_of_user == 0)).astype(np.int32)
 
 
-def _normal_ids(users: Vocabulary, codes: npt.NDArray[np.int32]) -> pa.Array:
+def _normal_ids(users: Vocabulary, codes: Codes) -> pa.Array:
     ids = pc.utf8_lower(pc.utf8_trim_whitespace(users.ids.take(pa.array(codes))))
     ids = pc.replace_substring_regex(ids, pattern=r"\.0$", replacement="")
     return pc.replace_substring_regex(ids, pattern="^0+(.)", replacement=r"\1")
@@ -240,10 +249,11 @@ def _summarise_source(count: DomainCount, name: str, unit: TimeUnit | None) -> D
     )
 
 
-def _pairs(user: npt.NDArray[Any], item: npt.NDArray[Any], n_items: int) -> npt.NDArray[np.int64]:
-    joined: npt.NDArray[np.int64] = user.astype(np.int64) * n_items + item
+def _pairs(user: npt.NDArray[Any], item: npt.NDArray[Any], n_items: int) -> Int64:
+    """Return (user, item) pairs as single numbers, shape (n,)."""
+    joined: Int64 = user.astype(np.int64) * n_items + item
     return joined
 
 
-def _n_distinct(codes: npt.NDArray[np.int32]) -> int:
+def _n_distinct(codes: Codes) -> int:
     return int(np.count_nonzero(np.bincount(codes)))

@@ -1,4 +1,4 @@
-"""Times: from the user's column to microseconds since 1970 (or a plain order), and back."""
+"""Times: from the user's column to microseconds since 1970 in UTC (or a plain order), and back."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def unit_of_integers(largest: int, type_: pa.DataType) -> TimeUnit:
-    """Guess the unit of integer times from the largest absolute value.
+    """Infer the unit of integer times from the largest absolute value.
 
-    Below 10**8 the numbers are taken as a plain order (10**8 seconds is March 1973); then seconds,
-    milliseconds, microseconds and nanoseconds, a factor of 1000 apart.
+    Numbers below 10**8 count as a plain order (10**8 seconds is March 1973); larger numbers as seconds, milliseconds,
+    microseconds or nanoseconds, a factor of 1000 apart.
     """
     if largest < 10**8:
         return TimeUnit("order", "", type_)
@@ -32,9 +32,12 @@ def unit_of_integers(largest: int, type_: pa.DataType) -> TimeUnit:
 
 
 def to_microseconds(values: Times, unit: TimeUnit, *, in_place: bool = False) -> Times:
-    """Return integer times, shape (n,), as microseconds since 1970; a plain order stays as it is.
+    """Return integer times, shape (n,), as microseconds since 1970; a plain order is returned as it is.
 
-    `in_place` overwrites `values` instead of taking more memory.
+    Args:
+        values: Shape (n,), in the user's unit.
+        unit: The unit.
+        in_place: Overwrite `values` to save memory.
     """
     if unit.kind == "order":
         return values
@@ -48,14 +51,14 @@ def to_microseconds(values: Times, unit: TimeUnit, *, in_place: bool = False) ->
 
 
 def factor_of(unit: TimeUnit) -> int | None:
-    """Return by what times as they are read are multiplied to be microseconds; None where they are divided (ns)."""
+    """Return the factor from times as read to microseconds; None for nanoseconds, which are divided."""
     return _PER_UNIT.get(unit.unit) if unit.kind == "integer" else 1
 
 
 def from_microseconds(values: Times, unit: TimeUnit) -> pa.Array:
-    """Return microseconds (or a plain order), shape (n,), as the user writes them.
+    """Return microseconds (or a plain order), shape (n,), in the format of the user's column.
 
-    Text comes back as ISO in UTC; types that need a further cast (dictionaries, decimals) as what they are made of.
+    Text is written as ISO in UTC. Dictionaries and decimals need a further cast: the result has their plain type.
     """
     kind = unit.type.value_type if pa.types.is_dictionary(unit.type) else unit.type
     if unit.kind in ("order", "integer"):
@@ -73,7 +76,7 @@ def from_microseconds(values: Times, unit: TimeUnit) -> pa.Array:
 
 
 def format_time(value: int, unit: TimeUnit | None) -> str:
-    """Return a time as people read it: the number of an order, else a date with the time of day if there is one."""
+    """Return a time as text: the number of a plain order, or a date, with the time of day unless it is midnight."""
     if unit is None or unit.kind == "order":
         return str(value)
     try:
@@ -84,7 +87,10 @@ def format_time(value: int, unit: TimeUnit | None) -> str:
 
 
 def parse_instant(text: str, unit: TimeUnit | None) -> int:
-    """Return an instant given as an ISO date or as a number in the unit of the time column.
+    """Parse an instant: an ISO date, or a number in the unit of the time column.
+
+    Returns:
+        Microseconds since 1970, or a number of the plain order.
 
     Raises:
         ConfigError: If the text is neither.

@@ -1,4 +1,4 @@
-"""From ids to codes: distinct ids as they come, then an order that depends on nothing but the ids."""
+"""Codes for ids: distinct ids as they are read, then a canonical order that depends on the ids alone."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from scalr.foundation import distinct as factorise
 from scalr.logs.event_log import Vocabulary
 from scalr.logs.tables.digests import text_layout, typed_keys
 
-_LARGEST_STRING_ARRAY = 2**31 - 1  # bytes; Arrow's string type counts them in int32
-_LOAD = 1.5  # slots per id, at least: a third of a table is free, so searches stay short
-_SLICE = 1 << 16  # ids added at a time: room is made for all of them, were they new
-_FIRST_ROOM = 1 << 12
+_MAX_STRING_BYTES = 2**31 - 1  # offsets of Arrow's string type are int32
+_SLOTS_PER_ID = 1.5  # at least; a third of the hash table is free, so probes stay short
+_SLICE = 1 << 16  # ids added at a time; space is reserved as if all of them were new
+_FIRST_CAPACITY = 1 << 12
 
 HashIds = Callable[[pa.Array], Keys]
 
 
 class IdCoder:
-    """Give the ids of a column codes in the order in which they first occur, batch by batch.
+    """Assigns codes to the ids of a column in the order of first occurrence, batch by batch.
 
-    Holds every distinct id once; memory grows in place.
+    Every distinct id is stored once; memory grows in place.
 
     Args:
-        is_text: The ids are large_string; else int64.
-        hash_ids: Gives ids their keys. Ids with equal keys are told apart all the same.
+        is_text: Whether ids are large_string; otherwise int64.
+        hash_ids: Returns the keys of ids. Different ids may have equal keys.
     """
 
     def __init__(self, *, is_text: bool, hash_ids: HashIds = typed_keys) -> None:
         self._is_text = is_text
         self._hash_ids = hash_ids
         self._n = 0
-        self._table = np.zeros(2 * _FIRST_ROOM, np.uint64)
-        self._keys = np.empty(_FIRST_ROOM, np.uint64)
-        self._integers = np.empty(0 if is_text else _FIRST_ROOM, np.int64)
-        self._starts = np.zeros(_FIRST_ROOM + 1 if is_text else 1, np.int64)
-        self._bytes = np.empty(_FIRST_ROOM if is_text else 0, np.uint8)
+        self._table = np.zeros(2 * _FIRST_CAPACITY, np.uint64)
+        self._keys = np.empty(_FIRST_CAPACITY, np.uint64)
+        self._integers = np.empty(0 if is_text else _FIRST_CAPACITY, np.int64)
+        self._starts = np.zeros(_FIRST_CAPACITY + 1 if is_text else 1, np.int64)
+        self._bytes = np.empty(_FIRST_CAPACITY if is_text else 0, np.uint8)
 
     def __len__(self) -> int:
         return self._n
 
     def add(self, ids: pa.Array) -> Codes:
-        """Return the codes of ids without nulls, shape (n,); ids not seen before get new ones."""
+        """Return the codes of ids without nulls, shape (n,); new ids get new codes."""
         codes = np.empty(len(ids), np.int32)
         keys = self._hash_ids(ids)
-        self._make_room(len(ids))
+        self._reserve(len(ids))
         if not self._is_text:
             values = ids.to_numpy(zero_copy_only=False)
             self._n = factorise.encode_integers(values, keys, self._table, self._integers, self._keys, self._n, codes)
@@ -74,27 +74,27 @@ class IdCoder:
         return keys
 
     def distinct(self) -> pa.Array:
-        """Return the distinct ids, int64 or large_string, by code; the coder takes no more afterwards."""
+        """Return the distinct ids, int64 or large_string, by code; no ids can be added afterwards."""
         if not self._is_text:
             return pa.array(self._integers[: self._n])
         starts, text = self._starts[: self._n + 1], self._bytes[: int(self._starts[self._n])]
         return pa.LargeStringArray.from_buffers(self._n, pa.py_buffer(starts), pa.py_buffer(text))
 
-    def _make_room(self, rows: int) -> None:
-        """Make sure that `rows` new ids would fit."""
-        most = self._n + rows
-        self._keys = _grown(self._keys, most)
+    def _reserve(self, rows: int) -> None:
+        """Reserve space for `rows` new ids."""
+        capacity = self._n + rows
+        self._keys = _grown(self._keys, capacity)
         if self._is_text:
-            self._starts = _grown(self._starts, most + 1)
+            self._starts = _grown(self._starts, capacity + 1)
         else:
-            self._integers = _grown(self._integers, most)
-        if _LOAD * most > len(self._table):
-            self._table = np.zeros(1 << (int(_LOAD * most)).bit_length(), np.uint64)
+            self._integers = _grown(self._integers, capacity)
+        if _SLOTS_PER_ID * capacity > len(self._table):
+            self._table = np.zeros(1 << (int(_SLOTS_PER_ID * capacity)).bit_length(), np.uint64)
             factorise.fill_table(self._table, self._keys, self._n)
 
 
 def _grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
-    """Return the array with room for `size` elements; the system moves its pages rather than copies them."""
+    """Return the array, enlarged to at least `size` elements if it is shorter; large arrays are not copied."""
     if size > len(array):
         array.resize(max(size, len(array) + len(array) // 2), refcheck=False)
     return array
@@ -102,11 +102,11 @@ def _grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IdColumn:
-    """The ids of one log, each distinct id once.
+    """The ids of a log, each distinct id once.
 
     Attributes:
         distinct: Shape (m,), int64 or large_string, in any order.
-        place: Shape (n,), for each event the place of its id in `distinct`.
+        place: Shape (n,), position of each event's id in `distinct`.
     """
 
     distinct: pa.Array
@@ -123,19 +123,19 @@ class IdColumn:
 def unify(
     columns: Sequence[pa.Array], domains: Sequence[str] = (), hash_ids: HashIds = typed_keys
 ) -> tuple[Vocabulary, list[Codes]]:
-    """Build the vocabulary of all columns' distinct ids, and the code of each of them.
+    """Build a vocabulary of the distinct ids of all columns.
 
-    Two different ids never share a code, even if their 64-bit keys are equal: ids stand in the order of
-    (key, id, domain), and equal ids are found by comparing ids, not keys.
+    Different ids never share a code, even if their 64-bit keys are equal: ids are sorted by (key, id, domain), and
+    equality is decided by the ids, not the keys.
 
     Args:
-        columns: Distinct ids of one or more logs. Without `domains` all must be integers or all text.
-        domains: One name per column where equal ids of two columns are different things (items of several source
-            domains); ids then become text if the columns differ in type. Empty where equal ids are the same (users).
-        hash_ids: Gives ids their keys.
+        columns: Distinct ids of one or more logs. Without `domains` all are integers or all are text.
+        domains: A name per column if equal ids of two columns are different things (items of several source domains);
+            ids then become text if the columns differ in type. Empty if equal ids are the same thing (users).
+        hash_ids: Returns the keys of ids.
 
     Returns:
-        The vocabulary, and per column the codes of its ids.
+        The vocabulary, and the codes of the ids of each column.
     """
     if domains:
         keys = np.concatenate(
@@ -152,7 +152,7 @@ def unify(
             or [np.zeros(0, np.int32)]
         )
         ids, keys = coder.distinct(), coder.keys()
-        del coder  # its table is not needed beside the ids in their order
+        del coder  # releases the hash table before ids are sorted
         domain = np.zeros(len(ids), np.int16)
 
     order = _canonical_order(keys, ids, domain)
@@ -175,7 +175,7 @@ def example_id(ids: pa.Array) -> str:
 
 
 def domain_key(name: str) -> np.uint64:
-    """Return what the keys of a source domain's items are combined with."""
+    """Return the hash of a source domain's name, which the keys of its items are combined with."""
     return np.uint64(typed_keys(pa.array([name]))[0])
 
 
@@ -189,10 +189,10 @@ def _canonical_order(keys: Keys, ids: pa.Array, domain: npt.NDArray[np.int16]) -
         return order
     rank = np.empty(len(ids), np.int64)
     rank[pc.sort_indices(ids).to_numpy()] = np.arange(len(ids))
-    if domain.any():  # equal ids of two domains need one rank, so that the domain decides
+    if domain.any():  # equal ids of two domains need the same rank, so that the domain decides
         rank = rank[pc.index_in(ids, ids).to_numpy()]
     return np.lexsort((domain, rank, keys))
 
 
 def _plain(ids: pa.Array) -> pa.Array:
-    return ids.cast(pa.string()) if pa.types.is_large_string(ids.type) and ids.nbytes < _LARGEST_STRING_ARRAY else ids
+    return ids.cast(pa.string()) if pa.types.is_large_string(ids.type) and ids.nbytes < _MAX_STRING_BYTES else ids

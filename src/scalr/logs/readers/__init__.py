@@ -1,4 +1,4 @@
-"""From a user's columns to arrays, batch by batch: one reader per role.
+"""Readers of a user's columns, one per role: from Arrow batches to arrays.
 
-A reader converts what it can and remembers what it cannot; `finish` refuses with what it saw in the whole column.
+A reader converts batches and records values that it cannot convert; `finish` raises an error about the whole column.
 """

@@ -1,18 +1,17 @@
-"""Read ids: integers or text, each distinct id once."""
+"""Reader of ids: integers or text, each distinct id stored once."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scalr.foundation import SchemaError
+from scalr.foundation import Codes, Keys, SchemaError
 from scalr.logs.readers.column import Column, example_of
 from scalr.logs.tables.files import is_text
 from scalr.logs.vocabulary import IdCoder, IdColumn, as_texts
 
-_INTEGER_TEXT = "^(0|-?[1-9][0-9]*)$"  # "007" is no integer: leading zeros would be lost
+_INTEGER_TEXT = "^(0|-?[1-9][0-9]*)$"  # "007" stays text: as an integer it would lose its zeros
 
 
 def check_id_type(column: Column) -> None:
@@ -26,7 +25,7 @@ def check_id_type(column: Column) -> None:
         return
     fix = "cast the column to integers or text"
     if pa.types.is_floating(type_):
-        fix = "cast it to integers or text (integers with missing values become decimals: drop those rows before)"
+        fix = "cast it to integers or text (integers with missing values become decimals: drop those rows first)"
     raise SchemaError(
         f"{column.title} has the type {type_}{example_of(column.values)}",
         expected="ids that are integers or text",
@@ -35,9 +34,12 @@ def check_id_type(column: Column) -> None:
 
 
 class IdReader:
-    """Read ids, without nulls, as places among the distinct ids.
+    """Reads ids without nulls as positions among the distinct ids.
 
     Text of a format without types (CSV) becomes integers if every id is the plain text of an integer.
+
+    Args:
+        as_text: Return integers as text.
     """
 
     def __init__(self, *, as_text: bool) -> None:
@@ -47,8 +49,8 @@ class IdReader:
         self._title = ""
         self._too_large: int | None = None
 
-    def read(self, column: Column) -> npt.NDArray[np.int32]:
-        """Return the place of each id among the distinct ids, shape (n,)."""
+    def read(self, column: Column) -> Codes:
+        """Return the position of each id among the distinct ids, shape (n,)."""
         check_id_type(column)
         values = column.values
         if pa.types.is_integer(values.type) and values.type != pa.int64():
@@ -63,16 +65,16 @@ class IdReader:
         parts = [self._coder.add(chunk) for chunk in values.chunks]
         return np.concatenate(parts) if len(parts) != 1 else parts[0]
 
-    def keys_of(self, place: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
-        """Return the key of each id by its place, shape (n,)."""
+    def keys_of(self, place: Codes) -> Keys:
+        """Return the key of each id by its position, shape (n,)."""
         assert self._coder is not None, "ids were read"
         return self._coder.keys_of(place)
 
     def finish(self) -> pa.Array:
-        """Return the distinct ids, int64 or large_string, by place.
+        """Return the distinct ids, int64 or large_string, by position.
 
         Raises:
-            SchemaError: If an unsigned integer is beyond int64.
+            SchemaError: If an unsigned integer exceeds int64.
         """
         if self._too_large is not None:
             raise SchemaError(
@@ -90,7 +92,7 @@ class IdReader:
         if looks_like_integers and pc.all(pc.match_substring_regex(distinct, _INTEGER_TEXT)).as_py():
             try:
                 return distinct.cast(pa.int64())
-            except pa.ArrowInvalid:  # beyond int64: it stays text
+            except pa.ArrowInvalid:  # exceeds int64
                 return distinct
         return distinct
 

@@ -1,4 +1,4 @@
-"""Read labels, values and weights, and flags."""
+"""Readers of labels, values and weights, and of flags."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scalr.logs.readers.column import Column, Misfits, Texts, as_mask, example_o
 from scalr.logs.tables.files import is_text
 from scalr.logs.tables.open_table import parse_numbers
 
-_FIX_NUMBERS = "correct the rows, or leave the column out with an empty name"
+_FIX_NUMBERS = "correct the rows, or ignore the column with an empty name"
 
 LARGEST_VALUE = 1e100
-"""Values beyond it are refused: sums and squares of them would be infinite."""
+"""Larger values are refused: their sums and squares would be infinite."""
 
 
 class LabelReader:
-    """Read labels, without nulls: 0 and 1, or false and true; both must occur."""
+    """Reads labels without nulls: 0 and 1, or false and true; both must occur."""
 
     def __init__(self) -> None:
         self._numbers = NumberReader("label")
@@ -47,35 +47,35 @@ class LabelReader:
         return labels
 
     def finish(self) -> None:
-        """Refuse what was wrong.
+        """Check the labels of the whole column.
 
         Raises:
-            SchemaError: If there were other values, or one class only.
+            SchemaError: If there are other values, or only a single class.
         """
         self._numbers.finish()
         if self._wrong.count:
-            found = f"{self._wrong.count} values that are neither 0 nor 1, such as {self._wrong.example:g}"
+            values = f"{self._wrong.count} values that are neither 0 nor 1, such as {self._wrong.example:g}"
             raise SchemaError(
-                f"{self._title} has {found} ({self._wrong.where()})",
+                f"{self._title} has {values} ({self._wrong.where()})",
                 expected="labels 0 and 1",
-                fix="make labels of them, such as rating >= 4, or leave the column out with an empty name",
+                fix="convert them to labels, such as rating >= 4, or ignore the column with an empty name",
             )
         if not all(self._n):
             label = int(self._n[1] > 0)
             raise SchemaError(
                 f"{self._title} has only the label {label} ({sum(self._n)} rows)",
                 expected="both labels, 0 and 1",
-                fix="leave the column out (an empty name): then every event is positive"
+                fix="ignore the column with an empty name: then every event is positive"
                 if label == 1
-                else "name the right column with --label, or leave it out with an empty name",
+                else "name the right column with --label, or ignore it with an empty name",
             )
 
 
 class NumberReader:
-    """Read numbers, without nulls: finite values of events, weights that are at least 0, or plain numbers.
+    """Reads numbers without nulls: finite values of events, weights of at least 0, or numbers of labels.
 
     Args:
-        role: "value", "weight", or "label", whose numbers the caller judges.
+        role: "value", "weight", or "label", whose values the caller checks.
     """
 
     def __init__(self, role: str) -> None:
@@ -84,7 +84,7 @@ class NumberReader:
         self._any, self._title = False, ""
 
     def convert(self, column: Column) -> Floats:
-        """Return the column as float64, shape (n,); NaN where text is no number."""
+        """Return the column as float64, shape (n,); NaN where text is not a number."""
         self._title = column.title
         values = column.values
         if is_text(values.type):
@@ -99,8 +99,8 @@ class NumberReader:
         return numbers
 
     def read(self, column: Column) -> npt.NDArray[Any]:
-        """Return values, float64, or weights, float32; shape (n,)."""
-        numbers = self.convert(column) + 0.0  # makes -0.0 and 0.0 the same bytes
+        """Return values as float64, or weights as float32, shape (n,)."""
+        numbers = self.convert(column) + 0.0  # turns -0.0 into 0.0, so that equal values have equal bytes
         if self._role == "value":
             self._wrong.add(column, ~(np.abs(numbers) <= LARGEST_VALUE), numbers)
             return numbers
@@ -111,18 +111,18 @@ class NumberReader:
         return np.where(is_wrong, 0.0, numbers).astype(np.float32)
 
     def finish(self) -> None:
-        """Refuse what was wrong.
+        """Check the numbers of the whole column.
 
         Raises:
-            SchemaError: If there was text, an infinite number or a negative weight, or nothing but weights of 0.
+            SchemaError: If there is text, an infinite number or a negative weight, or all weights are 0.
         """
         if self._texts.count:
             raise text_in(self._title, self._texts, "numbers", _FIX_NUMBERS)
         if self._wrong.count:
             many = self._wrong.count > 1
-            said = f"{self._wrong.count} values that cannot be used, such as" if many else "the value"
+            values = f"{self._wrong.count} values that cannot be used, such as" if many else "the value"
             raise SchemaError(
-                f"{self._title} has {said} {self._wrong.example:g} ({self._wrong.where()})",
+                f"{self._title} has {values} {self._wrong.example:g} ({self._wrong.where()})",
                 expected=f"finite numbers, at most {LARGEST_VALUE:g} in size"
                 if self._role == "value"
                 else "finite weights, at least 0",
@@ -132,12 +132,17 @@ class NumberReader:
             raise SchemaError(
                 f"{self._title} holds nothing but zeros",
                 expected="at least one weight above 0",
-                fix="check the column, or leave it out with --weight ''",
+                fix="check the column, or ignore it with --weight ''",
             )
 
 
 def check_flag(table: str, name: str, type_: pa.DataType) -> None:
     """Refuse a column of flags whose values cannot be true or false.
+
+    Args:
+        table: How errors name the log.
+        name: The column.
+        type_: Type of the column.
 
     Raises:
         SchemaError: If it is nested, or holds bytes or times.
@@ -148,7 +153,7 @@ def check_flag(table: str, name: str, type_: pa.DataType) -> None:
         raise SchemaError(
             f"column '{name}' of {table} has the type {type_}",
             expected="true and false",
-            fix=f"cast the column '{name}', or leave it out",
+            fix=f"cast the column '{name}', or remove it",
         )
 
 

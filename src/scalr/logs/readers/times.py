@@ -1,4 +1,4 @@
-"""Read times: numbers, dates, timestamps or ISO text."""
+"""Reader of times: numbers, dates, timestamps or ISO text."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from scalr.logs.event_log import TimeUnit
 from scalr.logs.readers.column import Column, Misfits, Texts, as_mask, example_of, has_decimals, text_in
 from scalr.logs.tables.files import is_text
 from scalr.logs.tables.open_table import parse_numbers, parse_times
-from scalr.logs.times import to_microseconds, unit_of_integers
+from scalr.logs.times import factor_of, to_microseconds, unit_of_integers
 
 _FIX_TIMES = "write times as ISO, or as integers since 1970"
 
 
 class TimeReader:
-    """Read times, without nulls, as integers that `finish` tells the unit of.
+    """Reads times without nulls as integers, whose unit `finish` returns.
 
-    Integers, whole decimals, dates, timestamps, or ISO text; times without a zone are UTC.
+    Times are integers, whole decimals, dates, timestamps, or ISO text; times without a zone are UTC.
 
     Args:
-        unit: "s", "ms", "us", "ns" or "order" for integers; None guesses from their size.
-        type_: The user's type, where reading changes it.
+        unit: "s", "ms", "us", "ns" or "order" for integers; None infers it from the largest value.
+        type_: The user's type; None for the type of the column that is read.
     """
 
     def __init__(self, unit: str | None = None, type_: pa.DataType | None = None) -> None:
         self._unit, self._type = unit, type_
-        self._kind = ""  # "integer" (plain numbers), "date", "timestamp", or "iso" (text) once a row was seen
+        self._kind = ""  # "integer" (plain numbers), "date", "timestamp", or "iso" (text) after the first batch
         self._largest = 0
         self._texts, self._broken = Misfits(), Misfits()
         self._column: Column | None = None
         self._are_dates = True
 
     def read(self, column: Column) -> Times:
-        """Return the times as they are written: numbers in their unit, all others in microseconds; shape (n,)."""
+        """Return numbers in their unit and all other times in microseconds, shape (n,)."""
         values = column.values
         if self._column is None:
             self._begin(column)
@@ -50,16 +50,16 @@ class TimeReader:
             return _timestamps(column, values)
         if self._kind == "timestamp":
             return _timestamps(column, values)
-        numbers = self._whole_numbers(column, self._untexted(column))
+        numbers = self._whole_numbers(column, self._numbers_of(column))
         if len(numbers):
             self._largest = max(self._largest, abs(int(numbers.min())), abs(int(numbers.max())))
         return numbers
 
     def finish(self) -> TimeUnit:
-        """Return how the times are written; numbers are then turned with `to_microseconds`.
+        """Return the format of the times; `to_microseconds` converts numbers by it.
 
         Raises:
-            SchemaError: If values were no times.
+            SchemaError: If some values are not times.
         """
         column = self._column
         assert column is not None, "a log has rows"
@@ -80,10 +80,10 @@ class TimeReader:
         if self._kind == "timestamp":
             return TimeUnit("timestamp", getattr(type_, "unit", "us"), type_)
         if self._kind == "iso":
-            known = None if column.is_untyped else type_
+            written = None if column.is_untyped else type_
             if self._are_dates:
-                return TimeUnit("date", "", known or pa.date32())
-            return TimeUnit("timestamp", "us", known or pa.timestamp("us"))
+                return TimeUnit("date", "", written or pa.date32())
+            return TimeUnit("timestamp", "us", written or pa.timestamp("us"))
         return self._unit_of_numbers(column.title, pa.int64() if self._is_untyped_text(column) else type_)
 
     def _is_untyped_text(self, column: Column) -> bool:
@@ -108,7 +108,7 @@ class TimeReader:
         else:
             self._kind = "integer"
 
-    def _untexted(self, column: Column) -> pa.ChunkedArray:
+    def _numbers_of(self, column: Column) -> pa.ChunkedArray:
         values = column.values
         if not is_text(values.type):
             return values
@@ -132,29 +132,34 @@ class TimeReader:
         return whole
 
     def _unit_of_numbers(self, title: str, type_: pa.DataType) -> TimeUnit:
-        found = unit_of_integers(self._largest, type_)
+        unit = unit_of_integers(self._largest, type_)
         if self._unit is not None:
-            found = TimeUnit("order", "", type_) if self._unit == "order" else TimeUnit("integer", self._unit, type_)
-        factor = 1 if found.kind == "order" else {"s": 1_000_000, "ms": 1_000}.get(found.unit, 1)
-        if self._largest * factor >= 2**63:
+            unit = TimeUnit("order", "", type_) if self._unit == "order" else TimeUnit("integer", self._unit, type_)
+        if self._largest * (factor_of(unit) or 1) >= 2**63:
             raise SchemaError(
-                f"{title} goes up to {self._largest}, which is no time{f' in {found.unit}' if found.unit else ''}",
+                f"{title} goes up to {self._largest}, which is no time{f' in {unit.unit}' if unit.unit else ''}",
                 expected="times between the years -290000 and 290000",
                 fix="name the right unit with --time-unit s, ms, us, ns or order",
             )
-        return found
+        return unit
 
 
 def read_times(column: Column, unit: str | None = None, type_: pa.DataType | None = None) -> tuple[Times, TimeUnit]:
     """Read a whole column of times as microseconds since 1970 in UTC, or as a plain order; see `TimeReader`."""
     reader = TimeReader(unit, type_)
     times = reader.read(column)
-    found = reader.finish()
-    return in_microseconds(times, found), found
+    time_unit = reader.finish()
+    return in_microseconds(times, time_unit), time_unit
 
 
 def in_microseconds(times: Times, unit: TimeUnit, *, in_place: bool = False) -> Times:
-    """Return times as a `TimeReader` gave them in microseconds, or the plain order; `in_place` overwrites them."""
+    """Return times from a `TimeReader` in microseconds, or the plain order.
+
+    Args:
+        times: Shape (n,).
+        unit: Format of the times.
+        in_place: Overwrite `times` to save memory.
+    """
     return to_microseconds(times, unit, in_place=in_place) if unit.kind in ("order", "integer") else times
 
 

@@ -1,1 +1,1 @@
-"""Engines read and write tables. They know columns, not recommendation."""
+"""Tables in files and frames: columns in, Arrow out. They have no notion of recommendation."""

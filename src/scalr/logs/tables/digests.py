@@ -1,4 +1,4 @@
-"""Hashes of columns: keys of ids, digests of files and frames."""
+"""Keys of ids, and digests of files and frames."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scalr.foundation import hashing
+from scalr.foundation import Bytes, Int64, Keys, hashing
 from scalr.logs.tables.duckdb_sql import run_query
 from scalr.logs.tables.files import is_text
 
-_NULL_KEY = np.uint64(0x9E6C63D0876A9A47)  # stands for a null in digests; any odd constant would do
+_NULL_KEY = np.uint64(0x9E6C63D0876A9A47)  # key of a null in digests; an arbitrary odd constant
 
 
-def typed_keys(ids: pa.Array) -> npt.NDArray[np.uint64]:
-    """Hash ids, int64 or text and without nulls, to 64-bit keys; the integer 7 and the text "7" have the same."""
+def typed_keys(ids: pa.Array) -> Keys:
+    """Hash ids without nulls, int64 or text, to 64-bit keys, shape (n,); the integer 7 and the text "7" are equal."""
     if pa.types.is_integer(ids.type):
         return hashing.integer_keys(ids.cast(pa.int64()).to_numpy(zero_copy_only=False))
     return hashing.string_keys(*text_layout(ids))
 
 
 def files_digest(files: Sequence[Path]) -> str:
-    """Return the SHA-256 of one file, or that of the sorted digests of several: their names do not count."""
+    """Return the SHA-256 of a file, or of the sorted digests of several files; file names do not matter."""
     digests = sorted(file_digest(file) for file in files)
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def table_digest(columns: pa.Table) -> str:
-    """Return a SHA-256 over the sorted hashes of the rows: the order of rows and columns does not count."""
+    """Return the SHA-256 of the sorted hashes of the rows; the order of rows and columns does not matter."""
     rows = np.zeros(len(columns), np.uint64)
     for name in sorted(columns.column_names):
         rows = hashing.combine_keys(rows, _cell_keys(columns[name]))
@@ -40,8 +39,8 @@ def table_digest(columns: pa.Table) -> str:
     return hashlib.sha256(header + np.sort(rows).astype("<u8").tobytes()).hexdigest()
 
 
-def text_layout(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return the bytes of strings, one after another, and where each starts, shape (n + 1,); neither is copied."""
+def text_layout(texts: pa.Array) -> tuple[Bytes, Int64]:
+    """Return the bytes of strings, one after another, and their offsets, shape (n + 1,), without copying them."""
     plain = texts if pa.types.is_large_string(texts.type) or pa.types.is_string(texts.type) else _large(texts)
     _, offsets, data = plain.buffers()
     if not len(plain):
@@ -61,8 +60,8 @@ def file_digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _cell_keys(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
-    """Return one key per value: integers by number, all else by its text; nulls have a key of their own."""
+def _cell_keys(column: pa.ChunkedArray) -> Keys:
+    """Return a key per value, shape (n,): of an integer itself, else of its text; nulls have a fixed key."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # columns too long for one array of their type
         return np.concatenate([_cell_keys(pa.chunked_array([chunk])) for chunk in array.chunks])
@@ -79,5 +78,5 @@ def _cell_keys(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
 def _as_text(array: pa.Array) -> pa.Array:
     if is_text(array.type):
         return array.cast(pa.large_string())
-    texts = run_query("SELECT CAST(value AS VARCHAR) AS text FROM given", given=pa.table({"value": array}))["text"]
+    texts = run_query("SELECT CAST(value AS VARCHAR) AS text FROM data", data=pa.table({"value": array}))["text"]
     return texts.cast(pa.large_string()).combine_chunks()

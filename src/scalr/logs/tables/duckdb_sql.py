@@ -1,4 +1,4 @@
-"""DuckDB in memory: one database per process, a session per query."""
+"""Queries in DuckDB: one database in memory per process, a session per query."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from scalr.foundation import SchemaError
+from scalr.logs.tables.files import first_lines
 
 if TYPE_CHECKING:
     import duckdb
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
-    import duckdb  # on first use: Parquet logs do without
+    import duckdb  # on first use: Parquet logs do not need it
 
     database = duckdb.connect(":memory:")
     for setting in ("autoinstall_known_extensions=false", "autoload_known_extensions=false"):  # never from the network
@@ -26,34 +27,41 @@ def _database() -> duckdb.DuckDBPyConnection:
 
 
 def run_query(query: str, **tables: pa.Table) -> pa.Table:
-    """Run a query, in which `tables` go by their names; times without a zone are UTC."""
+    """Run a query on tables; times without a zone are UTC.
+
+    Args:
+        query: SQL.
+        tables: Tables by the name that the query has for them.
+
+    Raises:
+        SchemaError: If a column has a type or values that DuckDB cannot convert.
+    """
     import duckdb
 
     with _database().cursor() as session:
         for name, table in tables.items():
-            session.register(name, _known(table))
+            session.register(name, _without_halves(table))
         try:
             return session.sql(query).to_arrow_table()
         except (duckdb.NotImplementedException, duckdb.InternalException, duckdb.FatalException) as error:
             if not isinstance(error, duckdb.NotImplementedException):
-                _database.cache_clear()  # after such an error it answers nothing any more
+                _database.cache_clear()  # after such an error the database refuses all queries
             if not tables:
                 raise
-            said = " ".join(str(error).split("\n\n")[0].split())
             raise SchemaError(
-                f"a column has a type that DuckDB does not know, or values out of its range: {said}",
+                f"a column has a type that DuckDB does not support, or values out of its range: {first_lines(error)}",
                 expected="numbers, text, times, and lists or structs of them",
-                fix="cast the column, or leave it out",
+                fix="cast the column, or remove it",
             ) from error
 
 
-def _known(table: pa.Table) -> pa.Table:
-    """Return a table without halves, which DuckDB does not know, as the same numbers in single precision."""
-    fields = [one.with_type(pa.float32()) if pa.types.is_float16(one.type) else one for one in table.schema]
+def _without_halves(table: pa.Table) -> pa.Table:
+    """Return a table with float16, which DuckDB does not support, as float32."""
+    fields = [field.with_type(pa.float32()) if pa.types.is_float16(field.type) else field for field in table.schema]
     return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def stream_query(query: str, rows: int) -> Iterator[pa.RecordBatch]:
-    """Run a query and give its result in batches of about `rows` rows, without holding it whole."""
+    """Run a query and yield its result in batches of about `rows` rows."""
     with _database().cursor() as session:
         yield from session.sql(query).to_arrow_reader(rows)

@@ -1,4 +1,4 @@
-"""Tables on this machine: Parquet through Arrow, text through DuckDB, frames through narwhals; Arrow comes out."""
+"""Tables as Arrow: Parquet through PyArrow, CSV and JSON through DuckDB, frames through narwhals."""
 
 from __future__ import annotations
 
@@ -26,21 +26,15 @@ from scalr.logs.tables.files import (
     is_text,
 )
 
-_LONGEST_VALUE = 1 << 24  # bytes of a text, as DuckDB has it for JSON; work and memory grow with it
-BATCH_ROWS = 1 << 16  # rows read at a time: small enough for a cache, large enough to forget the cost of a call
+_MAX_VALUE = 1 << 24  # bytes of a text, DuckDB's limit for JSON; work and memory grow with it
+BATCH_ROWS = 1 << 16  # rows per batch: small enough for a cache, large enough to hide the cost of a call
 _READ_BUFFER = 1 << 20  # bytes of each column chunk read at a time
 _CSV = "delim={delim}, quote='\"', escape='\"', header=true"
 _ISO = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
     r"( ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
 )
-_TEXT_IN_JSON = (
-    "VARCHAR",
-    "DATE",
-    "TIME",
-    "TIMESTAMP",
-    "UUID",
-)  # JSON has text only; DuckDB guesses the others from it
+_TEXT_IN_JSON = ("VARCHAR", "DATE", "TIME", "TIMESTAMP", "UUID")  # DuckDB infers all but VARCHAR from text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +42,13 @@ class Tabular:
     """Files or a frame whose columns can be read by name.
 
     Attributes:
-        name: What errors call it: the file, glob or folder as given, or "the target frame".
+        name: How errors name it: the file, glob or folder, or "the target frame".
         format: "Parquet", "CSV", "JSON" or "frame".
         schema: All columns with their types, in their order.
         files: The files, sorted; empty for a frame.
-        frame: The frame, or None.
-        sql_types: DuckDB's name of each column's type, for CSV and JSON.
-        delimiter: Between the fields of a CSV file.
+        frame: The frame, or None for files.
+        sql_types: DuckDB's name of the type of each column, for CSV and JSON.
+        delimiter: Delimiter of a CSV file.
     """
 
     name: str
@@ -66,27 +60,27 @@ class Tabular:
     delimiter: str = ","
 
 
-def open_table(given: Any, role: str) -> Tabular:
-    """Look at files or a frame without reading its rows.
+def open_table(source: Any, role: str) -> Tabular:
+    """Open files or a frame without reading rows.
 
     Args:
-        given: A path, glob or folder, or a frame (pandas, Polars, PyArrow, DuckDB relation).
-        role: What the table is for, to name a frame in errors.
+        source: A path, glob or folder, or a frame (pandas, Polars, PyArrow, DuckDB relation).
+        role: Names a frame in errors, such as "target".
 
     Raises:
-        InputError: If there is no such file, or the object is no frame that can be read.
-        SchemaError: If files are empty or damaged, or two columns have one name.
+        InputError: If there is no such file, or the object is not a supported frame.
+        SchemaError: If files are empty or damaged, or two columns have the same name.
     """
-    if not isinstance(given, str | Path):
-        return _open_frame(given, f"the {role} frame")
-    files, format_ = find_files(str(given))
-    name = files[0].name if len(files) == 1 else str(given)
+    if not isinstance(source, str | Path):
+        return _open_frame(source, f"the {role} frame")
+    files, format_ = find_files(str(source))
+    name = files[0].name if len(files) == 1 else str(source)
     for file in files:
         if file.stat().st_size == 0:
             raise SchemaError(
                 f"file '{file}' is empty (0 bytes)",
                 expected=EXPECTED_FILES,
-                fix="write the file again, or leave it out",
+                fix="write the file again, or remove it",
             )
     if format_ == "Parquet":
         return _open_parquet(name, files)
@@ -94,18 +88,18 @@ def open_table(given: Any, role: str) -> Tabular:
 
 
 def read_columns(table: Tabular, names: Sequence[str], as_text: Collection[str] = ()) -> pa.Table:
-    """Read some columns whole; see `read_batches`."""
+    """Read all rows of some columns; see `read_batches`."""
     parts = list(read_batches(table, names, as_text))
-    return pa.concat_tables(parts, promote_options="permissive") if parts else _nothing(table, names)
+    return pa.concat_tables(parts, promote_options="permissive") if parts else _empty(table, names)
 
 
 def read_batches(table: Tabular, names: Sequence[str], as_text: Collection[str] = ()) -> Iterator[pa.Table]:
-    """Read some columns in parts of at most `BATCH_ROWS` rows, in the order of the rows in the (sorted) files.
+    """Yield some columns in batches of at most `BATCH_ROWS` rows, in the order of the rows in the sorted files.
 
     Args:
-        table: Where to read.
-        names: Columns to read, spelled as in `table.schema`.
-        as_text: Those to leave as text where the format has only text (CSV), or guesses from it (JSON).
+        table: The table.
+        names: Columns to read, as spelled in `table.schema`.
+        as_text: Columns to read as text if the format has only text (CSV), or types are inferred from text (JSON).
 
     Raises:
         SchemaError: If the files are damaged, or a column mixes types.
@@ -113,45 +107,45 @@ def read_batches(table: Tabular, names: Sequence[str], as_text: Collection[str] 
     if table.format == "frame":
         whole = _read_frame(table, names)
         for first in range(0, len(whole), BATCH_ROWS):
-            yield _sound(whole.slice(first, BATCH_ROWS), table.name)
+            yield _validated(whole.slice(first, BATCH_ROWS), table.name)
     elif table.format == "Parquet":
         for file in table.files:
             for batch in _read_parquet(file, names):
-                yield _sound(batch, str(file))
+                yield _validated(batch, str(file))
     else:
         yield from _read_text(table, names, as_text)
 
 
 def count_rows(table: Tabular) -> int | None:
-    """Return the number of rows without reading them; None where only reading tells (CSV, JSON, lazy frames)."""
+    """Return the number of rows without reading them; None where this is impossible (CSV, JSON, lazy frames)."""
     if table.format == "Parquet":
         return sum(int(pq.read_metadata(file).num_rows) for file in table.files)
     return len(table.frame) if table.format == "frame" and hasattr(table.frame, "__len__") else None
 
 
-def _nothing(table: Tabular, names: Sequence[str]) -> pa.Table:
+def _empty(table: Tabular, names: Sequence[str]) -> pa.Table:
     return pa.schema([table.schema.field(name) for name in names]).empty_table()
 
 
 def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Read a file in one thread. Row groups are opened one by one: a reader of all of them keeps what it has read.
+    """Read a file in a single thread, a row group at a time: a reader of all row groups caches what it has read.
 
-    The reader takes a footer's number of rows on trust: rows that a footer claims and no page holds would go unnoticed.
+    The reader does not compare the row counts of the footer with the pages, so missing rows are detected here.
     """
     try:
         with pq.ParquetFile(file, buffer_size=_READ_BUFFER) as opened:
             for group in range(opened.num_row_groups):
                 batches = opened.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(names), use_threads=False)
-                claimed, held = opened.metadata.row_group(group).num_rows, 0
+                expected, n_rows = opened.metadata.row_group(group).num_rows, 0
                 for batch in batches:
-                    held += len(batch)
+                    n_rows += len(batch)
                     yield pa.Table.from_batches([batch]).select(list(names))
-                if held != claimed:
-                    raise pa.ArrowInvalid(f"row group {group} has {held:,} rows, but its footer says {claimed:,}")
-            claimed = sum(opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups))
-            if claimed != opened.metadata.num_rows:
+                if n_rows != expected:
+                    raise pa.ArrowInvalid(f"row group {group} has {n_rows:,} rows, but its footer says {expected:,}")
+            n_rows = sum(opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups))
+            if n_rows != opened.metadata.num_rows:
                 raise pa.ArrowInvalid(
-                    f"the row groups have {claimed:,} rows, but the footer says {opened.metadata.num_rows:,}"
+                    f"the row groups have {n_rows:,} rows, but the footer says {opened.metadata.num_rows:,}"
                 )
     except MemoryError:
         raise
@@ -159,8 +153,8 @@ def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
         raise damaged(str(file), "Parquet", error) from error
 
 
-def _sound(rows: pa.Table, name: str) -> pa.Table:
-    """Refuse text that is not UTF-8 or too long, and values that break what Arrow promises: readers pass all on."""
+def _validated(rows: pa.Table, name: str) -> pa.Table:
+    """Refuse text that is not UTF-8 or too long, and values that violate Arrow's format, which readers do not check."""
     for column in rows.column_names:
         try:
             rows[column].validate(full=True)
@@ -169,24 +163,24 @@ def _sound(rows: pa.Table, name: str) -> pa.Table:
             raise SchemaError(
                 f"column '{column}' of {name} has text that is not UTF-8" if is_text_broken else f"{name}: {error}",
                 expected="text in UTF-8",
-                fix="write the column again as UTF-8, or as bytes if it is no text",
+                fix="write the column again as UTF-8, or as bytes if it is not text",
             ) from error
-        if (longest := _longest(rows[column])) > _LONGEST_VALUE:
+        if (longest := _longest_text(rows[column])) > _MAX_VALUE:
             raise SchemaError(
                 f"column '{column}' of {name} has a value of {longest:,} bytes",
-                expected=f"values of at most {_LONGEST_VALUE:,} bytes",
-                fix="check the file, or leave the row out",
+                expected=f"values of at most {_MAX_VALUE:,} bytes",
+                fix="check the file, or remove the row",
             )
     return rows
 
 
-def _longest(column: pa.ChunkedArray) -> int:
-    """Return the bytes of the longest text of a column; 0 where none can be longer than is allowed."""
-    if column.nbytes <= _LONGEST_VALUE:
+def _longest_text(column: pa.ChunkedArray) -> int:
+    """Return the bytes of the longest text of a column; 0 if the whole column is shorter than the limit."""
+    if column.nbytes <= _MAX_VALUE:
         return 0
-    parts = [one.dictionary if pa.types.is_dictionary(one.type) else one for one in column.chunks]
+    parts = [chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk for chunk in column.chunks]
     texts = [part.cast(pa.large_string()) for part in parts if is_text(part.type)]
-    return max((pc.max(pc.binary_length(one)).as_py() or 0 for one in texts), default=0)
+    return max((pc.max(pc.binary_length(text)).as_py() or 0 for text in texts), default=0)
 
 
 def _read_text(table: Tabular, names: Sequence[str], as_text: Collection[str]) -> Iterator[pa.Table]:
@@ -202,30 +196,30 @@ def _read_text(table: Tabular, names: Sequence[str], as_text: Collection[str]) -
         query = f"SELECT {_list(names)} FROM read_json({_files(table.files)}, {options})"
     with _reading(table.name):
         for batch in stream_query(query, BATCH_ROWS):
-            read = pa.Table.from_batches([batch])
+            rows = pa.Table.from_batches([batch])
             for name in as_text:
-                if table.format == "JSON" and types[name] == "JSON" and read[name].null_count < len(read):
+                if table.format == "JSON" and types[name] == "JSON" and rows[name].null_count < len(rows):
                     raise SchemaError(
                         f"column '{name}' of {table.name} mixes types",
                         expected="numbers only, or text only",
                         fix="write all of its values as text, or all as numbers",
                     )
-            yield read
+            yield rows
 
 
 def parse_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Read numbers written as text as float64; null where the text is no number."""
+    """Parse text as float64; null where the text is not a number."""
     return _parse(texts, "TRY_CAST(text AS DOUBLE)")
 
 
 def parse_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Read ISO dates and times as timestamps in UTC; null where the text is none. Without a zone they are UTC."""
+    """Parse ISO dates and times as timestamps in UTC, also without a zone; null where the text is neither."""
     return _parse(texts, f"CASE WHEN regexp_full_match(text, '{_ISO}') THEN TRY_CAST(text AS TIMESTAMPTZ) END")
 
 
 def distinct_rows(table: pa.Table) -> pa.Table:
     """Return the distinct rows of a table, in any order."""
-    return run_query("SELECT DISTINCT * FROM given", given=table)
+    return run_query("SELECT DISTINCT * FROM data", data=table)
 
 
 def _open_parquet(name: str, files: tuple[Path, ...]) -> Tabular:
@@ -254,7 +248,7 @@ def _open_csv(name: str, files: tuple[Path, ...]) -> Tabular:
     described = _run(f"DESCRIBE SELECT * FROM read_csv({_files(files)}, {options})", name)
     types = described["column_type"].to_pylist()
     if len(types) != len(header):
-        types = ["VARCHAR"] * len(header)  # DuckDB took another line for the header; reading will name the odd line
+        types = ["VARCHAR"] * len(header)  # DuckDB took another line for the header; reading names the odd line
     return Tabular(name, "CSV", _arrow_schema(header, types), files, sql_types=tuple(types), delimiter=delimiter)
 
 
@@ -293,12 +287,12 @@ def _open_frame(frame: Any, name: str) -> Tabular:
     import narwhals as nw
 
     try:
-        known = nw.from_native(frame)
-        schema = known.collect_schema()
+        native = nw.from_native(frame)
+        schema = native.collect_schema()
     except nw.exceptions.DuplicateError as error:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise SchemaError(
-            f"{name}: {said}", expected="column names that differ", fix="rename one of the two"
+            f"{name}: {message}", expected="column names that differ", fix="rename one of the two"
         ) from error
     except TypeError as error:
         raise InputError(
@@ -306,7 +300,7 @@ def _open_frame(frame: Any, name: str) -> Tabular:
             expected="a path, or a frame of pandas, Polars, PyArrow or DuckDB",
             fix="pass the path of a file, or convert the object to one of these frames",
         ) from error
-    if known.implementation.is_spark_like():
+    if native.implementation.is_spark_like():
         raise InputError(
             f"{name} is a Spark frame", expected="a frame in memory", fix="write it as Parquet and pass the folder"
         )
@@ -316,11 +310,11 @@ def _open_frame(frame: Any, name: str) -> Tabular:
         )
     check_column_names(list(schema), name)
     fields = [_frame_field(column, dtype) for column, dtype in schema.items()]
-    return Tabular(name, "frame", pa.schema(fields), frame=known)
+    return Tabular(name, "frame", pa.schema(fields), frame=native)
 
 
 def _is_relation(frame: Any) -> bool:
-    """Say whether a frame is DuckDB's, without loading DuckDB where nobody has."""
+    """Return whether a frame is a DuckDB relation, without importing DuckDB."""
     duckdb = sys.modules.get("duckdb")
     return duckdb is not None and isinstance(frame, duckdb.DuckDBPyRelation)
 
@@ -330,7 +324,7 @@ def _frame_field(name: str, dtype: Any) -> pa.Field:
 
     try:
         return nw.Schema({name: dtype}).to_arrow().field(0)
-    except NotImplementedError:  # columns of Python objects have no type of their own
+    except NotImplementedError:  # columns of Python objects have no Arrow type
         return pa.field(name, pa.string())
 
 
@@ -343,12 +337,12 @@ def _read_frame(table: Tabular, names: Sequence[str]) -> pa.Table:
     import narwhals as nw
 
     try:
-        chosen = frame.select(list(names))
-        eager = chosen.collect() if isinstance(chosen, nw.LazyFrame) else chosen
+        selected = frame.select(list(names))
+        eager = selected.collect() if isinstance(selected, nw.LazyFrame) else selected
         return eager.to_arrow().select(list(names))
     except pa.ArrowException as error:
         raise SchemaError(
-            f"{table.name} has a column whose values cannot become one type: {error.args[-1]}",
+            f"{table.name} has a column whose values cannot be converted to a single type: {error.args[-1]}",
             expected="one type per column",
             fix="convert the column, e.g. with .astype(str)",
         ) from error
@@ -361,7 +355,7 @@ def _run(query: str, name: str) -> pa.Table:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Turn DuckDB's complaints about files into errors that name the file; faults and lack of memory pass."""
+    """Convert DuckDB's errors about files to errors that name the file; internal errors and lack of memory pass."""
     import duckdb
 
     try:
@@ -373,7 +367,7 @@ def _reading(name: str) -> Iterator[None]:
 
 
 def _parse(texts: pa.ChunkedArray, expression: str) -> pa.ChunkedArray:
-    return run_query(f"SELECT {expression} AS parsed FROM given", given=pa.table({"text": texts}))["parsed"]
+    return run_query(f"SELECT {expression} AS parsed FROM data", data=pa.table({"text": texts}))["parsed"]
 
 
 def _quote(text: str) -> str:

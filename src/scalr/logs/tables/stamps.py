@@ -1,4 +1,4 @@
-"""Whether files are still what they were: size, time of the last change, and which file it is."""
+"""Detection of changed files, by size, modification time and inode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from scalr.foundation import InputError
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the system said of a file at one moment; None for all where it is gone."""
+    """State of a file at a moment; all None if there is no file.
+
+    Attributes:
+        file: The path.
+        size: Bytes.
+        changed_ns: Modification time, nanoseconds since 1970.
+        number: The inode.
+    """
 
     file: Path
     size: int | None
@@ -20,32 +27,32 @@ class Stamp:
 
 
 def stamp_of(file: Path) -> Stamp:
-    """Look at a file now."""
+    """Return the current state of a file."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return Stamp(file, None, None, None)
-    return Stamp(file, found.st_size, found.st_mtime_ns, found.st_ino)
+    return Stamp(file, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def changed(stamps: Iterable[Stamp]) -> list[Path]:
-    """Return the files that are no longer as they were stamped."""
-    return [one.file for one in stamps if stamp_of(one.file) != one]
+    """Return the files whose state differs from their stamp."""
+    return [stamp.file for stamp in stamps if stamp_of(stamp.file) != stamp]
 
 
 def refuse_changed(files: Iterable[Path], when: str) -> None:
-    """Raise an error that names the first of some files that changed.
+    """Raise an error about the first of some changed files.
 
     Args:
-        files: Those that changed.
-        when: Such as "while it was read".
+        files: The changed files.
+        when: When they changed, such as "while it was read".
 
     Raises:
-        InputError: If there is one.
+        InputError: If there is a file.
     """
     for file in files:
         raise InputError(
             f"'{file}' changed {when}",
-            expected="input files that stay as they are until the run has ended",
-            fix="run again once nothing writes to them, or on a copy",
+            expected="input files that do not change until the run has ended",
+            fix="run again when no process writes to them, or on a copy",
         )
