@@ -1,6 +1,8 @@
 """Every command as a user runs it, on small logs."""
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree
 
 import numpy as np
@@ -9,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from scalr.cli.command_group import SUMMARIES, Subcommands
 from scalr.foundation.config import ARMS
 
 QUICK = ["--set", "study.seeds=1", "--set", "train.max_epochs=2", "--set", "study.arms=[scalr, top1]"]
@@ -244,3 +247,14 @@ def test_an_unknown_sweep_names_the_nearest(scalr, logs, tmp_path):
     assert "shrinkage, or all" in expected
     assert fix == "  fix: did you mean 'alignment'?"
     assert not (tmp_path / "x").exists()
+
+
+def test_the_summaries_are_the_first_paragraphs_of_the_help():
+    first = {name: command.help.split("\n\n")[0] for name, command in Subcommands().items()}
+    assert first == SUMMARIES
+
+
+def test_the_help_loads_no_subcommand():
+    code = "import sys; from scalr.cli import main; main(['--help']); print({'pydantic', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

@@ -14,29 +14,28 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from scalr.cli import demo, doctor, export, generate, init, inspect, run, study
+from scalr.cli.command_group import CommandGroup
 from scalr.foundation import ConfigError, InputError, ScalrError, __version__, system_error
 
-_GARBAGE_THRESHOLD = 100_000  # objects between collections: a command makes little garbage, and much at its start
-INTERRUPTED = 130  # exit code, by custom 128 + the number of the signal
+_GARBAGE_THRESHOLD = 100_000  # objects between collections; most objects of a command are created at its start
+INTERRUPTED = 130  # exit code: by convention 128 + the number of the signal
 
 app = typer.Typer(
     name="scalr",
+    cls=CommandGroup,
     add_completion=False,
     rich_markup_mode="rich",
     help=(
         "Turn users' events of source domains into synthetic events of a sparse target domain, "
-        "and show what they are worth.\n\nStart with [bold]scalr demo[/bold], or with "
+        "and measure their effect.\n\nStart with [bold]scalr demo[/bold], or with "
         "[bold]scalr study --source S --target T --out DIR[/bold] on your own logs."
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, init, run, generate, study, export, inspect, doctor):
-    app.command(module.__name__.rpartition(".")[2], epilog=module.EXAMPLE)(module.command)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_set: bool) -> None:
+    if is_set:
         typer.echo(f"scalr {__version__}")
         raise typer.Exit
 
@@ -53,28 +52,28 @@ def _options(
 
 
 def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> ConfigError:
-    """Return a wrong command line as an error of ours, with the value that was given where there is one."""
+    """Return an error of Typer as one of scalr, with the wrong value if there is one."""
     options = getattr(getattr(error, "param", None), "opts", [])
-    given = [value for name, value in pairwise(arguments) if name in options]
+    values = [value for name, value in pairwise(arguments) if name in options]
     return ConfigError(
-        error.format_message().rstrip(".") + (f"; found '{given[-1]}'" if given else ""),
-        expected="a command line as `scalr COMMAND --help` describes it",
+        error.format_message().rstrip(".") + (f"; found '{values[-1]}'" if values else ""),
+        expected="a command line as described by `scalr COMMAND --help`",
         fix="see the options of the command with --help",
     )
 
 
 def _memory_error(error: MemoryError) -> InputError:
     return InputError(
-        f"not enough memory: {str(error) or 'an array could not be made'}",
-        expected="room in memory for the ids, the target log and a part of the events",
-        fix="set --memory-limit below what is free, or use fewer events or a larger machine",
+        f"not enough memory: {str(error) or 'an array could not be allocated'}",
+        expected="memory for the ids, the target log and a part of the events",
+        fix="set --memory-limit below the free memory, or use fewer events or a larger machine",
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 2 the input is wrong, 130 interrupted, 1 a fault of ours."""
+    """Run the command and return its exit code: 0 success, 2 wrong input, 130 interrupted, 1 a defect of scalr."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave as clean as after Ctrl-C
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         code = app(args=arguments, standalone_mode=False)
     except ScalrError as error:
@@ -97,13 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def entry() -> NoReturn:
-    """Be the command: run it, and end the process at once instead of taking all of its parts down one by one.
+    """Run the command and end the process at once, without the teardown of the interpreter.
 
-    All files are closed by then and all threads are done, so nothing is lost; half a second of a short run is saved.
+    All files are closed and all threads are finished by then. This saves half a second of a short run.
     """
     gc.set_threshold(_GARBAGE_THRESHOLD)
     code = main()
-    with contextlib.suppress(OSError):  # whoever reads may have gone
+    with contextlib.suppress(OSError):  # the reader of a pipe may have ended
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
