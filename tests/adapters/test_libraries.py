@@ -13,7 +13,7 @@ from tests.adapters.conftest import Made, generate
 
 from scalr import adapters
 from scalr.adapters import ADAPTERS, export, read_run
-from scalr.adapters.labelled import labelled_rows
+from scalr.adapters.labelled import export_rows
 from scalr.adapters.toolkits import interactions_table
 from scalr.foundation.errors import ConfigError, MissingExtraError, OutputError
 
@@ -125,14 +125,14 @@ def test_recbole_gets_thinned_events_and_items(run, tmp_path, item_table):
 
 def test_negatives_keep_the_real_rate(run, awkward):
     """Without labels every event has four; with labels synthetic ones have as many as the log has per positive."""
-    parts = list(labelled_rows(read_run(run.folder)))
+    parts = list(export_rows(read_run(run.folder)))
     for synthetic in (False, True):
         mine = [part for part in parts if part.is_synthetic == synthetic]
         counts = np.bincount(np.concatenate([part.label for part in mine]), minlength=2)
         assert counts[0] == 4 * counts[1]
     weights = [sum(part.weight[part.label == label].sum(dtype=float) for part in parts) for label in (0, 1)]
     assert weights[0] == pytest.approx(4 * weights[1])
-    parts = list(labelled_rows(read_run(awkward.folder)))
+    parts = list(export_rows(read_run(awkward.folder)))
     labels = {flag: np.concatenate([p.label for p in parts if p.is_synthetic == flag]) for flag in (False, True)}
     rows = [row for row in awkward.target.to_pylist() if row["member"] is not None]
     assert np.bincount(labels[False]).tolist() == [
@@ -165,7 +165,7 @@ def test_lightgbm_trains_with_the_weights(run, tmp_path):
     data = adapters.to_lightgbm(run.folder, params=quiet)
     model = lightgbm.train({"objective": "binary", **quiet}, data, num_boost_round=3)
     assert model.feature_name() == ["user", "item", "item_category", "item_price"]
-    weight = np.concatenate([part.weight for part in labelled_rows(read_run(run.folder))])
+    weight = np.concatenate([part.weight for part in export_rows(read_run(run.folder))])
     np.testing.assert_array_equal(data.get_weight(), weight)
     export(run.folder, "lightgbm", tmp_path / "out")
     stored = lightgbm.Dataset(str(tmp_path / "out" / "train.bin"), params=quiet).construct()
@@ -288,9 +288,9 @@ def test_an_unknown_library_is_named_with_the_nearest():
         (adapters.to_huggingface, "datasets", "pip install 'scalr-rec[adapters]'"),
         (adapters.to_implicit, "scipy", "pip install 'scalr-rec[adapters]'"),
         (adapters.to_lightgbm, "lightgbm", "pip install 'scalr-rec[models]'"),
-        (adapters.to_rectools, "rectools", "pip install 'rectools' in an environment of its own"),
-        (adapters.to_lenskit, "lenskit", "pip install 'lenskit' in an environment of its own"),
-        (adapters.to_replay, "replay", "pip install 'replay-rec' in an environment of its own"),
+        (adapters.to_rectools, "rectools", "pip install 'rectools' in a separate environment"),
+        (adapters.to_lenskit, "lenskit", "pip install 'lenskit' in a separate environment"),
+        (adapters.to_replay, "replay", "pip install 'replay-rec' in a separate environment"),
     ],
 )
 def test_a_missing_library_is_named_with_what_brings_it(run, monkeypatch, convert, module, fix):

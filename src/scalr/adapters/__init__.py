@@ -1,4 +1,4 @@
-"""Real and synthetic events in the forms that other libraries take; every library's own way to weigh, or thinning.
+"""Real and synthetic events in the forms of other libraries, weighted as each library expects, or thinned.
 
 `ADAPTERS` lists them; `scalr export RUN --to NAME` writes files, and the functions here return the libraries' objects.
 Each takes a run's folder and the options of `read_run`, or the `TrainingEvents` that `read_run` returned.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EXPORT_SCHEMA = "scalr.export/1"
 Run = str | Path | TrainingEvents
-"""A run's folder, or what `read_run` made of it."""
+"""A folder of a run, or the result of `read_run`."""
 
 __all__ = [
     "ADAPTERS",
@@ -59,14 +59,14 @@ __all__ = [
 
 
 def export(run: Run, to: str, out: str | Path, *, board: Board | None = None, **options: Any) -> dict[str, Any]:
-    """Write a run's events for a library into a new folder, with what was done in `export.json`.
+    """Write the events of a run for a library into a new folder, with a description in `export.json`.
 
     Args:
         run: Output folder of `scalr generate` or `scalr run`.
         to: Name of an adapter, see `ADAPTERS`.
         out: New or empty folder.
-        board: Where progress is shown.
-        options: Those of `read_run`.
+        board: Shows the progress.
+        options: Options of `read_run`.
 
     Returns:
         The content of `export.json`.
@@ -110,22 +110,22 @@ def to_arrow(run: Run, **options: Any) -> pa.Table:
 
 
 def to_pandas(run: Run, **options: Any) -> pandas.DataFrame:
-    """Return the same as a pandas frame."""
+    """Return this table as a pandas frame."""
     return frames.pandas_frame(_events(run, options))
 
 
 def to_polars(run: Run, **options: Any) -> polars.DataFrame:
-    """Return the same as a Polars frame."""
+    """Return this table as a Polars frame."""
     return frames.polars_frame(_events(run, options))
 
 
 def to_duckdb(run: Run, *, connection: Any = None, **options: Any) -> duckdb.DuckDBPyRelation:
-    """Return the same as a relation of a DuckDB connection, a new one in memory if None."""
+    """Return this table as a relation of a DuckDB connection; a new connection in memory if None."""
     return frames.duckdb_relation(_events(run, options), connection)
 
 
 def to_huggingface(run: Run, **options: Any) -> datasets.Dataset:
-    """Return the same as a Hugging Face data set in memory."""
+    """Return this table as a Hugging Face data set in memory."""
     return frames.huggingface_dataset(_events(run, options))
 
 
@@ -144,7 +144,8 @@ def to_torch(run: Run, *, batch_size: int = 4096, shuffle: bool = True, **option
 def to_implicit(run: Run, **options: Any) -> Matrix:
     """Return the user-item matrix of `implicit`; its values are the weights.
 
-    A pair nobody saw has the confidence 1 there, so give the model an `alpha` that lifts weights above it, such as 40.
+    `implicit` gives unobserved pairs the confidence 1. Pass the model an `alpha` that raises weights above 1, such as
+    40.
     """
     return pairs.implicit_matrix(_events(run, options))
 
@@ -170,7 +171,9 @@ def to_replay(run: Run, **options: Any) -> Any:
 
 
 def to_recbole(run: Run, folder: str | Path, **options: Any) -> int:
-    """Write RecBole's atomic files into a new folder, whose name is that of the data set; return the interactions.
+    """Write the atomic files of RecBole into a new folder and return the number of interactions.
+
+    The folder gives the data set its name.
 
     Raises:
         OutputError: If the folder cannot become the output.
@@ -181,7 +184,7 @@ def to_recbole(run: Run, folder: str | Path, **options: Any) -> int:
 
 
 def to_libsvm(run: Run, folder: str | Path, **options: Any) -> int:
-    """Write LIBSVM text with weights and the ids behind its features into a new folder; return the rows.
+    """Write LIBSVM text with weights and the ids behind its features into a new folder; return the number of rows.
 
     Raises:
         OutputError: If the folder cannot become the output.
@@ -197,19 +200,19 @@ def to_lightgbm(run: Run, *, params: dict[str, Any] | None = None, **options: An
     Args:
         run: The run.
         params: Parameters of the data set, such as `{"max_bin": 63}`.
-        options: Those of `read_run`.
+        options: Options of `read_run`.
     """
     return labelled.lightgbm_dataset(_events(run, options), params=params)
 
 
 def _events(run: Run, options: dict[str, Any]) -> TrainingEvents:
-    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    used = [name for name, value in options.items() if value is not None and value is not False]
     if not isinstance(run, TrainingEvents):
         return read_run(run, **options)
-    if given:
+    if used:
         raise ConfigError(
-            f"{', '.join(given)} is given for events that were read already",
+            f"{', '.join(used)} is given for events that were read already",
             expected="options where the run is read",
-            fix="give them to read_run",
+            fix="pass them to read_run",
         )
     return run

@@ -1,4 +1,4 @@
-"""RecBole's atomic files: tab-separated text whose header says what a column holds."""
+"""Atomic files of RecBole: tab-separated text with typed column names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scalr.foundation import SchemaError
 from scalr.logs import is_text
 
 _OPTIONS = pa_csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-_FORMULA = r"^(=|[+@-][^0-9.])"  # a sign before a number is no formula
+_FORMULA = r"^(=|[+@-][^0-9.])"  # a sign before a number is not a formula
 _SPACES = r"[\t\r\n]+"
 
 
@@ -23,7 +23,7 @@ def write_recbole(events: TrainingEvents, folder: Path, name: str) -> int:
     """Write `NAME.inter`, and `NAME.item` if the run had an item table; return the interactions.
 
     RecBole has no weights, so the events are thinned. Rows are events: real ones by user and item, then synthetic
-    ones. `is_synthetic` is a column of its own, so that a split can keep synthetic rows out of what is judged.
+    ones. The column `is_synthetic` lets a split keep synthetic rows out of the evaluation.
 
     Raises:
         SchemaError: If an id has a tab, a line break or a quotation mark in it, which the format cannot hold.
@@ -49,7 +49,7 @@ def write_recbole(events: TrainingEvents, folder: Path, name: str) -> int:
 
 
 def formula_notes(events: TrainingEvents) -> tuple[str, ...]:
-    """Say so where a spreadsheet would take ids for formulas: they are left as they are, since they must match."""
+    """Return a note if a spreadsheet would read ids as formulas. The ids are not changed, since they must match."""
     ids = [words.ids for words in (events.users, events.items) if is_text(words.ids.type)]
     n = sum(pc.sum(pc.match_substring_regex(one, _FORMULA)).as_py() or 0 for one in ids)
     if not n:
@@ -70,7 +70,7 @@ def _interactions(events: TrainingEvents, batch: Batch) -> dict[str, pa.Array]:
 
 
 def _feature(name: str, values: Any) -> dict[str, pa.Array]:
-    """Return a column of the item table under RecBole's name for it; nested ones that are no lists are left out."""
+    """Return a column of the item table under its name for RecBole; nested columns other than lists are omitted."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.cast(kind.value_type)

@@ -1,9 +1,9 @@
 """Rows with labels, for classifiers: LIBSVM text and LightGBM data sets.
 
-Where the log has labels, its rows of 0 are the negatives of real events, and every synthetic event gets as many uniform
-ones as the log has for each of its positives. Where it has none, every positive, real or synthetic, gets `negatives`
-uniform ones. A negative has the weight of its positive and an item of the catalogue; so the base rate of synthetic
-rows is that of real rows.
+If the log has labels, its rows with label 0 are the negatives of real events, and every synthetic event gets uniform
+negatives at the rate of the log. Otherwise every positive, real or synthetic, gets `negatives` uniform negatives. A
+negative has the weight of its positive and an item of the catalogue. So synthetic and real rows have the same base
+rate.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     import lightgbm
 
 _LINES = pa_csv.WriteOptions(include_header=False, quoting_style="none")
-_ROWS = 1 << 19  # rows, negatives too, that are made at a time
+_ROWS = 1 << 19  # rows per batch, negatives included
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledRows:
-    """Rows with labels as codes.
+class ExportRows:
+    """Labelled rows, with users and items as codes.
 
     Attributes:
         user: Shape (n,), codes.
@@ -50,8 +50,8 @@ class LabelledRows:
     is_synthetic: bool
 
 
-def labelled_rows(events: TrainingEvents) -> Iterator[LabelledRows]:
-    """Give positives with their negatives, batch by batch; the same seed draws the same negatives."""
+def export_rows(events: TrainingEvents) -> Iterator[ExportRows]:
+    """Yield positives and their negatives in batches; the same seed draws the same negatives."""
     log, catalogue = events.target, catalogue_of(events.target)
     share = float(events.settings.negatives)
     if log.label is not None:
@@ -72,11 +72,11 @@ def labelled_rows(events: TrainingEvents) -> Iterator[LabelledRows]:
 def write_libsvm(events: TrainingEvents, folder: Path) -> int:
     """Write `train.libsvm`, `train.libsvm.weight`, `users.parquet` and `items.parquet`; return the rows.
 
-    A row is the label and two ones: feature 1 + code of the user, and 1 + number of users + code of the item.
+    A row has the label and two features of value 1: 1 + user code, and 1 + number of users + item code.
     """
     rows, n_users = 0, len(events.users)
     with (folder / "train.libsvm").open("wb") as file, (folder / "train.libsvm.weight").open("wb") as weights:
-        for part in labelled_rows(events):
+        for part in export_rows(events):
             if not len(part.user):
                 continue
             numbers = (part.label, part.user + 1, part.item.astype(np.int64) + 1 + n_users)
@@ -92,18 +92,18 @@ def write_libsvm(events: TrainingEvents, folder: Path) -> int:
 def lightgbm_dataset(events: TrainingEvents, **options: Any) -> lightgbm.Dataset:
     """Return a LightGBM data set in memory, with weights; `options` go to `lightgbm.Dataset`.
 
-    Features are the codes of user and item, as categories, and the columns of the run's item table: numbers as they
-    are, text as categories. Texts of which more than half are distinct, such as titles, are left out.
+    Features are the codes of user and item, as categories, and the columns of the item table: numbers unchanged, text
+    as categories. Text columns with more than half of their values distinct, such as titles, are omitted.
 
     Raises:
         MissingExtraError: If LightGBM is not installed.
     """
     library = require_extra("lightgbm", "models")
-    parts = [part for part in labelled_rows(events) if len(part.user)]
+    parts = [part for part in export_rows(events) if len(part.user)]
     user, item, label, weight = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("user", "item", "label", "weight")
     )
-    features, categories = item_features(events)
+    features, categories = item_columns_as_features(events)
     data = np.column_stack([user, item, *(column[item] for column in features.values())]).astype(np.float32)
     data_set: lightgbm.Dataset = library.Dataset(
         data,
@@ -124,8 +124,8 @@ def write_lightgbm(events: TrainingEvents, folder: Path) -> int:
     return int(data.num_data())
 
 
-def item_features(events: TrainingEvents) -> tuple[dict[str, Singles], list[str]]:
-    """Return features by item code, shape (n_items,) each, NaN where unknown; and which of them are categories."""
+def item_columns_as_features(events: TrainingEvents) -> tuple[dict[str, Singles], list[str]]:
+    """Return features by item code, shape (n_items,) each, NaN where unknown; and the names of categorical features."""
     known = events.item_table()
     found: dict[str, Singles] = {}
     categories: list[str] = []
@@ -145,12 +145,12 @@ def item_features(events: TrainingEvents) -> tuple[dict[str, Singles], list[str]
     return found, categories
 
 
-def _rows(user: Codes, item: Codes, label: int, weight: Singles, *, is_synthetic: bool) -> LabelledRows:
-    return LabelledRows(user, item, np.full(len(user), label, np.int8), weight, is_synthetic)
+def _rows(user: Codes, item: Codes, label: int, weight: Singles, *, is_synthetic: bool) -> ExportRows:
+    return ExportRows(user, item, np.full(len(user), label, np.int8), weight, is_synthetic)
 
 
-def _negatives(batch: Batch, share: float, catalogue: Codes, seed: int) -> LabelledRows:
-    """Return `share` uniform negatives per event on average: its whole part each, one more with the rest as chance."""
+def _negatives(batch: Batch, share: float, catalogue: Codes, seed: int) -> ExportRows:
+    """Return `share` uniform negatives per event on average: its integer part, and by chance one more."""
     whole, rest = divmod(share, 1.0)
     more = rng.keyed_units(seed, rng.Purpose.TRAIN_NEGATIVES, batch.key, _number(batch, 0)) < rest
     event = np.repeat(np.arange(len(batch)), int(whole) + more)

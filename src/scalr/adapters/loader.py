@@ -1,4 +1,4 @@
-"""A PyTorch data set that streams training events from the part files, shared out among workers.
+"""A PyTorch data set that streams training events from the part files, distributed over workers.
 
 This module imports torch; `scalr.adapters.to_torch` loads it on use.
 """
@@ -16,29 +16,29 @@ from torch.utils.data import IterableDataset, get_worker_info
 from scalr.adapters.training_events import Batch, TrainingEvents
 from scalr.foundation import rng
 
-_POOL_ROWS = 1 << 18  # events that are mixed before batches are cut: four reads, or the whole of a small run
+_POOL_ROWS = 1 << 18  # events mixed before they are cut into batches: four reads, or all events of a small run
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 class EventBatches(IterableDataset[dict[str, torch.Tensor]]):
-    """Batches of positive events as tensors: real and synthetic ones mixed, in an order that seed and epoch fix.
+    """Batches of positive events as tensors, real and synthetic ones mixed in an order that depends on seed and epoch.
 
     A batch has `user` and `item` (int64 codes), `weight` (float32), `is_synthetic` (bool) and, where the log has times,
-    `time` (int64), each of shape (batch_size,); the last one of a pass, or of a worker, is shorter. Give it to a
-    `DataLoader` with `batch_size=None`: each of its workers reads its share of the part files' row groups, with its
-    share of the real events spread among them, and together they give every event once. A worker holds the ids, the
-    target log and about a quarter of a million events. Negatives are for the training loop to draw, for real and
+    `time` (int64), each of shape (batch_size,); the last batch of an epoch, or of a worker, is shorter. Give it to a
+    `DataLoader` with `batch_size=None`: each worker reads a share of the row groups, with a share of the real
+    events spread among them, and together they yield every event once per epoch. A worker holds the ids, the
+    target log and about a quarter of a million events. The training loop draws negatives, for real and
     synthetic rows alike.
 
     Args:
         events: What to train on.
-        batch_size: Events of a batch, at least 1.
-        shuffle: Mix events; else real ones come first, in the order of users and items.
+        batch_size: Events per batch, at least 1.
+        shuffle: Mix events; otherwise real events come first, in the order of users and items.
 
     Attributes:
-        n_users: How many codes users have.
-        n_items: How many codes items have.
+        n_users: Number of user codes.
+        n_items: Number of item codes.
     """
 
     def __init__(self, events: TrainingEvents, batch_size: int = 4096, *, shuffle: bool = True) -> None:
@@ -48,11 +48,11 @@ class EventBatches(IterableDataset[dict[str, torch.Tensor]]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose another order; call it before each pass, before the `DataLoader` starts its workers."""
+        """Set the epoch, which determines the order; call it before each epoch, before the workers start."""
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        """Give this worker's batches of one pass."""
+        """Yield the batches of this worker in one epoch."""
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         pool: list[Arrays] = []
@@ -72,7 +72,7 @@ class EventBatches(IterableDataset[dict[str, torch.Tensor]]):
         yield from self.events.synthetic_batches(self.events.row_groups[worker::workers])
 
     def _mixed(self, worker: int, workers: int) -> Iterator[Batch]:
-        """Give row groups in an order of their own, and beside each read the real events whose number it is."""
+        """Yield row groups in random order, and with each read a random share of the real events."""
         groups, real = self.events.row_groups, self.events.real_events()
         reads = np.cumsum([0, *(group.reads for group in groups)])
         place = (self._chance(real.key) * max(int(reads[-1]), workers)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Distinct (user, item) pairs with one weight each, for libraries that think in matrices."""
+"""Distinct (user, item) pairs with one weight each, for libraries that train on matrices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scalr.logs import TimeUnit
 if TYPE_CHECKING:
     import scipy.sparse
 
-_WAITING_ROWS = 1 << 22  # synthetic events that wait until they are added up
+_BUFFERED_ROWS = 1 << 22  # synthetic events buffered before they are added up
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,10 +41,10 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """A sparse matrix of weights, users × items, and what its rows and columns stand for.
+    """A sparse matrix of weights, users × items, with the ids of its rows and columns.
 
     Attributes:
-        values: Shape (n_users, n_items), float32, in the form the library takes.
+        values: Shape (n_users, n_items), float32, in the sparse format of the library.
         users: Shape (n_users,), ids by row.
         items: Shape (n_items,), ids by column.
     """
@@ -56,11 +56,11 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WeightedInteractions:
-    """What LightFM's `fit` takes: 1 for every pair, and the weights in the same order.
+    """Arguments of `fit` of LightFM: 1 for every pair, and the weights in the same order.
 
     Attributes:
         interactions: Shape (n_users, n_items), COO, int32, all 1.
-        weights: Shape (n_users, n_items), COO, float32; give it as `sample_weight`.
+        weights: Shape (n_users, n_items), COO, float32; pass it as `sample_weight`.
         users: Shape (n_users,), ids by row.
         items: Shape (n_items,), ids by column.
     """
@@ -72,7 +72,7 @@ class WeightedInteractions:
 
 
 def pairs_of(events: TrainingEvents) -> Pairs:
-    """Add up events by pair; what is held is the pairs and a few million events."""
+    """Add up events by pair; holds the pairs and a few million events in memory."""
     n_items = len(events.items)
     real = _added([_cells(batch, n_items) for batch in events.real_batches()], np.maximum)
     held = [_nothing(timed=events.target.time is not None)]
@@ -80,7 +80,7 @@ def pairs_of(events: TrainingEvents) -> Pairs:
     for batch in events.synthetic_batches():
         held.append(_cells(batch, n_items))
         waiting += len(batch)
-        if waiting > _WAITING_ROWS:
+        if waiting > _BUFFERED_ROWS:
             held, waiting = [_added(held, np.add)], 0
     cell, weight, time = _added([real, _added(held, np.add)], np.add)
     user, item = np.divmod(cell, max(n_items, 1))
@@ -88,7 +88,7 @@ def pairs_of(events: TrainingEvents) -> Pairs:
 
 
 def implicit_matrix(events: TrainingEvents) -> Matrix:
-    """Return the user-item matrix that the models of `implicit` fit: CSR, its values the weights as confidence."""
+    """Return the user-item matrix of `implicit`: CSR, with the weights as confidence."""
     require_extra("scipy", "adapters")
     import scipy.sparse
 
@@ -134,13 +134,13 @@ def write_lightfm(events: TrainingEvents, folder: Path) -> int:
 
 
 def write_ids(events: TrainingEvents, folder: Path) -> None:
-    """Write what the codes stand for: `users.parquet` and `items.parquet`, the row is the code."""
+    """Write the ids by code: `users.parquet` and `items.parquet`; row number = code."""
     for name, words in (("users", events.users), ("items", events.items)):
         pq.write_table(pa.table({"id": words.ids}), folder / f"{name}.parquet", compression="zstd")
 
 
 def instants(time: Times, unit: TimeUnit | None) -> pa.Array:
-    """Return times as timestamps without zone, in UTC; a plain order counts as seconds since 1970."""
+    """Return times as timestamps in UTC without zone; a plain order is read as seconds since 1970."""
     microseconds = time * 1_000_000 if unit is not None and unit.kind == "order" else time
     return pa.array(microseconds, pa.timestamp("us"))
 

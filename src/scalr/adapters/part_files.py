@@ -1,4 +1,4 @@
-"""The part files of a run: synthetic events in the user's columns, in whatever layout they were written."""
+"""The part files of a run: synthetic events in the columns of the user, from either layout."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _OURS = ("weight", "source_event", "draw")
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """A piece of a part file that can be read by itself.
+    """A row group of a part file, which can be read alone.
 
     Attributes:
         file: The part file.
-        number: Of the piece in the file, from 0.
-        rows: Events in it.
+        number: Number of the row group in the file, from 0.
+        rows: Events in the row group.
     """
 
     file: Path
@@ -35,7 +35,7 @@ class RowGroup:
 
     @property
     def reads(self) -> int:
-        """Tables that reading it gives, of `BATCH_ROWS` rows but for the last one."""
+        """Number of tables when it is read: `BATCH_ROWS` rows each, fewer in the last."""
         return -(-self.rows // BATCH_ROWS)
 
 
@@ -45,8 +45,8 @@ class Parts:
 
     Attributes:
         folder: The run.
-        is_compact: The parts hold codes, and `dictionaries/` says what they stand for.
-        columns: The user's names of the target log's columns.
+        is_compact: Whether the parts hold codes; `dictionaries/` then has the ids by code.
+        columns: Column names of the target log by role.
         schema: Columns and types of the target log.
     """
 
@@ -56,17 +56,17 @@ class Parts:
     schema: pa.Schema
 
     @classmethod
-    def of(cls, folder: Path, columns: Columns, schema: pa.Schema) -> Parts:
-        """Look at the parts of a run.
+    def from_run(cls, folder: Path, columns: Columns, schema: pa.Schema) -> Parts:
+        """Open the parts of a run.
 
         Raises:
-            InputError: If it has none.
+            InputError: If the run has no parts.
         """
         if not (folder / "synthetic").is_dir():
             raise InputError(
                 f"'{folder}' has no folder 'synthetic'",
                 expected="the output of `scalr generate` or `scalr run`",
-                fix="name such a folder; a study writes no events",
+                fix="name the folder of a generation or run; a study writes no events",
             )
         return cls(folder, (folder / "dictionaries").is_dir(), columns, schema)
 
@@ -76,7 +76,7 @@ class Parts:
         return open_table(str(self.folder / "synthetic"), "synthetic")
 
     def type_of(self, name: str) -> pa.DataType:
-        """Return the type a column of the target log has in the parts: a weight may have become a fraction."""
+        """Return the type of a target column in the parts. Integer weights may have become fractions."""
         if not self.is_compact:
             return self.table.schema.field(name).type
         kind = self.schema.field(name).type
@@ -84,7 +84,7 @@ class Parts:
 
     @cached_property
     def row_groups(self) -> tuple[RowGroup, ...]:
-        """Return all pieces of all part files, in the order of the events."""
+        """Return all row groups of all part files, in the order of the events."""
         counts = [(file, pq.read_metadata(file)) for file in self.table.files]
         return tuple(
             RowGroup(file, number, found.row_group(number).num_rows)
@@ -95,11 +95,11 @@ class Parts:
     def batches(self, names: Sequence[str], groups: Sequence[RowGroup] | None = None) -> Iterator[pa.Table]:
         """Read columns of the target log by name, and `weight`, `source_event` and `draw`, in the order of the events.
 
-        The weight is `event_weight` in these tables, since the log may have a column of that name itself.
+        The weight is called `event_weight` in these tables, since the log may have its own column `weight`.
 
         Args:
             names: Columns of the target log.
-            groups: Pieces to read; all if None.
+            groups: Row groups to read; all if None.
         """
         kinds = {name: self.type_of(name) for name in names}
         if not self.is_compact:

@@ -42,14 +42,14 @@ def read_run(
 
     Args:
         run: Output folder of `scalr generate` or `scalr run`, of either layout.
-        target: The target log, where it has moved since or was a frame; else where the manifest says it is.
-        synthetic_weight: λ; None for that of the run, which is what its study chose, or 0.3.
+        target: The target log, if it has moved or was a frame; None for the path in the manifest.
+        synthetic_weight: λ; None for that of the run: chosen by its study, or 0.3.
         shrinkage: κ; None for that of the run, infinity for no shrinkage.
-        seed: Chooses what thinning keeps, and negatives; None for that of the run.
-        thinned: Keep synthetic events with their weight as probability, each with weight 1.
+        seed: Seed of thinning and negatives; None for that of the run.
+        thinned: Keep synthetic events with their weight as probability, and give each the weight 1.
 
     Raises:
-        InputError: If the folder is no such output, or the target log is gone or has changed.
+        InputError: If the folder is not such an output, or the target log is missing or has changed.
         ConfigError: If λ is negative or κ is not above 0.
     """
     folder = Path(run)
@@ -58,7 +58,7 @@ def read_run(
     train = _train_settings(reading, synthetic_weight, shrinkage)
     log = _scan_target(folder, manifest, target)
     schema = log.schema()
-    parts = Parts.of(folder, log.columns, schema)
+    parts = Parts.from_run(folder, log.columns, schema)
     drawn = parts.users()
     as_text = not pa.types.is_integer(log.users.type)
     users, (of_log, _) = unify([log.users, drawn.cast(pa.large_string()) if as_text else drawn])
@@ -101,7 +101,7 @@ def _scan_target(folder: Path, manifest: Mapping[str, Any], target: Any) -> Scan
         raise InputError(
             f"the manifest of '{folder}' names no target log",
             expected="the output of `scalr generate` or `scalr run`",
-            fix="name such a folder",
+            fix="name the folder of a generation or run",
         )
     given = reading.get("target") if target is None else target
     if not given or (
@@ -122,18 +122,18 @@ def _scan_target(folder: Path, manifest: Mapping[str, Any], target: Any) -> Scan
             f"the target log {table.name} is not the one that '{folder}' was made from: {log.entry['rows']:,} rows, "
             f"digest {log.entry['digest'][:12]}",
             expected=f"{entry.get('rows', 0):,} rows, digest {entry.get('digest', 'unknown')[:12]}",
-            fix="name that log with --target, or generate anew from this one",
+            fix="name that log with --target, or generate again from this log",
         )
     return log
 
 
 def _paths(given: str, entry: Mapping[str, Any]) -> list[str]:
-    """Return the files that must be there: what was given itself, unless it is a glob."""
+    """Return the files that must exist: the path itself, or the files that a glob matched."""
     return list(entry["files"]) if any(letter in given for letter in "*?[") else [given]
 
 
 def _gate_notes(folder: Path) -> tuple[str, ...]:
-    """Return what the run's study decided: users for whom it did not show a gain."""
+    """Return a note on user segments for which the study of the run closed the gate."""
     file = folder / "evaluation.json"
     if not file.is_file():
         return ()
@@ -143,5 +143,5 @@ def _gate_notes(folder: Path) -> tuple[str, ...]:
         return ()
     return (
         f"The study's gate is closed for {' and '.join(closed)} users: it did not show that synthetic events help "
-        "them. Serve them with a model of real events alone (--synthetic-weight 0).",
+        "them. Serve them with a model of real events only (--synthetic-weight 0).",
     )

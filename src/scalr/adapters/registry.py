@@ -1,4 +1,4 @@
-"""The libraries events can be exported to: what is written, how λ gets in, what must be installed."""
+"""The libraries for export: files, how λ is applied, packages to install."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from scalr.foundation import unknown_name
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A library that events can be exported to.
+    """A library for which events can be exported.
 
     Attributes:
-        name: Its name for `scalr export --to`.
-        title: What it is called.
-        how: "weights" or "thinning": how λ gets in.
-        where: Where the library takes weights; of a library without, what is thinned.
-        files: What is written into the folder.
-        needs: What must be installed to write it; "" for nothing.
-        row: What a row of it is.
-        load: Python that reads what was written; {out} is the folder, {name} its name, {parent} where it is.
-        write: Writes into an existing folder; gets the events, the folder and the final folder's name.
-        warn: Says, in sentences, what of these events needs care in this form.
+        name: Name for `scalr export --to`.
+        title: Name for people.
+        how: How λ is applied: "weights" or "thinning".
+        where: Where the library takes weights; for a library without weights, what is thinned.
+        files: Files of the folder.
+        needs: Extra that writing needs; "" for none.
+        row: What a row is.
+        load: Python code that loads the files; {out} is the folder, {name} its name, {parent} its parent.
+        write: Writes into an existing folder; takes the events, the folder and the name of the final folder.
+        warn: Returns notes on these events in this form.
     """
 
     name: str
@@ -113,7 +113,7 @@ def get_adapter(name: str) -> Adapter:
     """Return an adapter by its name.
 
     Raises:
-        ConfigError: If there is none of that name.
+        ConfigError: If no adapter has that name.
     """
     if name not in ADAPTERS:
         raise unknown_name("library", name, ADAPTERS)

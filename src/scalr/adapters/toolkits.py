@@ -61,9 +61,9 @@ def replay_dataset(events: TrainingEvents) -> Any:
 
 
 def interactions_table(events: TrainingEvents, library: str) -> pa.Table:
-    """Return one row per pair, in the column names that a library looks for.
+    """Return one row per pair, with the column names of a library.
 
-    RecTools cannot do without times: where the log has none, all are the start of 1970.
+    RecTools requires times: if the log has none, all times are the start of 1970.
 
     Args:
         events: What to train on.
@@ -96,12 +96,12 @@ def _frame(events: TrainingEvents, library: str) -> pandas.DataFrame:
 
 
 def _library(module: str, package: str) -> Any:
-    """Import a library that no extra brings, since it wants an older NumPy or pandas than others."""
+    """Import a library that is in no extra, since it needs an older NumPy or pandas than the others."""
     try:
         return require_extra(module, package)
     except MissingExtraError as error:
         raise MissingExtraError(
             f"module '{module}' is not installed",
-            expected=f"the package '{package}' beside scalr",
-            fix=f"pip install '{package}' in an environment of its own, or write files: scalr export RUN --to ...",
+            expected=f"the package '{package}' in the same environment",
+            fix=f"pip install '{package}' in a separate environment, or write files: scalr export RUN --to ...",
         ) from error

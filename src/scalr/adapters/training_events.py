@@ -1,7 +1,7 @@
-"""What a model of any library trains on: real target events, and synthetic ones with the weights of scalr's training.
+"""Training data for any library: real target events, and synthetic events with their training weights.
 
-A run's folder holds its synthetic events and, in its manifest, where the target log stands, λ and κ. `read_run` puts
-them together; `TrainingEvents.tables` gives the user's own columns, `TrainingEvents.batches` codes, both part by part.
+The folder of a run holds its synthetic events; its manifest has the path of the target log, λ and κ. `read_run`
+combines them. `TrainingEvents.tables` yields the columns of the user and `TrainingEvents.batches` codes, part by part.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from scalr.logs import (
 from scalr.synthesis import kept_by_chance, shrunk_weights, to_type
 
 ADDED = ("is_synthetic", "weight")
-"""Columns that training tables have beyond those of the target log."""
+"""Columns of training tables that the target log does not have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,7 @@ class Batch:
         item: Shape (n,), codes into `TrainingEvents.items`.
         time: Shape (n,), microseconds since 1970 in UTC, or the plain order; None where the log has no time.
         weight: Shape (n,), above 0.
-        key: Shape (n,), what randomness that belongs to an event is made from.
+        key: Shape (n,), the key of the randomness of an event.
         is_synthetic: Whether the events are synthetic.
     """
 
@@ -75,18 +75,18 @@ class Batch:
 class TrainingEvents:
     """Real target events and weighted synthetic ones.
 
-    A real event weighs 1, or what the log's own weight column says; a synthetic one λ · its weight · κ / (κ + real
-    events of its user). Events without weight are left out. With `thinned` a synthetic event stays with its weight, 1
-    at most, as probability, and then weighs 1: the same seed keeps the same events.
+    A real event has the weight 1, or that of the weight column of the log; a synthetic event has λ · its weight ·
+    κ / (κ + real events of its user). Events of weight 0 are omitted. With `thinned` a synthetic event is kept with its
+    weight, at most 1, as probability, and then has the weight 1; the same seed keeps the same events.
 
     Attributes:
         name: Name of the run's folder.
-        target: All real events, labels of 0 too; its users are those of the synthetic events as well.
+        target: All real events, including label 0; its users include those of the synthetic events.
         schema: Columns of the training tables: those of the target log, `is_synthetic`, `weight` (float32).
         settings: λ (`synthetic_weight`) and κ (`shrinkage`).
-        seed: Chooses what thinning keeps, and negatives.
-        thinned: Whether synthetic events are thinned instead of weighed.
-        notes: Plain sentences on what the run's study found; worth showing.
+        seed: Seed of thinning and negatives.
+        thinned: Whether synthetic events are thinned instead of weighted.
+        notes: Sentences on the findings of the study, to be shown.
     """
 
     name: str
@@ -113,7 +113,7 @@ class TrainingEvents:
 
     @property
     def columns(self) -> Columns:
-        """The user's names of the target log's columns."""
+        """Column names of the target log by role."""
         return self.target.columns
 
     def as_thinned(self) -> TrainingEvents:
@@ -121,15 +121,15 @@ class TrainingEvents:
         return replace(self, thinned=True)
 
     def tables(self) -> Iterator[pa.Table]:
-        """Give tables of `schema`: real events as their files have them, then synthetic ones."""
+        """Yield tables of `schema`: real events in the order of their files, then synthetic events."""
         yield from self._real_tables()
         names = [one.name for one in self.schema if one.name not in ADDED]
         for read in self._parts.batches(names):
-            kept, weight = self._weighed(read)
+            kept, weight = self._weighted(read)
             yield self._table(read.select(names).filter(pa.array(kept)), weight[kept], is_synthetic=True)
 
     def batches(self) -> Iterator[Batch]:
-        """Give positive events as codes: real ones by user and item, then synthetic ones as they are stored."""
+        """Yield positive events as codes: real events by user and item, then synthetic events in stored order."""
         yield from self.real_batches()
         yield from self.synthetic_batches()
 
@@ -140,29 +140,29 @@ class TrainingEvents:
         return Batch(log.user, log.item, log.time, weight, log.keys(), is_synthetic=False).take(weight > 0)
 
     def real_batches(self) -> Iterator[Batch]:
-        """Give the real events with label 1, by user and item."""
+        """Yield the real events with label 1, by user and item."""
         whole = self.real_events()
         for first in range(0, len(whole), BATCH_ROWS):
             yield whole.take(np.arange(first, min(first + BATCH_ROWS, len(whole))))
 
     @property
     def row_groups(self) -> tuple[RowGroup, ...]:
-        """Pieces of the part files that can be read by themselves."""
+        """Row groups of the part files."""
         return self._parts.row_groups
 
     def synthetic_batches(self, groups: Sequence[RowGroup] | None = None) -> Iterator[Batch]:
-        """Give the synthetic events of some row groups, of all if None: one batch per read, which may be empty."""
+        """Yield the synthetic events of some row groups (None: of all), one batch per read, which may be empty."""
         user, item, time = (getattr(self.columns, role) for role in ("user", "item", "time"))
         for read in self._parts.batches([name for name in (user, item, time) if name], groups):
-            kept, weight = self._weighed(read)
+            kept, weight = self._weighted(read)
             codes = self._users_of(read), _codes_of(self._ids(read[item], self.items), self.items)
             yield Batch(*codes, self._times(read), weight, _keys_of(read), is_synthetic=True).take(kept)
 
     def item_table(self) -> ItemTable | None:
-        """Read the run's item table, by item code; None where the run had none.
+        """Read the item table of the run, by item code; None if the run had none.
 
         Raises:
-            InputError: If it cannot be read any more.
+            InputError: If the item table cannot be read.
         """
         given = self._reading.get("items")
         if not given:
@@ -173,8 +173,8 @@ class TrainingEvents:
         rules = ReadRules(as_text=self._reading.get("ids") == "string", drop_nulls=True)
         return read_items(given, self.items, nothing, names, rules)[0]
 
-    def _weighed(self, read: pa.Table) -> tuple[npt.NDArray[np.bool_], Singles]:
-        """Say which rows stay, and what all of them weigh."""
+    def _weighted(self, read: pa.Table) -> tuple[npt.NDArray[np.bool_], Singles]:
+        """Return which rows are kept, and the weights of all rows."""
         weight = read["event_weight"].to_numpy()
         weight = shrunk_weights(weight, self._history[self._users_of(read)], self.settings)
         if not self.thinned:
@@ -185,7 +185,7 @@ class TrainingEvents:
         return _codes_of(self._ids(read[str(self.columns.user)], self.users), self.users)
 
     def _ids(self, values: pa.ChunkedArray, words: Vocabulary) -> pa.Array:
-        """Return ids in the type they are hashed in; text where the run read all ids as text."""
+        """Return ids in the type of their keys; text if the run read all ids as text."""
         ids = as_ids(values)
         return ids.cast(pa.large_string()) if not pa.types.is_integer(words.ids.type) else ids
 
@@ -221,7 +221,7 @@ class TrainingEvents:
             yield table.filter(pa.array(weight > 0)) if self.columns.weight else table
 
     def _written_time(self, values: pa.ChunkedArray, name: str) -> pa.Array:
-        """Return times of a format without types as the synthetic events have them."""
+        """Return times of an untyped format in the type of the synthetic events."""
         unit = self.target.time_unit
         assert unit is not None
         named = {"order": "order", "integer": unit.unit}.get(unit.kind)
@@ -239,16 +239,16 @@ class TrainingEvents:
 
 
 def _keys_of(read: pa.Table) -> npt.NDArray[np.uint64]:
-    """Return a key per event: of its source event and its draw."""
+    """Return a key per event, from its source event and its draw."""
     source = read["source_event"].to_numpy().view(np.uint64)
     return combine_keys(source, read["draw"].to_numpy().astype(np.uint64))
 
 
 def _codes_of(ids: pa.Array, words: Vocabulary) -> Codes:
-    """Return the codes of ids, int64 or large_string, all of which the vocabulary has."""
+    """Return the codes of ids, int64 or large_string, which must all be in the vocabulary."""
     place = np.minimum(np.searchsorted(words.keys, typed_keys(ids)), max(len(words) - 1, 0)).astype(np.int32)
     is_same = pc.equal(words.ids.take(pa.array(place)).cast(ids.type), ids).to_numpy(zero_copy_only=False)
-    if not is_same.all():  # two ids with one key, or an id that is not there
+    if not is_same.all():  # two ids with the same key, or an unknown id
         wrong = np.flatnonzero(~is_same)
         found = pc.index_in(ids.take(pa.array(wrong)), value_set=words.ids.cast(ids.type))
         if found.null_count:
