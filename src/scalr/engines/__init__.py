@@ -1,9 +1,10 @@
-"""Where the method is carried out. Each engine walks the same stages and writes the same bytes.
+"""Carry out the method: every engine walks the stages of `scalr.synthesis` and makes the same events.
 
-    generation  `generate`: picks the engine; `Generation` holds events in memory
-    local/      part by part on this machine, in bounded memory
-    spark/      on a Spark cluster; the source stays there
+    generation  `generate` in memory: picks Spark for frames of Spark
+    local/      part by part on this machine, in bounded memory: `write_events`
+    spark/      on a Spark cluster; the source stays there: `generate_on_spark`, `write_parts`, `dry_run`
 
+Modules of local/ and spark/ with the same name do the same job (passes, writing).
 Public names are listed in `__init__.pyi` and imported on first use.
 """
 

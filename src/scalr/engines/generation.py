@@ -1,4 +1,4 @@
-"""`generate`: synthetic events in memory, or on Spark where the logs are Spark frames."""
+"""`generate`: synthetic events in memory, or on Spark if the logs are Spark frames."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def generate(
 ) -> Generation | SparkGeneration:
     """Turn source events into synthetic target events in memory: read, fit, sample, refine.
 
-    For events that do not fit in memory there is `write_generation`. Frames of Spark give `SparkGeneration`.
+    Use `write_generation` for events that do not fit in memory. For frames of Spark the result is a `SparkGeneration`.
 
     Args:
         source: File, glob, folder or frame (pandas, Polars, PyArrow, DuckDB, Spark); or several, by domain name.
-        target: The same, of the domain to enrich.
+        target: The log of the domain to enrich, in the same forms.
         items: Item table, for values and further columns.
-        columns: Column names in all logs; common names are found without.
+        columns: Column names in all logs; common names are found without them.
         steps: Settings; of these `seed`, `translate`, `sample` and `refine` are used.
         threads: Threads to draw with; all cores if None. The events do not depend on it.
         board: Where progress is shown.
@@ -106,7 +106,7 @@ def generate(
 def generate_from(
     stored: StoredPair, steps: Steps, reading: Receipt, *, threads: int | None = None, board: Board | None = None
 ) -> Generation:
-    """Fit, sample and refine in memory, on whole logs that were read already."""
+    """Fit, sample and refine in memory, on whole logs that were read before."""
     board = board or SilentBoard()
     refuse_unprotected(steps)
     pair = stored.load()

@@ -79,7 +79,7 @@ def test_without_starting_spark(arguments: list[str], monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("scalr.engines.spark.cluster.session.own_session", own_session)
+    monkeypatch.setattr("scalr.engines.own_session", own_session)
     options = ["--spark-master", "yarn", "--spark-conf", "spark.a=1", "--spark-conf", "spark.b=x=y"]
     main([*arguments, *options])
     assert seen == [("yarn", {"spark.a": "1", "spark.b": "x=y"})]

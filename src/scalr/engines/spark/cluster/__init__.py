@@ -1,1 +1,1 @@
-"""What ties a job to a cluster: the session, parts of a frame, values for every task."""
+"""The session, broadcasts, the layout of the source in parts, and a part in a task."""

@@ -1,4 +1,4 @@
-"""Sessions: the active one, or a new one for a command; and what Spark cannot do without."""
+"""Spark sessions: check that PySpark and Java are installed, find a session or start one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _QUIET = {
 
 
 def require_spark() -> None:
-    """Make sure that PySpark is installed, and Java beside it.
+    """Check that PySpark and Java are installed.
 
     Raises:
-        MissingExtraError: If one of them is not there.
+        MissingExtraError: If one of them is missing.
     """
     with no_pandas_warning():
         require_extra("pyspark.sql", "spark")
@@ -33,7 +33,7 @@ def require_spark() -> None:
         raise MissingExtraError(
             "Spark needs Java, and no 'java' was found",
             expected="Java 17 or newer, on the PATH or below JAVA_HOME",
-            fix="install a Java runtime (such as openjdk-17-jre-headless), or leave --engine spark out",
+            fix="install a Java runtime (such as openjdk-17-jre-headless), or omit --engine spark",
         )
 
 
@@ -45,7 +45,7 @@ def find_java() -> str | None:
 
 @contextmanager
 def no_pandas_warning() -> Iterator[None]:
-    """Silence what PySpark says of pandas 3, which is not used here: rows go through Arrow."""
+    """Silence PySpark's warning about pandas 3, which is not used here: rows go through Arrow."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
         yield
@@ -56,7 +56,7 @@ def active_session() -> Any:
 
     Raises:
         MissingExtraError: If PySpark or Java is missing.
-        ConfigError: If there is none, or it is one of Spark Connect.
+        ConfigError: If there is no session, or it is a session of Spark Connect.
     """
     require_spark()
     from pyspark.sql import SparkSession
@@ -65,20 +65,20 @@ def active_session() -> Any:
 
 
 def checked(session: Any) -> Any:
-    """Return a session that broadcasts can be made with.
+    """Return the session if it supports broadcasts.
 
     Raises:
-        ConfigError: If it is none, or one of Spark Connect.
+        ConfigError: If it is None, or a session of Spark Connect.
     """
     if session is None:
         raise ConfigError(
             "there is no active Spark session",
             expected="a session in this process, whose frames are passed",
-            fix="make one first: SparkSession.builder.getOrCreate()",
+            fix="create one first: SparkSession.builder.getOrCreate()",
         )
     if "connect" in type(session).__module__:
         raise ConfigError(
-            "the Spark session is one of Spark Connect, which cannot hand files to its tasks",
+            "the Spark session is one of Spark Connect, which cannot broadcast files to its tasks",
             expected="a classic session (its `sparkContext` works)",
             fix="run where the driver runs, such as with spark-submit",
         )
@@ -87,11 +87,11 @@ def checked(session: Any) -> Any:
 
 @contextmanager
 def own_session(master: str | None, settings: Mapping[str, str]) -> Iterator[Any]:
-    """Give a new session for a command, and stop it at the end.
+    """Start a session for a command, and stop it at the end.
 
     Args:
-        master: Such as "local[4]" or "spark://host:7077"; None leaves it to Spark's own configuration, or "local[*]".
-        settings: Spark's settings by name; they win over those made here.
+        master: Such as "local[4]" or "spark://host:7077"; None for Spark's own configuration, or "local[*]".
+        settings: Spark's settings by name; they override the defaults of this function.
 
     Raises:
         MissingExtraError: If PySpark or Java is missing.
@@ -123,35 +123,35 @@ def own_session(master: str | None, settings: Mapping[str, str]) -> Iterator[Any
 def _not_started(error: Exception) -> ConfigError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     java = [line.removeprefix(":").strip() for line in lines if "Exception:" in line or "Error:" in line]
-    said = next(iter([*java, *lines]), type(error).__name__)
+    reason = next(iter([*java, *lines]), type(error).__name__)
     return ConfigError(
-        f"Spark did not start: {said[:200]}",
+        f"Spark did not start: {reason[:200]}",
         expected="a master that can be reached, and settings that Spark knows",
         fix="check --spark-master and --spark-conf",
     )
 
 
-def spark_settings(given: Sequence[str]) -> dict[str, str]:
-    """Return Spark's settings given as NAME=VALUE.
+def spark_settings(texts: Sequence[str]) -> dict[str, str]:
+    """Parse Spark's settings, each written as NAME=VALUE.
 
     Raises:
-        ConfigError: If one is not of that form.
+        ConfigError: If a text does not have that form.
     """
-    found = {}
-    for one in given:
-        name, equals, value = one.partition("=")
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise ConfigError(
-                f"the Spark setting '{one}' has no value" if name.strip() else f"the Spark setting '{one}' has no name",
+                f"the Spark setting '{text}' has no {'value' if name.strip() else 'name'}",
                 expected="NAME=VALUE",
                 fix="--spark-conf spark.executor.memory=8g",
             )
-        found[name.strip()] = value.strip()
-    return found
+        settings[name.strip()] = value.strip()
+    return settings
 
 
-def is_spark_frame(given: object) -> bool:
-    """Say whether an object is a DataFrame of PySpark, or a mapping with one, without importing it."""
-    if isinstance(given, Mapping):
-        return any(is_spark_frame(one) for one in given.values())
-    return type(given).__module__.startswith("pyspark.sql") and type(given).__name__ == "DataFrame"
+def is_spark_frame(value: object) -> bool:
+    """Return whether a value is a DataFrame of PySpark, or a mapping with such a frame, without importing PySpark."""
+    if isinstance(value, Mapping):
+        return any(is_spark_frame(item) for item in value.values())
+    return type(value).__module__.startswith("pyspark.sql") and type(value).__name__ == "DataFrame"

@@ -10,12 +10,12 @@ from scalr.foundation import SchemaError
 
 
 def spark_schema(schema: pa.Schema) -> tuple[pa.Schema, Any]:
-    """Return columns in types that Spark knows, as Arrow's and as Spark's.
+    """Return columns in types that Spark has, as Arrow types and as Spark types.
 
-    Dictionaries become what they are made of, all kinds of text strings; times become microseconds.
+    Dictionaries become their values, all kinds of text become strings, times become microseconds.
 
     Raises:
-        SchemaError: If a type has no counterpart that holds the same values.
+        SchemaError: If Spark has no type for the values of a column.
     """
     from pyspark.errors import PySparkException
     from pyspark.sql.pandas.types import from_arrow_schema
@@ -28,7 +28,7 @@ def spark_schema(schema: pa.Schema) -> tuple[pa.Schema, Any]:
             raise SchemaError(
                 f"column '{one.name}' of the target log has the type {one.type}, which Spark does not have",
                 expected="types that Spark has, such as bigint, double, string, date, timestamp",
-                fix="cast the column, or leave --engine spark out",
+                fix="cast the column, or omit --engine spark",
             ) from error
     return plain, from_arrow_schema(plain, True)
 

@@ -1,1 +1,1 @@
-"""Draws of every part, refined and written by tasks."""
+"""Draw from every part, refine, and write: passes, their tasks, intermediate rows, files, days."""

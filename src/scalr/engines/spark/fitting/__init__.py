@@ -1,1 +1,1 @@
-"""Translations fitted on the cluster, and cut down to the users of a part."""
+"""Fit translations on the cluster, and restrict them to the users of a part."""

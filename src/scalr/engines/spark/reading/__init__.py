@@ -1,1 +1,1 @@
-"""Logs of Spark frames: checked, counted, the target packed on the driver."""
+"""Read logs for Spark: source frames are checked and brought into one form, the target is read on the driver."""

@@ -1,7 +1,7 @@
-"""Source logs as Spark frames: their columns found, looked at in one scan, and brought into one form.
+"""Source logs as Spark frames: find their columns, check them in one scan, and bring them into the common form.
 
-What is wrong with a log is found by one aggregate per log before anything is shuffled. Columns are typed in Spark: text
-that stands for numbers or times is refused, since Spark and the local engine would read it by different rules.
+One aggregate per log finds invalid rows before anything is shuffled. Text in columns of numbers or times is refused,
+because Spark and the local engine would parse it by different rules.
 """
 
 from __future__ import annotations
@@ -32,22 +32,26 @@ from scalr.logs import (
     unit_of_integers,
 )
 
-_NEUTRAL = {"label": "1", "value": "double('NaN')", "weight": "1"}  # of a log without the column, beside one with it
+_NEUTRAL = {
+    "label": "1",
+    "value": "double('NaN')",
+    "weight": "1",
+}  # for a log that lacks the column of another log
 _DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFrame:
-    """One source log, found to be usable.
+    """A source log that has passed the checks.
 
     Attributes:
         name: Name of the domain.
-        title: What errors call the log.
+        title: Name of the log in errors.
         frame: The user's frame.
         columns: Column of every role; "" for none.
         types: Arrow type of every role's column.
         schema: All columns.
-        time_unit: How times are written; None without time.
+        time_unit: Unit of times; None without time.
         rows: Rows of the log.
         kept: Rows without nulls.
     """
@@ -67,7 +71,7 @@ def check_source(frame: Any, name: str, general: Columns, special: Columns, rule
     """Find the columns of a source log and check their values, in one scan.
 
     Raises:
-        SchemaError: If a column is missing, has a type that cannot be used, or holds what it must not.
+        SchemaError: If a column is missing, or has an unusable type or invalid values.
     """
     from pyspark.sql.types import StructType
 
@@ -101,7 +105,7 @@ def _arrow_type(one: Any) -> pa.DataType:
 
     try:
         return to_arrow_schema(one, timezone="UTC").field(0).type
-    except PySparkException:  # columns of types that Arrow has no word for may be there, without a role
+    except PySparkException:  # a column without a role may have a type that Arrow lacks
         return pa.null()
 
 
@@ -135,7 +139,7 @@ def _is_missing(column: str, kind: pa.DataType) -> str:
 
 
 def _aggregates(chosen: Mapping[str, str], types: Mapping[str, pa.DataType], names: list[str]) -> list[Any]:
-    """Return what is counted of a log, as columns of one row."""
+    """Return the aggregates that check a log, as columns of one row."""
     from pyspark.sql import functions as f
 
     missing = {role: _is_missing(column, types[role]) for role, column in chosen.items()}
@@ -200,7 +204,7 @@ def _refuse_values(title: str, chosen: Mapping[str, str], counted: Mapping[str, 
         raise SchemaError(
             f"column '{chosen['weight']}' of {title} holds nothing but zeros",
             expected="at least one weight above 0",
-            fix="check the column, or leave it out with --weight ''",
+            fix="check the column, or remove it with --weight ''",
         )
     if "label" in chosen and counted["above label"] in (0, n_kept):
         raise SchemaError(
@@ -211,7 +215,7 @@ def _refuse_values(title: str, chosen: Mapping[str, str], counted: Mapping[str, 
 
 
 def _unit(title: str, kind: pa.DataType, counted: Mapping[str, Any], named: str | None) -> TimeUnit:
-    """Return how times are written, by the local engine's rules."""
+    """Return the unit of times, by the rules of the local engine."""
     if pa.types.is_date(kind):
         return TimeUnit("date", "", kind)
     if pa.types.is_timestamp(kind):
@@ -229,8 +233,8 @@ def _unit(title: str, kind: pa.DataType, counted: Mapping[str, Any], named: str 
     return unit
 
 
-def in_one_form(logs: list[SourceFrame], *, as_text: bool) -> tuple[Any, SourceForm]:
-    """Return the events of all logs as one frame, and its form.
+def unify_sources(logs: list[SourceFrame], *, as_text: bool) -> tuple[Any, SourceForm]:
+    """Return the events of all logs as one frame in the common form, and the form.
 
     The frame has the columns `domain` (a place among the domains), then those of the form's roles: users and items as
     bigint or string, times in microseconds or the plain order, labels, values, weights.
@@ -242,7 +246,7 @@ def in_one_form(logs: list[SourceFrame], *, as_text: bool) -> tuple[Any, SourceF
     roles = tuple(role for role in TYPES if any(role in log.types for log in logs))
     text = {
         role: as_text or any(not _is_whole(log.types[role]) for log in logs) for role in ("user", "item")
-    }  # ids of several logs that differ in type are text
+    }  # ids become text where the logs differ in type
     frames = []
     for number, log in enumerate(logs):
         frame = log.frame
@@ -273,7 +277,7 @@ def in_one_form(logs: list[SourceFrame], *, as_text: bool) -> tuple[Any, SourceF
 
 
 def _expression(log: SourceFrame, role: str, column: str | None) -> str:
-    """Return the SQL of a role's values."""
+    """Return the SQL expression of a role's values."""
     if column is None:
         return _NEUTRAL[role]
     name = _quoted(column)
@@ -300,9 +304,9 @@ def _expression(log: SourceFrame, role: str, column: str | None) -> str:
 
 
 def is_uri(files: str) -> bool:
-    """Say whether files are named as Spark names those of other machines, such as s3a://bucket/folder."""
-    scheme, found, _ = files.partition("://")
-    return bool(found) and scheme.isalnum()
+    """Return whether `files` is a URI such as s3a://bucket/folder, which Spark reads itself."""
+    scheme, separator, _ = files.partition("://")
+    return bool(separator) and scheme.isalnum()
 
 
 def source_frame(session: Any, files: str) -> Any:
@@ -312,7 +316,7 @@ def source_frame(session: Any, files: str) -> Any:
         InputError: If there are no such files, or they are not Parquet.
     """
     if not is_uri(files):
-        found, format_ = find_files(files)
+        paths, format_ = find_files(files)
         if format_ != "Parquet":
             raise InputError(
                 f"the source '{files}' holds {format_}, whose types Spark and scalr would guess by different rules",
@@ -320,6 +324,6 @@ def source_frame(session: Any, files: str) -> Any:
                 fix="write it as Parquet, or pass a frame with types to scalr.generate",
             )
         if not Path(files).is_dir():
-            return session.read.parquet(*(str(file.absolute()) for file in found))
+            return session.read.parquet(*(str(file.absolute()) for file in paths))
         files = str(Path(files).absolute())
     return session.read.parquet(files)

@@ -1,4 +1,4 @@
-"""Logs for a study on one machine: all events of some users of the target log, chosen by a hash of their ids."""
+"""Logs for a study on one machine: all events of a sample of target users, selected by a hash of their ids."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from scalr.engines.spark.reading.logs import SparkLogs
 from scalr.foundation import rng
 from scalr.logs import LogRequest, StoredPair, open_table, read_columns, read_logs
 
-STUDY_EVENTS = 5_000_000  # source events that a study gets, at most about; what a machine trains on in minutes
+STUDY_EVENTS = 5_000_000  # source events of a study, at most, about: a machine trains on them in minutes
 
 
 def study_pair(logs: SparkLogs, request: LogRequest, *, most: int = STUDY_EVENTS) -> tuple[StoredPair, float]:
-    """Collect the events of some target users.
+    """Collect the events of a sample of target users.
 
-    Users without target events are left out: no path leads through them, and nothing judges them.
+    Users without target events are not needed: no path passes through them, and they have no events to evaluate on.
 
     Args:
-        logs: Logs that were looked at.
+        logs: Logs that were read.
         request: The same logs, as files that the local engine reads.
-        most: Source events to collect, at most about.
+        most: Source events to collect, at most, about.
 
     Returns:
         The pair, and the share of the target users that it has.
@@ -34,13 +34,13 @@ def study_pair(logs: SparkLogs, request: LogRequest, *, most: int = STUDY_EVENTS
     users = logs.pair.target.users
     share = min(1.0, most / max(_known_events(logs), 1))
     keep = rng.keyed_units(0, rng.Purpose.STUDY_USERS, users.keys) < share
-    chosen = users.ids.take(pa.array(np.flatnonzero(keep)))
-    sources = {one.name: _of_users(one, chosen) for one in logs.sources}
+    sampled = users.ids.take(pa.array(np.flatnonzero(keep)))
+    sources = {log.name: _of_users(log, sampled) for log in logs.sources}
     name = logs.pair.target.columns.user or ""
     opened = open_table(request.target, "target")
     table = read_columns(opened, opened.schema.names)
-    mine = table.filter(pc.is_in(table[name].cast(chosen.type), value_set=chosen)) if share < 1 else request.target
-    pair = read_logs(replace(request, source=sources, target=mine))
+    target = table.filter(pc.is_in(table[name].cast(sampled.type), value_set=sampled)) if share < 1 else request.target
+    pair = read_logs(replace(request, source=sources, target=target))
     return replace(pair, inputs=logs.inputs), share
 
 
@@ -59,7 +59,7 @@ def _joined(frame: Any, user: str, ids: pa.Array) -> Any:
 
 
 def _of_users(log: Any, ids: pa.Array) -> pa.Table:
-    chosen: Mapping[str, str] = {role: column for role, column in log.columns.roles() if column}
-    frame = _joined(log.frame, chosen["user"], ids).select(*(f"`{column}`" for column in chosen.values()))
+    columns: Mapping[str, str] = {role: column for role, column in log.columns.roles() if column}
+    frame = _joined(log.frame, columns["user"], ids).select(*(f"`{column}`" for column in columns.values()))
     with no_pandas_warning():
         return frame.toArrow()

@@ -43,9 +43,9 @@ class TargetInputs:
     Attributes:
         log: The events; its users are those of this log alone.
         items: The item table of target items; None without.
-        categories: Categories of source items; None where they are not asked for.
-        entries: What the manifest says of the inputs.
-        warnings: Plain sentences on what is weak.
+        categories: Categories of source items; None if they are not needed.
+        entries: Entries of the inputs for the manifest.
+        warnings: Plain sentences about weaknesses.
     """
 
     log: EventLog
@@ -74,30 +74,31 @@ def read_target(request: LogRequest, sources: list[SourceFrame], *, categories: 
     log = target_log(CollectedLog([events], users, things, "target", columns, scanned.schema()))
     entries: list[Mapping[str, Any]] = [scanned.entry]
     warnings = [f"{scanned.dropped:,} rows of the target had nulls and were dropped."] if scanned.dropped else []
-    known: ItemTable | None = None
+    item_table: ItemTable | None = None
     of_source: CategoryTable | None = None
-    domains = tuple(one.name for one in sources)
+    domains = tuple(source.name for source in sources)
     nothing = _no_items(sources, rules.as_text, domains)
     if request.items is not None:
-        names = [name for name in dict.fromkeys((columns.item, *(one.columns.item for one in sources))) if name]
+        names = [name for name in dict.fromkeys((columns.item, *(source.columns.item for source in sources))) if name]
         collected = _collected(request.items)
         every = _items_of(collected, names, sources, rules.as_text, domains) if categories else nothing
-        known, entry, more = read_items(collected, things, every, names, rules)
+        item_table, entry, more = read_items(collected, things, every, names, rules)
         entries.append(entry)
         warnings += more
         if categories:
-            of_source = CategoryTable(every, *known.source_categories())
-        known = replace(known, source=known.source.slice(0, 0))
+            of_source = CategoryTable(every, *item_table.source_categories())
+        item_table = replace(item_table, source=item_table.source.slice(0, 0))
     if request.item_columns:
-        known = with_log_columns(known, table, columns, things, nothing, rules)
-    return TargetInputs(log, known, of_source, tuple(entries), tuple(warnings))
+        item_table = with_log_columns(item_table, table, columns, things, nothing, rules)
+    return TargetInputs(log, item_table, of_source, tuple(entries), tuple(warnings))
 
 
-def _collected(given: Any) -> Any:
-    if not is_spark_frame(given):
-        return given
+def _collected(log: Any) -> Any:
+    """Return a log as it is, or the rows of a Spark frame."""
+    if not is_spark_frame(log):
+        return log
     with no_pandas_warning():
-        return given.toArrow()
+        return log.toArrow()
 
 
 def _text_items(sources: list[SourceFrame], as_text: bool) -> bool:
@@ -117,14 +118,14 @@ def _items_of(
     lower = {name.lower(): name for name in table.schema.names}
     name = next((lower[one.lower()] for one in names if one.lower() in lower), None)
     if name is None:
-        return _no_items(sources, as_text, domains)  # reading the table says what is wrong
+        return _no_items(sources, as_text, domains)  # reading the table raises the error
     text = _text_items(sources, as_text)
     values = read_columns(table, [name], as_text=[name])[name]
     column = plain_column(name, table.name, values, is_untyped=table.format == "CSV")
-    found = read_ids(replace(column, values=column.values.drop_null()), as_text=text).distinct
-    if pa.types.is_integer(found.type) == text:
+    ids = read_ids(replace(column, values=column.values.drop_null()), as_text=text).distinct
+    if pa.types.is_integer(ids.type) == text:
         return _no_items(sources, as_text, domains)
-    return unify([found] * len(domains), domains)[0]
+    return unify([ids] * len(domains), domains)[0]
 
 
 def _traits_of(log: SourceFrame, as_text: bool) -> LogTraits:
@@ -138,8 +139,8 @@ class CategoryTable:
 
     Attributes:
         items: Ids of the item table, one vocabulary for all source domains.
-        category: Shape (n,), codes, -1 for none.
-        n_categories: How many there are.
+        category: Shape (n,), codes of categories, -1 for none.
+        n_categories: Number of categories.
     """
 
     items: Vocabulary
@@ -150,11 +151,11 @@ class CategoryTable:
         """Return the row of `Laws` for each item of a part, shape (n,)."""
         row = np.full(len(words), self.n_categories, np.int32)
         for number in range(len(words.domains)):
-            mine = np.flatnonzero(words.domain == number)
-            theirs = np.flatnonzero(self.items.domain == number)
-            ids = self.items.ids.take(pa.array(theirs))
-            found = pc.index_in(words.ids.take(pa.array(mine)).cast(ids.type), value_set=ids)
-            at = np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
-            category = np.where(at < 0, -1, self.category[theirs[np.maximum(at, 0)]] if len(theirs) else -1)
-            row[mine] = np.where(category < 0, self.n_categories, category)
+            of_part = np.flatnonzero(words.domain == number)
+            of_table = np.flatnonzero(self.items.domain == number)
+            ids = self.items.ids.take(pa.array(of_table))
+            index = pc.index_in(words.ids.take(pa.array(of_part)).cast(ids.type), value_set=ids)
+            at = np.asarray(index.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+            category = np.where(at < 0, -1, self.category[of_table[np.maximum(at, 0)]] if len(of_table) else -1)
+            row[of_part] = np.where(category < 0, self.n_categories, category)
         return row
