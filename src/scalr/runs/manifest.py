@@ -1,4 +1,4 @@
-"""`manifest.json`: what a folder holds and how it was made."""
+"""`manifest.json`: the files of a folder and how they were made."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scalr.foundation import InputError, Receipt, __version__, describe_environm
 from scalr.logs import file_digest
 
 MANIFEST_SCHEMA = "scalr.manifest/1"
-_MOST_BYTES = 1 << 26  # of a manifest; one with 100,000 files has a third of that
+_MOST_BYTES = 1 << 26  # of a manifest; a manifest of 100,000 files has a third of that
 NEEDED = ("command", "seed", "stages", "outputs", "synthetic_events", "item_coverage", "version", "created_at")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON as people read it; NaN is refused, so the file is valid everywhere."""
+    """Write indented JSON; NaN is refused, so that every parser accepts the file."""
     path.write_text(json.dumps(value, indent=2, allow_nan=False, default=str) + "\n", encoding="utf-8")
 
 
@@ -29,14 +29,14 @@ def write_manifest(
     digests: Mapping[Path, str] | None = None,
     file: Path | None = None,
 ) -> dict[str, Any]:
-    """Write `manifest.json` over everything that stands in `folder`, and return it.
+    """Write `manifest.json` on all files of `folder`, and return its content.
 
     Args:
         folder: The folder to describe.
         receipts: One per stage, in order.
-        facts: Command, seed, settings, inputs and results; they stand at the top level.
-        digests: SHA-256 of files that are known already; the others are read.
-        file: Where to write it instead; outputs are then named from its folder.
+        facts: Command, seed, settings, inputs and results, for the top level.
+        digests: Known SHA-256 of files; the other files are read.
+        file: The file to write instead; file names are then relative to its folder.
     """
     top = folder if file is None else file.parent
     files, known = sorted(one for one in folder.rglob("*") if one.is_file()), digests or {}
@@ -63,10 +63,10 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a finished folder; or that of a file of any name.
+    """Read the manifest of a finished folder, or a manifest file of any name.
 
     Raises:
-        InputError: If there is none, or it cannot be read.
+        InputError: If the manifest is missing or cannot be read.
     """
     file = folder if folder.is_file() else folder / "manifest.json"
     try:
@@ -79,7 +79,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"'{folder}' has no manifest that can be read ({type(error).__name__})",
             expected="a finished folder of scalr run, generate, study or demo, with manifest.json",
-            fix="name the folder that was given to --out",
+            fix="name the folder of --out",
         ) from error
     if not isinstance(manifest, dict) or manifest.get("schema") != MANIFEST_SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
@@ -121,7 +121,7 @@ def _are_marginals(value: Any) -> bool:
 
 
 def _are_settings(value: Any) -> bool:
-    """Say whether names of columns, which are read before the other settings are checked, are what they must be."""
+    """Return whether column names are valid; they are read before the other settings are checked."""
     return value is None or (
         _is_mapping(value)
         and all(
@@ -147,7 +147,7 @@ def _are_inputs(value: Any) -> bool:
 
 
 def _are_outputs(value: Any) -> bool:
-    """Say whether these are digests of files below the folder."""
+    """Return whether these are digests of files below the folder."""
     return isinstance(value, list) and all(
         _is_mapping(one) and isinstance(one.get("sha256"), str) and _is_below(one.get("file")) for one in value
     )
@@ -181,13 +181,13 @@ _SHAPES: dict[str, Callable[[Any], bool]] = {
     "inputs": _are_inputs,
     "environment": lambda value: value is None or (_is_mapping(value) and _is_mapping(value.get("libraries", {}))),
 }
-"""What parts of a manifest must be before anything is done with them: the file may come from elsewhere."""
+"""Checks of parts of a manifest before they are used: the file may come from somebody else."""
 
 
 def check_outputs(
     folder: Path, manifest: Mapping[str, Any], progress: Callable[[int], None] | None = None
 ) -> list[str]:
-    """Return the files whose content is no longer what the manifest says, or which are gone."""
+    """Return the files that are missing or whose digest differs from the manifest."""
     changed = []
     for one in manifest["outputs"]:
         file = folder / one["file"]

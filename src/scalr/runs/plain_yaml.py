@@ -1,4 +1,4 @@
-"""YAML as settings need it: plain values, each name once, no anchors, and no more than a person writes."""
+"""YAML for settings: plain values, unique names, no aliases, limited size."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import yaml
 
-_MOST_BYTES = 1 << 17  # the longest file that `scalr init` writes has some 20,000
-_DEEPEST = 20  # sections, lists and values within each other; settings need four
+_MOST_BYTES = 1 << 17  # the longest file of `scalr init` has about 20,000
+_DEEPEST = 20  # nested sections, lists and values; settings need four
 
 
 class PlainYamlError(ValueError):
-    """What is not plain YAML; the message says why, without the name of a file."""
+    """The text is not plain YAML; the message gives the reason without the file name."""
 
 
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
-    """The safe loader without aliases, by which a short file can stand for more than memory holds."""
+    """The safe loader without aliases; with aliases a short file can expand to more than memory holds."""
 
     _depth = 0
 
@@ -44,10 +44,10 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
 
 
 def parse(text: str) -> Any:
-    """Return what YAML stands for.
+    """Return the value of a YAML text.
 
     Raises:
-        PlainYamlError: If it is no YAML, has aliases or a name twice, or nests too deeply.
+        PlainYamlError: If it is not YAML, has aliases or repeated names, or nests too deeply.
     """
     try:
         return yaml.load(text, _PlainLoader)
@@ -58,11 +58,11 @@ def parse(text: str) -> Any:
 
 
 def read(file: Path) -> Any:
-    """Return what a file of YAML in UTF-8 stands for.
+    """Return the value of a YAML file in UTF-8.
 
     Raises:
-        FileNotFoundError: If there is none.
-        PlainYamlError: See `parse`; or it is no file, cannot be read, or is too long.
+        FileNotFoundError: If the file does not exist.
+        PlainYamlError: See `parse`; also if the path is not a file, cannot be read, or is too long.
     """
     if file.exists() and not file.is_file():
         raise PlainYamlError("it is no file")

@@ -1,4 +1,4 @@
-"""Repeat a finished run from its manifest, and say whether the same came out."""
+"""Repeat a finished run from its manifest, and compare the results."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from scalr.runs.resuming import RunPlan, remove_leftovers
 from scalr.runs.running import run_in_folder
 
 COMMANDS = ("run", "generate")
-_NOT_READING = {*Steps.model_fields, "layout", "leaks"}  # all other settings of a generation say how logs are read
+_NOT_READING = {*Steps.model_fields, "layout", "leaks"}  # all other settings of a generation are about reading
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a manifest says was asked for.
+    """The request in a manifest.
 
     Attributes:
         manifest: The whole manifest.
@@ -45,12 +45,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """A run that was made again.
+    """A repeated run.
 
     Attributes:
         manifest: The new manifest; of a run with the study under "evaluation".
-        equal: Files with the content that the old manifest has for them: all Parquet, and the study.
-        differing: Those with another one, or which are only in one of the two.
+        equal: Files with the same digest in both manifests, of all Parquet files and the study.
+        differing: Files with another digest, or in only one of the manifests.
     """
 
     manifest: Mapping[str, Any]
@@ -59,15 +59,15 @@ class Repetition:
 
 
 def read_request(file: Path, changes: Sequence[str] = ()) -> Request:
-    """Read what a manifest says was asked for, and check that the inputs are what they were.
+    """Read the request in a manifest, and check that the inputs have not changed.
 
     Args:
         file: The manifest, or the folder it is in.
-        changes: "source=PATH", "source.NAME=PATH", "target=PATH" or "items=PATH", for logs that stand elsewhere now.
+        changes: "source=PATH", "source.NAME=PATH", "target=PATH" or "items=PATH", for logs that have moved.
 
     Raises:
-        InputError: If there is no such manifest, or an input file has another content.
-        ConfigError: If the manifest does not say what was asked for, or another setting is to be changed.
+        InputError: If there is no such manifest, or the content of an input has changed.
+        ConfigError: If the manifest has no request, or `changes` has another setting.
     """
     manifest = read_manifest(file)
     command, asked = manifest["command"], manifest.get("request")
@@ -97,7 +97,7 @@ def read_request(file: Path, changes: Sequence[str] = ()) -> Request:
 
 
 def repeat_run(request: Request, out: Path, execution: Execution | None = None) -> Repetition:
-    """Do a run or a generation again and compare what comes out; other versions may give something else.
+    """Repeat a run or a generation and compare the results; other versions may give other results.
 
     Args:
         request: From `read_request`.
@@ -121,7 +121,7 @@ def repeat_run(request: Request, out: Path, execution: Execution | None = None) 
 
 
 def plan_of(request: Request) -> RunPlan:
-    """Return what repeating is going to do."""
+    """Return the plan of a repetition."""
     settings, command = request.settings, request.manifest["command"]
     if command == "run":
         return RunPlan(command, absolute_paths(settings.model_dump(mode="json")))
@@ -134,13 +134,13 @@ def _steps(settings: RunSettings) -> Steps:
 
 
 def _reading(request: Request) -> dict[str, Any]:
-    """Return the settings that say how the logs of a generation are read."""
+    """Return the settings for reading the logs of a generation."""
     names = set(request.manifest["request"]) - _NOT_READING
     return {name: value for name, value in request.settings.model_dump(mode="json").items() if name in names}
 
 
 def differences(manifest: Mapping[str, Any]) -> list[str]:
-    """Return sentences on what made a run that is not what would repeat it: versions of scalr and of libraries."""
+    """Return a sentence per difference between the versions of a run and the installed versions."""
     then, now = manifest.get("environment") or {}, describe_environment()
     pairs = [("scalr", manifest["version"], __version__), ("Python", then.get("python"), now["python"])]
     pairs += [(name, then.get("libraries", {}).get(name), version) for name, version in now["libraries"].items()]
@@ -148,9 +148,9 @@ def differences(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def already_finished(out: Path, plan: RunPlan) -> dict[str, Any] | None:
-    """Return the manifest of a finished output of the same plan and inputs; None where there is none.
+    """Return the manifest of a finished output of the same plan and inputs; None if there is none.
 
-    What its run may have left beside it is removed.
+    Leftovers of the run beside the output are removed.
     """
     if not (out / "manifest.json").is_file():
         return None
@@ -165,7 +165,7 @@ def already_finished(out: Path, plan: RunPlan) -> dict[str, Any] | None:
 
 
 def _other_inputs(manifest: Mapping[str, Any], settings: RunSettings) -> Iterator[str]:
-    """Yield a sentence per input whose content is not what a manifest says."""
+    """Yield a sentence per input whose digest differs from the manifest."""
     inputs = manifest.get("inputs") or ()
     for role in PATHS:
         given: Any = getattr(settings, role)

@@ -36,7 +36,7 @@ def log_request(settings: RunSettings) -> LogRequest:
 
 
 def read_timed(settings: RunSettings, room: Room, board: Board) -> tuple[StoredPair, Receipt]:
-    """Return these logs, and what reading them took."""
+    """Read the logs of a configuration; return them with the receipt of reading."""
     with Stopwatch() as watch:
         stored = read_settings(settings, room, board)
     rows = len(stored.source) + len(stored.target)
@@ -44,13 +44,13 @@ def read_timed(settings: RunSettings, room: Room, board: Board) -> tuple[StoredP
 
 
 def judges_impressions(settings: RunSettings) -> bool:
-    """Say whether a run is judged on real impressions with labels 0 and 1, rather than on events."""
+    """Return whether a run is evaluated on real impressions with labels 0 and 1, rather than on events."""
     judged_by = settings.judged_by
     return judged_by == "impressions" or (judged_by == "auto" and settings.negatives.kind != "none")
 
 
 def page_facts(pair: Pair | StoredPair, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what every page says about its run: title, logs, settings, environment."""
+    """Return the facts on every page: title, logs, settings, environment."""
     return {
         "title": f"{' and '.join(pair.source.items.domains)} → {pair.target.name}",
         "pair": summarise(pair).to_json(),
@@ -61,12 +61,12 @@ def page_facts(pair: Pair | StoredPair, settings: Mapping[str, Any]) -> dict[str
 
 
 def generation_request(steps: Steps, inputs: Mapping[str, Any], layout: str, leaks: LeakCheck) -> dict[str, Any]:
-    """Return what was asked of a generation, as the settings of a run have it: enough to do it again."""
+    """Return all settings of a generation in the form of a run, enough to repeat it."""
     return absolute_paths({**steps.model_dump(mode="json"), **inputs, "layout": layout, "leaks": leaks})
 
 
 def absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with paths that mean the same in any working directory."""
+    """Return settings with absolute paths."""
 
     def absolute(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -83,11 +83,11 @@ def job_facts(
     inputs: Mapping[str, Any],
     asked: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what the manifest of any job says at its top level.
+    """Return the facts at the top level of every manifest.
 
     Args:
         command: The job.
-        steps: Settings, those that a study chose among them.
+        steps: Settings, including those that a study chose.
         pair: The logs.
         inputs: Settings of reading.
         asked: All settings as they were asked for, to do the job again; None where it cannot be done from them.

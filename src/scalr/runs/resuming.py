@@ -1,4 +1,4 @@
-"""Output that is being made: a hidden folder beside the output, locked, which a run that was cut off goes on from."""
+"""Unfinished output: a locked hidden folder beside the output, from which an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from scalr.foundation import Checkpoints, OutputError, ScalrError, __version__
 
 STATE_SCHEMA = "scalr.unfinished/1"
 PARTS = "synthetic"
-"""The one folder of an output whose files are pieces of work, which need not be made again."""
+"""The folder of part files; parts that exist are not written again."""
 _LOCK, _STATE, _OUTPUT, _PIECES, _TRIALS, _ROOM = "lock", "state.json", "output", "pieces", "trials.jsonl", "room"
 _OURS = {_LOCK, _STATE, f"{_STATE}.growing", _OUTPUT, _PIECES, _TRIALS, _ROOM}
-_ATTEMPTS = 100  # to lock a folder that another process takes away meanwhile
+_ATTEMPTS = 100  # to lock a folder that another process removes at the same time
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run is going to do: a half-finished one goes on only if all of it is the same.
+    """What a run computes. A half-finished run is resumed only by an equal plan.
 
     Attributes:
         command: Name of the command.
-        settings: All that the output depends on beside the input's content, as plain values.
+        settings: Everything the output depends on besides the content of the inputs, as plain values.
     """
 
     command: str
@@ -39,15 +39,15 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnfinishedRun:
-    """The hidden folder of an output that is being made.
+    """The hidden folder of an unfinished output.
 
     Attributes:
-        folder: What becomes the output.
+        folder: The folder that becomes the output.
         pieces: Finished pieces of work.
-        trials_file: Where trials of settings are remembered.
-        room: A folder for what the run puts aside; it need not exist.
-        state: Facts of the run that began here.
-        state_file: Where they stand.
+        trials_file: File of the outcomes of trials.
+        room: A folder for temporary files; it need not exist.
+        state: Facts of the run that began in this folder.
+        state_file: File of these facts.
     """
 
     folder: Path
@@ -58,13 +58,13 @@ class UnfinishedRun:
     state_file: Path
 
     def check_inputs(self, inputs: Iterable[Mapping[str, Any]]) -> None:
-        """Refuse to go on with other inputs than the run began with; remember them if it has just begun.
+        """Record the inputs of a new run; refuse to resume a run with other inputs.
 
         Args:
             inputs: Role, name, files and digest of each.
 
         Raises:
-            OutputError: If one differs.
+            OutputError: If an input differs.
         """
         found = [{name: one[name] for name in ("role", "name", "digest", "files")} for one in inputs]
         known = self.state.setdefault("inputs", found)
@@ -83,19 +83,19 @@ def partial_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def unfinished(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Iterator[UnfinishedRun]:
-    """Give the hidden folder of an output; its output appears at `path` when the block ends well.
+    """Yield the hidden folder of an output, which appears at `path` when the block ends without an error.
 
-    The folder is locked as long as this process lives. Where a run is cut off for a reason outside of it (a signal, a
-    full disk, too little memory) and has finished something, the folder stays; so does one that a killed process left.
+    The folder is locked while this process lives. It is kept if the run has checkpoints and is interrupted from outside
+    (a signal, a full disk, too little memory), or if the process is killed.
 
     Args:
         path: The output, which does not exist or is an empty folder.
-        plan: What the run does; None where it cannot go on later, so that nothing of it is kept, or found.
-        resume: Go on with what is there.
+        plan: What the run computes; None for a run that cannot be resumed and keeps nothing.
+        resume: Resume the half-finished run.
 
     Raises:
-        OutputError: If another run is at work there, or a half-finished one is there that was not asked for or had
-            another plan.
+        OutputError: If another run is writing this output, or a half-finished run is there and `resume` is false or its
+            plan differs.
     """
     path, partial = Path(os.path.realpath(path)), partial_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,8 +107,8 @@ def unfinished(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Ite
             raise OutputError(
                 f"a half-finished run of 'scalr {state['command']}' into '{path}' is in '{partial}', begun "
                 f"{state['begun_at']}",
-                expected="none, unless with --resume",
-                fix=f"go on with it: the same command with --resume; or discard it: rm -r '{partial}'",
+                expected="no half-finished run, or --resume",
+                fix=f"resume it: the same command with --resume; or discard it: rm -r '{partial}'",
             )
         else:
             _check_plan(state, plan, partial)
@@ -129,10 +129,10 @@ def unfinished(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Ite
             os.replace(made.folder, path)  # an empty folder at `path` is replaced, a filled one is refused
         except BaseException as error:
             is_outside = isinstance(error, OSError | MemoryError | KeyboardInterrupt)
-            is_kept = plan is not None and (not is_new or (is_outside and _has_pieces(partial)))
-            if is_kept and is_outside:
-                raise _kept(error, partial) from error
-            if not is_kept:
+            is_retained = plan is not None and (not is_new or (is_outside and _has_pieces(partial)))
+            if is_retained and is_outside:
+                raise _resumable(error, partial) from error
+            if not is_retained:
                 _remove(partial)
             raise
         _sync(path.parent)
@@ -140,7 +140,7 @@ def unfinished(path: Path, plan: RunPlan | None, *, resume: bool = False) -> Ite
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what a process left that was killed just after its output appeared at `path`."""
+    """Remove the hidden folder of a process that was killed just after its output appeared at `path`."""
     partial = partial_folder(path)
     if partial.exists():
         with _locked(partial, path):
@@ -149,7 +149,7 @@ def remove_leftovers(path: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(partial: Path, path: Path) -> Iterator[None]:
-    """Hold the lock of a hidden folder, which is made; the system lets go of it when the process ends in any way."""
+    """Create a hidden folder and hold its lock, which the system releases when the process ends."""
     for _ in range(_ATTEMPTS):
         partial.mkdir(exist_ok=True)
         try:
@@ -185,7 +185,7 @@ def _is_busy(stream: IO[str], path: Path) -> OutputError:
 
 
 def _is_still(stream: IO[str], file: Path) -> bool:
-    """Say whether a file that was opened is still the one of that name."""
+    """Return whether an open file is still the file at its path."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), file.stat())
     except FileNotFoundError:
@@ -193,10 +193,10 @@ def _is_still(stream: IO[str], file: Path) -> bool:
 
 
 def _state_of(partial: Path) -> dict[str, Any] | None:
-    """Return the state of the run in a hidden folder; None where none has begun.
+    """Return the state of the run in a hidden folder; None if no run has begun.
 
     Raises:
-        OutputError: If it is not ours, or of another version.
+        OutputError: If scalr did not write the folder, or another version did.
     """
     if strange := sorted({file.name for file in partial.iterdir()} - _OURS):
         raise OutputError(
@@ -254,35 +254,35 @@ def _other_run(what: str, partial: Path) -> OutputError:
     return OutputError(
         what,
         expected="the settings, input files and version that the half-finished run began with",
-        fix=f"give those again, choose another --out, or discard the half-finished run: rm -r '{partial}'",
+        fix=f"use those again, choose another --out, or discard the half-finished run: rm -r '{partial}'",
     )
 
 
-def _kept(error: BaseException, partial: Path) -> BaseException:
-    """Return an error or interruption that says how to go on."""
-    how = f"go on with the same command and --resume, or discard what is finished: rm -r '{partial}'"
+def _resumable(error: BaseException, partial: Path) -> BaseException:
+    """Return an error or interruption that explains how to resume."""
+    how = f"resume with the same command and --resume, or discard the finished parts: rm -r '{partial}'"
     if isinstance(error, KeyboardInterrupt):
-        return KeyboardInterrupt(f"What is finished is kept: {how}")
+        return KeyboardInterrupt(f"Finished parts are kept: {how}")
     if isinstance(error, ScalrError):
         return error
     if isinstance(error, MemoryError):
         return OutputError(
-            f"not enough memory: {error or 'an array could not be made'}",
-            expected="room in memory for the ids, the target log and a part of the events",
+            f"not enough memory: {error or 'an array could not be allocated'}",
+            expected="memory for the ids, the target log and a part of the events",
             fix=f"with a smaller --memory-limit or fewer --threads {how}",
         )
-    said = (getattr(error, "strerror", None) or str(error)).lower()
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
     return OutputError(
-        f"'{getattr(error, 'filename', None) or partial}' cannot be written: {said}",
-        expected="room on the disk, and folders that stay writable",
-        fix=f"mend that, then {how}",
+        f"'{getattr(error, 'filename', None) or partial}' cannot be written: {reason}",
+        expected="free disk space, and folders that stay writable",
+        fix=f"correct this, then {how}",
     )
 
 
 def _to_disk(folder: Path) -> None:
-    """Force all files and folders of an output to the disk, so that a power failure after its renaming takes nothing.
+    """Flush all files and folders of an output to the disk, so that it survives a power failure after its renaming.
 
-    Folders come after what is in them.
+    Folders come after their contents.
     """
     for below, _, files in os.walk(folder, topdown=False):
         for name in (*files, ""):
@@ -290,7 +290,7 @@ def _to_disk(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk; folders only where they may be read and the system can."""
+    """Flush a file, or the names in a folder, to the disk; folders only if readable and supported by the system."""
     try:
         opened = os.open(path, os.O_RDONLY)
         try:
@@ -313,14 +313,14 @@ def _write_state(file: Path, state: Mapping[str, Any]) -> None:
     os.replace(growing, file)
 
 
-def _clear(folder: Path, kept: str) -> None:
-    """Empty a folder but for one name."""
+def _clear(folder: Path, retained: str) -> None:
+    """Remove everything in a folder except for one name."""
     for file in folder.iterdir():
-        if file.name != kept:
+        if file.name != retained:
             shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
 
 
 def _remove(partial: Path) -> None:
-    """Remove a hidden folder; first its state, so that whoever finds the rest sees that nothing is in it."""
+    """Remove a hidden folder, its state first: without a state the rest counts as empty."""
     (partial / _STATE).unlink(missing_ok=True)
     shutil.rmtree(partial, ignore_errors=True)
