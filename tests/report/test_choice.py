@@ -32,7 +32,7 @@ WARM = opening("warm", is_open=True)
 @pytest.mark.parametrize(
     ("closed", "reason"),
     [
-        (opening("cold", is_open=False, change=None), "too few users to tell"),
+        (opening("cold", is_open=False, change=None), "too few users to decide"),
         (opening("cold", is_open=False, change=0.01), "prediction error rises by 1.00 % on the validation period"),
         (
             opening("cold", is_open=False, change=-0.001, p_real=0.389, rehearsal="far"),

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from scalr.report.impressions import write_conversions_page
-from scalr.studies.findings.impressions import finding
+from scalr.studies.findings.impressions import impression_finding
 
 SEGMENTS = ("all", "warm", "cold")
 
@@ -45,19 +45,19 @@ LOW, HIGH, ACROSS = [-0.03, -0.01], [0.01, 0.03], [-0.02, 0.01]
 @pytest.mark.parametrize(
     ("interval", "users", "shuffled", "tone", "words"),
     [
-        (LOW, LOW, LOW, "helped", "foretell conversions better"),
-        (None, LOW, LOW, "helped", "foretell conversions better"),
+        (LOW, LOW, LOW, "helped", "improve conversion prediction"),
+        (None, LOW, LOW, "helped", "improve conversion prediction"),
         (LOW, LOW, ACROSS, "unclear", "shuffled users may help as much"),
         (LOW, LOW, HIGH, "unclear", "shuffled users may help as much"),
-        (LOW, ACROSS, LOW, "unclear", "500 conversions cannot tell"),
-        (ACROSS, LOW, LOW, "unclear", "500 conversions cannot tell"),
-        (LOW, None, LOW, "unclear", "500 conversions cannot tell"),
-        (HIGH, HIGH, HIGH, "harmed", "foretell conversions worse"),
-        (HIGH, ACROSS, HIGH, "unclear", "500 conversions cannot tell"),
+        (LOW, ACROSS, LOW, "unclear", "500 conversions are too few to decide"),
+        (ACROSS, LOW, LOW, "unclear", "500 conversions are too few to decide"),
+        (LOW, None, LOW, "unclear", "500 conversions are too few to decide"),
+        (HIGH, HIGH, HIGH, "harmed", "worsen conversion prediction"),
+        (HIGH, ACROSS, HIGH, "unclear", "500 conversions are too few to decide"),
     ],
 )
 def test_a_gain_needs_both_intervals_and_must_beat_shuffled_users(interval, users, shuffled, tone, words):
-    found = finding(
+    found = impression_finding(
         study(change("scalr", "real_only", interval, users), change("scalr", "shuffled_users", LOW, shuffled))
     )
     assert found.tone == tone
@@ -65,7 +65,7 @@ def test_a_gain_needs_both_intervals_and_must_beat_shuffled_users(interval, user
 
 
 def test_without_scalr_nothing_was_compared():
-    found = finding(study())
+    found = impression_finding(study())
     assert found.tone == "none"
     assert "500 conversions" in found.headline
 
@@ -77,7 +77,7 @@ def test_sentences_tell_segments_validation_and_few_conversions():
         conversions=20,
         losses=(0.1, 0.101),
     )
-    text = " ".join(finding(given).sentences)
+    text = " ".join(impression_finding(given).sentences)
     assert "Warm users: normalized entropy −2.00 % ([−3.00, −1.00] over seeds)." in text
     assert "would not have chosen synthetic events: log loss +1.00 % there" in text
     assert "With 20 conversions" in text

@@ -13,7 +13,7 @@ from scalr.foundation.config import Steps
 from scalr.foundation.errors import SchemaError
 from scalr.foundation.progress import SilentBoard
 from scalr.studies.choosing.masses import ImpressionChoice, MassTrial
-from scalr.studies.findings.impressions import finding
+from scalr.studies.findings.impressions import impression_finding
 from scalr.studies.gate import Opening, half_of, open_segments
 from scalr.studies.impression_rows import FoldRows
 from scalr.studies.impressions import FittedImpressions, ImpressionLosses, ImpressionTask, conversion_study
@@ -128,7 +128,7 @@ def test_a_study_whose_gate_is_closed_gives_real_events_alone_bit_for_bit() -> N
     without = [one for one in content["without_gate"] if one["metric"] == "normalized_entropy"]
     assert {one["segment"] for one in without} == {"all", "warm", "cold"}
     assert all(one["relative_change"] != 0 for one in without)
-    found = finding(content)
+    found = impression_finding(content)
     assert found.tone == "no_gain"
     assert "gate is closed for all users" in found.sentences[0]
     assert found.sentences[1].startswith("Without the gate, on the test period: normalized entropy")
@@ -183,4 +183,4 @@ def test_where_tastes_are_shared_the_gate_opens() -> None:
     content = study.to_json()
     change = next(one for one in content["comparisons"] if one["arm"] == "scalr")
     assert change["relative_change"] < 0
-    assert "gate is open" in " ".join(finding(content).sentences)
+    assert "gate is open" in " ".join(impression_finding(content).sentences)

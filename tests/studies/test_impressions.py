@@ -16,7 +16,7 @@ from scalr.logs.event_log import Pair
 from scalr.logs.reading import read_pair
 from scalr.logs.simulation import FIRST_INSTANT, simulate
 from scalr.studies import impressions as conversions
-from scalr.studies.findings.impressions import finding
+from scalr.studies.findings.impressions import impression_finding
 from scalr.studies.impression_rows import FoldRows
 from scalr.studies.impressions import ConversionStudy, conversion_study
 from scalr.synthesis.sampling import sample
@@ -76,20 +76,20 @@ def change_of(study: ConversionStudy, arm: str, baseline: str = "real_only", seg
     )
 
 
-def test_where_tastes_are_shared_synthetic_rows_foretell_conversions(related: ConversionStudy) -> None:
+def test_where_tastes_are_shared_synthetic_rows_improve_conversion_prediction(related: ConversionStudy) -> None:
     """Intervals over users at 95 %: by chance alone each would lie below zero in one of 40 worlds."""
     assert change_of(related, "scalr")["interval_users"][1] < 0
     assert change_of(related, "scalr", "shuffled_users")["interval_users"][1] < 0
     assert change_of(related, "scalr", segment="cold")["relative_change"] < 0
-    found = finding(related.to_json())
+    found = impression_finding(related.to_json())
     assert found.tone == "helped"
-    assert "foretell conversions better" in found.headline
+    assert "improve conversion prediction" in found.headline
 
 
 def test_in_a_null_world_nothing_helps() -> None:
     study = conversion_study(impression_world(relatedness=0.0)[0], Steps.parse(QUICK), threads=2)
     assert change_of(study, "scalr")["interval_users"][1] > 0
-    assert finding(study.to_json()).tone != "helped"
+    assert impression_finding(study.to_json()).tone != "helped"
 
 
 def test_threads_do_not_change_a_study() -> None:

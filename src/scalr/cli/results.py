@@ -39,9 +39,9 @@ def show_evidence(terminal: Terminal, content: dict[str, Any], out: Path) -> Non
 def show_conversions(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
     """Print the tables of a study of conversions, its finding and the path of the report."""
     from scalr.cli.summaries import calibration_table, conversions_table
-    from scalr.studies import finding
+    from scalr.studies import impression_finding
 
-    conclusion = finding(content)
+    conclusion = impression_finding(content)
     terminal.show(
         conversions_table(content),
         calibration_table(content),

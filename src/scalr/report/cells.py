@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from scalr.studies import Change, bracket, decimal, decimals_for, judge, number, percent
+from scalr.studies import Change, bracket, classify, decimal, decimals_for, number, percent
 
 UNKNOWN = "–"
 
@@ -46,5 +46,5 @@ def change_cell(change: Change | None) -> dict[str, str]:
     return {
         "text": percent(change.change, signed=True, digits=digits),
         "interval": bracket(change.interval, digits=digits) if change.interval else "no interval",
-        "kind": judge(change),
+        "kind": classify(change),
     }

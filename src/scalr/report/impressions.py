@@ -23,7 +23,7 @@ from scalr.report.drawing import (
     spec,
 )
 from scalr.report.page import templates
-from scalr.studies import arm_name, comparison_of, count, finding, percent, segment_name, span_text
+from scalr.studies import arm_name, comparison_of, count, impression_finding, percent, segment_name, span_text
 
 SEGMENTS = ("all", "warm", "cold")
 CALIBRATIONS = {"raw": ("uncalibrated", GREY), "analytic": ("analytic", ORANGE), "isotonic": ("isotonic", BLUE)}
@@ -60,7 +60,7 @@ def write_conversions_page(
         "warnings": warnings,
         "has_charts": has_charts,
         "extra": EXTRA,
-        "found": finding(content),
+        "found": impression_finding(content),
         "segments": [(segment_name(one), _arm_rows(content, one)) for one in SEGMENTS],
         "sizes": {segment_name(one): content["protocol"]["test"][one] for one in SEGMENTS},
         "calibration": _calibration_rows(content),

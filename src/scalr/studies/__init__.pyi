@@ -8,12 +8,12 @@ from .findings.comparisons import ARM as ARM
 from .findings.comparisons import BASELINE as BASELINE
 from .findings.comparisons import METRIC as METRIC
 from .findings.comparisons import Change as Change
+from .findings.comparisons import classify as classify
 from .findings.comparisons import find as find
-from .findings.comparisons import judge as judge
 from .findings.comparisons import read_changes as read_changes
 from .findings.gating import PERIODS as PERIODS
 from .findings.impressions import comparison_of as comparison_of
-from .findings.impressions import finding as finding
+from .findings.impressions import impression_finding as impression_finding
 from .findings.impressions import span_text as span_text
 from .findings.verdict import Verdict as Verdict
 from .findings.verdict import verdict as verdict

@@ -6,7 +6,7 @@ import pytest
 
 from scalr.foundation.config import RIVALS
 from scalr.studies.findings.comparisons import read_changes
-from scalr.studies.findings.methods import contests
+from scalr.studies.findings.methods import method_comparisons
 from scalr.studies.findings.verdict import verdict
 from scalr.studies.findings.wording import ARM_NAMES, ARM_ORDER, METHODS
 
@@ -63,15 +63,15 @@ def test_a_method_that_wins_for_some_users_only_is_no_advice_for_all():
 
 @pytest.mark.parametrize(("change", "winner"), [(-0.01, "scalr"), (0.0, "nobody"), (0.01, "method")])
 def test_the_interval_of_the_direct_comparison_decides(change, winner):
-    (contest,) = contests(read_changes({"comparisons": [row("collective", change)]}))
-    assert contest.winner == winner
+    (comparison,) = method_comparisons(read_changes({"comparisons": [row("collective", change)]}))
+    assert comparison.winner == winner
 
 
 def test_methods_are_no_controls():
     """A method that wins does not make a gain less of a transfer: it may be transfer of another kind."""
     found = told(row("pooled", 0.05))
     assert not re.search("control", " ".join(found.warnings + found.next_steps))
-    assert {rival.arm for rival in found.rivals} & set(METHODS) == set()
+    assert {standing.arm for standing in found.standings} & set(METHODS) == set()
 
 
 @pytest.mark.parametrize(

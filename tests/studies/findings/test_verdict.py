@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import scalr
-from scalr.studies.findings.comparisons import calibration_shift, find, judge, read_changes, seeds_of
+from scalr.cli import app
+from scalr.studies.findings.comparisons import calibration_shift, classify, find, read_changes, seeds_of
 from scalr.studies.findings.verdict import verdict
 
 CONTROLS = ("random_items", "popular_items", "shuffled_users", "oversampled_real")
@@ -54,7 +56,7 @@ def text_of(study):
 )
 def test_judges_by_the_interval_alone(interval, metric, outcome):
     (change,) = read_changes(study(row(interval=interval, metric=metric)))
-    assert judge(change) == outcome
+    assert classify(change) == outcome
 
 
 def test_helped_and_beats_every_control():
@@ -63,7 +65,7 @@ def test_helped_and_beats_every_control():
     assert told.headline == "Synthetic events helped: prediction error fell by 1.00 %"
     assert told.findings[0].endswith("−1.00 % (95 % interval −1.20 % to −0.80 %), 5 seeds.")
     assert "SCALR beats every control of this study" in told.findings[1]
-    assert [rival.outcome for rival in told.rivals] == ["beaten"] * 4
+    assert [standing.outcome for standing in told.standings] == ["beaten"] * 4
     assert told.warnings == ()
     assert "online experiment" in told.next_steps[0]
 
@@ -107,7 +109,7 @@ def test_a_control_within_reach_is_named_in_the_headline():
     told = verdict(study(row(), *controls))
     assert told.tone == "caution"
     assert told.headline.endswith("but not clearly more than with random items")
-    assert "SCALR cannot be told apart from random items." in told.findings
+    assert "SCALR cannot be distinguished from random items." in told.findings
     assert "controls gain too" in told.next_steps[0]
 
 
@@ -129,10 +131,10 @@ def test_direct_comparison_goes_before_overlapping_intervals():
     """Paired differences are sharper: intervals against real events overlap, the direct one leaves out zero."""
     control = row("random_items", -0.007, (-0.010, -0.004))
     direct = row("scalr", -0.003, (-0.004, -0.002), baseline="random_items")
-    assert verdict(study(row(), control)).rivals[0].outcome == "level"
-    assert verdict(study(row(), control, direct)).rivals[0].outcome == "beaten"
+    assert verdict(study(row(), control)).standings[0].outcome == "level"
+    assert verdict(study(row(), control, direct)).standings[0].outcome == "beaten"
     tie = row("scalr", 0.0, (0.0, 0.0), baseline="random_items")
-    assert verdict(study(row(), control, tie)).rivals[0].outcome == "level"
+    assert verdict(study(row(), control, tie)).standings[0].outcome == "level"
 
 
 def test_without_controls_a_gain_does_not_count():
@@ -255,7 +257,7 @@ def test_without_an_interval_nothing_is_clear(interval):
 
 def test_controls_without_numbers_are_missing_controls():
     told = verdict(study(row(), *[row(arm, None, None) for arm in CONTROLS]))
-    assert told.rivals == ()
+    assert told.standings == ()
     assert told.tone == "caution"
 
 
@@ -274,7 +276,7 @@ def test_a_study_without_synthetic_events_judges_nothing():
 def test_advice_names_options_that_exist():
     package = Path(scalr.__file__).parent
     advice = (package / "studies" / "findings" / "verdict.py").read_text()
-    options = "".join((package / "cli" / name).read_text() for name in ("study.py", "options.py"))
     named = set(re.findall(r"`(--[a-z-]+)", advice))
     assert named
-    assert [option for option in named if f'"{option}"' not in options] == []
+    commands = get_command(app).commands.values()
+    assert named <= {option for command in commands for parameter in command.params for option in parameter.opts}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scalr.studies.sweeps.claims import finding
+from scalr.studies.sweeps.claims import claim_finding
 
 BETTER, WORSE = (-0.005, -0.002), (0.001, 0.004)
 NOTHING, UNCLEAR = (-0.0004, 0.0006), (-0.02, 0.02)
@@ -35,16 +35,16 @@ def sampling(real, top, coverage=0.3):
 
 @pytest.mark.parametrize(("top", "outcome"), OUTCOMES)
 def test_sampling_must_beat_top_1(top, outcome):
-    assert finding("sampling", sampling(BETTER, top))[0] == outcome
+    assert claim_finding("sampling", sampling(BETTER, top))[0] == outcome
 
 
 @pytest.mark.parametrize(("real", "outcome"), OUTCOMES)
 def test_sampling_must_beat_real_events(real, outcome):
-    assert finding("sampling", sampling(real, BETTER))[0] == outcome
+    assert claim_finding("sampling", sampling(real, BETTER))[0] == outcome
 
 
 def test_sampling_must_reach_more_items():
-    outcome, sentence = finding("sampling", sampling(BETTER, BETTER, coverage=0.03))
+    outcome, sentence = claim_finding("sampling", sampling(BETTER, BETTER, coverage=0.03))
     assert outcome == "not reproduced"
     assert "it reaches 3.0 % of the items, top-1 4.0 %." in sentence
     assert sentence.startswith("Not reproduced: sampling changes normalized entropy by −0.35 %")
@@ -58,7 +58,7 @@ def test_alignment_overlap_and_objective_rest_on_one_contrast(interval, outcome)
         ("objective", ("auxiliary", "joint")),
     ):
         points = [point(label) for label in labels]
-        assert finding(name, {"points": points, "contrasts": [contrast(*labels, interval)]})[0] == outcome
+        assert claim_finding(name, {"points": points, "contrasts": [contrast(*labels, interval)]})[0] == outcome
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_the_best_of_several_pays_for_being_chosen(p_values, intervals, outcome)
     both = list(zip("ab", intervals, p_values, strict=True))
     weights = [point(name, {"train.synthetic_weight": 1.0}, interval, p_value=p) for name, interval, p in both]
     off = point("λ 0", {"train.synthetic_weight": 0.0}, (0.0, 0.0), p_value=0.0)
-    assert finding("weight", {"points": [off, *weights], "contrasts": []})[0] == outcome
+    assert claim_finding("weight", {"points": [off, *weights], "contrasts": []})[0] == outcome
     for name, segment in (("support", "all"), ("shrinkage", "warm")):
         rows = [contrast(label, "first", interval, segment, p) for label, interval, p in both]
         other = contrast("a", "first", BETTER, "warm" if segment == "all" else "all", 1e-9)
-        assert finding(name, {"points": [], "contrasts": [other, *rows]})[0] == outcome
+        assert claim_finding(name, {"points": [], "contrasts": [other, *rows]})[0] == outcome
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_volume_must_be_monotone_with_diminishing_returns(monotone, gains, outco
         "contrasts": [contrast("16 draws", "1 draw", BETTER)],
         "fit": {"per_event": fit, "total": fit},
     }
-    assert finding("volume", sweep)[0] == outcome
+    assert claim_finding("volume", sweep)[0] == outcome
 
 
 def test_volume_names_the_step_that_does_harm():
@@ -117,13 +117,13 @@ def test_volume_names_the_step_that_does_harm():
         contrast("4 draws", "2 draws", WORSE),
         contrast("4 draws", "1 draw", NOTHING),
     ]
-    sentence = finding("volume", {"points": [], "contrasts": rows, "fit": {"per_event": fit, "total": fit}})[1]
+    sentence = claim_finding("volume", {"points": [], "contrasts": rows, "fit": {"per_event": fit, "total": fit}})[1]
     assert sentence.endswith("; more draws do harm from 2 draws to 4 draws.")
 
 
 def test_alignment_by_popularity_does_not_test_the_claim():
     points = [point("by popularity"), point("off")]
     rows = [contrast("by popularity", "off", BETTER)]
-    outcome, sentence = finding("alignment", {"points": points, "contrasts": rows})
+    outcome, sentence = claim_finding("alignment", {"points": points, "contrasts": rows})
     assert outcome == "undecided"
     assert "the claim itself is not tested; alignment by popularity changes normalized entropy by −0.35 %" in sentence

@@ -1,4 +1,4 @@
-"""A study's comparisons as values: read, found by name, judged one by one."""
+"""Comparisons of a study as values: read from the JSON, looked up by name, classified by their intervals."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ NEGLIGIBLE = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One comparison of a study that can be read.
+    """One comparison of a study whose change is a number.
 
     Attributes:
-        arm: What was tried.
-        baseline: What it is compared with.
+        arm: Name of the arm.
+        baseline: Name of the arm that it is compared with.
         segment: "all", "warm" or "cold".
         metric: Name of the metric.
         change: Relative change of the metric, arm against baseline; −0.01 is one percent lower.
-        interval: Its interval, ascending; None where the study has none.
+        interval: Its interval, ascending; None if the study has none.
         level: Level of the interval, in (0, 1).
-        p_value: In [0, 1]; None where the study has none.
+        p_value: In [0, 1]; None if the study has none.
     """
 
     arm: str
@@ -44,7 +44,7 @@ class Change:
 
     @property
     def text(self) -> str:
-        """The change and its interval in words: "−1.11 % (95 % interval −1.30 % to −0.92 %)"."""
+        """Return the change and its interval in words: "−1.11 % (95 % interval −1.30 % to −0.92 %)"."""
         digits = decimals_for(self.change)
         middle = percent(self.change, signed=True, digits=digits)
         if self.interval is None:
@@ -53,16 +53,16 @@ class Change:
 
 
 def read_changes(study: Mapping[str, Any] | None) -> tuple[Change, ...]:
-    """Return the comparisons whose relative change is a number, in their order; the others say nothing."""
-    found = []
+    """Return the comparisons whose relative change is a number, in their order."""
+    changes = []
     for row in (study or {}).get("comparisons") or ():
         change = number(row.get("relative_change"))
         if change is None:
             continue
         ends = [number(end) for end in row.get("interval") or ()]
-        known = [end for end in ends if end is not None]
-        interval = (min(known), max(known)) if len(ends) == len(known) == 2 else None
-        found.append(
+        finite = [end for end in ends if end is not None]
+        interval = (min(finite), max(finite)) if len(ends) == len(finite) == 2 else None
+        changes.append(
             Change(
                 arm=str(row.get("arm")),
                 baseline=str(row.get("baseline")),
@@ -74,7 +74,7 @@ def read_changes(study: Mapping[str, Any] | None) -> tuple[Change, ...]:
                 p_value=number(row.get("p_value")),
             )
         )
-    return tuple(found)
+    return tuple(changes)
 
 
 def find(
@@ -87,11 +87,11 @@ def find(
     return None
 
 
-def judge(change: Change) -> Outcome:
-    """Judge a comparison by its interval alone.
+def classify(change: Change) -> Outcome:
+    """Classify a comparison by its interval alone.
 
-    "helped" and "harmed" need an interval that leaves out zero; "no_gain" one that rules out a gain of 0.1 %
-    without showing harm; all else is "not_clear", as is a metric with no better side.
+    "helped" and "harmed" need an interval that excludes zero; "no_gain" an interval that rules out a gain of 0.1 %
+    without showing harm. Everything else is "not_clear", and so is a metric with no better side.
     """
     side = direction(change.metric)
     if change.interval is None or side == 0:
@@ -105,12 +105,12 @@ def judge(change: Change) -> Outcome:
 
 
 def seeds_of(study: Mapping[str, Any] | None) -> int | None:
-    """Return the number of seeds of a study, or None where it does not say."""
+    """Return the number of seeds of a study, or None if it is unknown."""
     seeds = ((study or {}).get("protocol") or {}).get("seeds")
     if isinstance(seeds, Sequence) and not isinstance(seeds, str):
         return len(seeds)
-    if (known := number(seeds)) is not None:
-        return int(known)
+    if (n_seeds := number(seeds)) is not None:
+        return int(n_seeds)
     runs = [
         len(values.get("per_seed") or ())
         for arm in ((study or {}).get("arms") or {}).values()
@@ -120,15 +120,15 @@ def seeds_of(study: Mapping[str, Any] | None) -> int | None:
 
 
 def calibration_of(study: Mapping[str, Any], arm: str) -> float | None:
-    """Return an arm's mean calibration ratio, ideal 1; None where the study has none."""
+    """Return an arm's mean calibration ratio, ideal 1; None if the study has none."""
     values = ((study.get("arms") or {}).get(arm) or {}).get("calibration_ratio") or {}
     return number(values.get("mean"))
 
 
 def calibration_shift(changes: Sequence[Change], study: Mapping[str, Any]) -> float | None:
-    """Return the relative change of the calibration ratio, SCALR against real events only; None where unknown."""
-    compared = find(changes, ARM, metric="calibration_ratio")
-    if compared is not None:
-        return compared.change
+    """Return the relative change of the calibration ratio, SCALR against real events only; None if unknown."""
+    change = find(changes, ARM, metric="calibration_ratio")
+    if change is not None:
+        return change.change
     ours, real = calibration_of(study, ARM), calibration_of(study, BASELINE)
     return None if ours is None or not real else ours / real - 1.0

@@ -27,7 +27,7 @@ class Gate:
 
     @property
     def sentence(self) -> str:
-        """Say who gets augmentation, and why others do not."""
+        """State who gets augmentation, and why others do not."""
         if not self.closed:
             return (
                 "The gate is open for all users: those who did not choose the settings gain on periods before the test."
@@ -43,19 +43,19 @@ class Gate:
 
 
 def gate_of(study: Json | None) -> Gate | None:
-    """Return the gate of a study; None without one."""
+    """Return the gate of a study; None without a gate."""
     openings = ((study or {}).get("choice") or {}).get("gate") or ()
     if not openings:
         return None
-    is_open = [one["segment"] for one in openings if one.get("open")]
-    shut = {one["segment"]: _reason(one) for one in openings if not one.get("open")}
-    return Gate(tuple(is_open), tuple(shut), shut)
+    is_open = [opening["segment"] for opening in openings if opening.get("open")]
+    reasons = {opening["segment"]: _reason(opening) for opening in openings if not opening.get("open")}
+    return Gate(tuple(is_open), tuple(reasons), reasons)
 
 
 def _reason(opening: Json) -> str:
     change, level = number(opening.get("change")), number(opening.get("level")) or 0.05
     if change is None:
-        return "too few users to tell"
+        return "too few users to decide"
     where = PERIODS.get(opening.get("rehearsal") or "near", "")
     if change >= 0:
         return f"prediction error rises by {percent(change)} on {where}"

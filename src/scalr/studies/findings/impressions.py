@@ -1,4 +1,4 @@
-"""What a study of impressions found, in words."""
+"""The conclusion of a study of impressions, in words."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from scalr.foundation import Json
 from scalr.studies.findings.gating import gate_of
 from scalr.studies.findings.wording import count, percent, segment_name
 
-FEW = 100  # conversions in the test period, below which intervals over users are wider than most effects
+FEW = 100  # with fewer conversions in the test period, intervals over users are wider than most effects
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What a study of conversions found, in words.
+class ImpressionFinding:
+    """The conclusion of a study of impressions.
 
     Attributes:
-        tone: "helped", "harmed" or "unclear"; "no_gain" where the gate is closed; "none" without an arm `scalr`.
+        tone: "helped", "harmed" or "unclear"; "no_gain" if the gate is closed; "none" without an arm `scalr`.
         headline: One sentence.
-        sentences: Further ones.
+        sentences: Further sentences.
     """
 
     tone: str
@@ -27,46 +27,48 @@ class Finding:
     sentences: tuple[str, ...]
 
 
-def finding(study: Json) -> Finding:
-    """Put a study of conversions into words.
+def impression_finding(study: Json) -> ImpressionFinding:
+    """Put a study of impressions into words.
 
-    A gain counts when the intervals over seeds and over users both leave out zero, and so does the one over users of
-    the difference from shuffled users, where that arm was there.
+    A gain counts if the intervals over seeds and over users both exclude zero. If the study has shuffled users, the
+    interval over users of the difference from them must exclude zero too.
 
     Args:
         study: Content of `study.json`.
     """
     size = study["protocol"]["test"]["all"]
     judged = f"{count(size['impressions'])} real impressions with {count(size['conversions'])} conversions"
-    change = comparison_of(study, "scalr", "real_only")
+    change, gate = comparison_of(study, "scalr", "real_only"), gate_of(study)
     if change is None:
-        return Finding("none", f"Nothing was compared; real events only were judged on {judged}.", _notes(study))
-    moved = f"normalized entropy {percent(change['relative_change'], signed=True, digits=2)}"
-    shuffled = comparison_of(study, "scalr", "shuffled_users")
-    gate = gate_of(study)
+        headline = f"Nothing was compared; real events only were judged on {judged}."
+        return ImpressionFinding("none", headline, _notes(study))
     if gate is not None and not gate.open:
         headline = "Synthetic events are not used: validation does not show that they help conversions."
-        return Finding("no_gain", headline, (gate.sentence, *_without_gate(study), *_notes(study)))
-    lower, higher = (_beyond_zero(change, side) for side in (-1, 1))
-    sentences: list[str] = []
-    if lower and (shuffled is None or _beyond_zero(shuffled, -1, users_only=True)):
-        tone, headline = "helped", f"Synthetic events foretell conversions better: {moved}."
-    elif lower:
-        tone, headline = "unclear", f"Something helped ({moved}), but shuffled users may help as much."
-    elif higher:
-        tone, headline = "harmed", f"Synthetic events foretell conversions worse: {moved}."
-    else:
-        tone, headline = "unclear", f"These {count(size['conversions'])} conversions cannot tell: {moved}."
-    sentences.append(f"Judged on {judged}: {_in_words(change)}; lower is better.")
+        return ImpressionFinding("no_gain", headline, (gate.sentence, *_without_gate(study), *_notes(study)))
+    shuffled = comparison_of(study, "scalr", "shuffled_users")
+    sentences = [f"Judged on {judged}: {_in_words(change)}; lower is better."]
     if shuffled is not None:
         sentences.append(f"Against the same events given to other users: {_in_words(shuffled)}.")
     for segment in ("warm", "cold"):
-        own = comparison_of(study, "scalr", "real_only", segment)
-        if own is not None:
-            sentences.append(f"{segment_name(segment)}: {_in_words(own)}.")
+        of_segment = comparison_of(study, "scalr", "real_only", segment)
+        if of_segment is not None:
+            sentences.append(f"{segment_name(segment)}: {_in_words(of_segment)}.")
     if gate is not None:
         sentences += [gate.sentence, *_without_gate(study)]
-    return Finding(tone, headline, (*sentences, *_gate(study), *_notes(study)))
+    tone, headline = _headline(change, shuffled, size["conversions"])
+    return ImpressionFinding(tone, headline, (*sentences, *_validation(study), *_notes(study)))
+
+
+def _headline(change: Json, shuffled: Json | None, n_conversions: int) -> tuple[str, str]:
+    moved = f"normalized entropy {percent(change['relative_change'], signed=True, digits=2)}"
+    is_lower, is_higher = (_beyond_zero(change, side) for side in (-1, 1))
+    if is_lower and (shuffled is None or _beyond_zero(shuffled, -1, users_only=True)):
+        return "helped", f"Synthetic events improve conversion prediction: {moved}."
+    if is_lower:
+        return "unclear", f"Prediction improved ({moved}), but shuffled users may help as much."
+    if is_higher:
+        return "harmed", f"Synthetic events worsen conversion prediction: {moved}."
+    return "unclear", f"{count(n_conversions)} conversions are too few to decide: {moved}."
 
 
 def _without_gate(study: Json) -> tuple[str, ...]:
@@ -74,7 +76,7 @@ def _without_gate(study: Json) -> tuple[str, ...]:
     return () if change is None else (f"Without the gate, on the test period: {_in_words(change)}.",)
 
 
-def _gate(study: Json) -> tuple[str, ...]:
+def _validation(study: Json) -> tuple[str, ...]:
     losses = study["choice"]["validation_log_loss"]
     change = losses["scalr"] / losses["real_only"] - 1
     verb = "would have chosen" if change < 0 else "would not have chosen"
@@ -89,18 +91,13 @@ def _notes(study: Json) -> tuple[str, ...]:
 
 
 def comparison_of(study: Json, arm: str, baseline: str, segment: str = "all") -> Json | None:
-    """Return the comparison of two arms by normalized entropy in a segment; None if the study has none."""
-    for one in study["comparisons"]:
-        if (one["arm"], one["baseline"], one["segment"], one["metric"]) == (
-            arm, baseline, segment, "normalized_entropy",
-        ):  # fmt: skip
-            found: Json = one
-            return found
-    return None
+    """Return the comparison of two arms by normalized entropy in a segment; None if the study lacks it."""
+    names = {"arm": arm, "baseline": baseline, "segment": segment, "metric": "normalized_entropy"}
+    return next((row for row in study["comparisons"] if names.items() <= row.items()), None)
 
 
 def _beyond_zero(change: Json, side: int, *, users_only: bool = False) -> bool:
-    """Say whether intervals lie below (side -1) or above (1) zero; a missing one over seeds does not object."""
+    """Return whether intervals lie below (side -1) or above (1) zero; a missing interval over seeds does not count."""
     intervals = [change["interval_users"], None if users_only else change["interval"]]
     if intervals[0] is None:
         return False
@@ -118,5 +115,5 @@ def _in_words(change: Json) -> str:
 
 
 def span_text(interval: Sequence[float]) -> str:
-    """Return an interval in percent, without the sign of percent."""
+    """Return an interval in percent, without percent signs."""
     return "[" + ", ".join(percent(end, signed=True, digits=2).removesuffix(" %") for end in interval) + "]"

@@ -1,4 +1,4 @@
-"""SCALR against other methods for the same task, in words: which one wins, and where."""
+"""SCALR against other methods for the same task, in words: which method wins, and where."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scalr.studies.findings.comparisons import ARM, BASELINE, METRIC, Change, find, judge
+from scalr.studies.findings.comparisons import ARM, BASELINE, METRIC, Change, classify, find
 from scalr.studies.findings.wording import (
     METHODS,
     arm_name,
@@ -20,16 +20,16 @@ from scalr.studies.findings.wording import (
 
 Winner = Literal["scalr", "nobody", "method"]
 RANKING = "ndcg"
-RANKED = (BASELINE, ARM)  # whose lists are held against popularity
+RANKED = (BASELINE, ARM)  # arms whose ranked lists are compared with popularity
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class MethodComparison:
     """SCALR against one method, on one metric of one segment.
 
     Attributes:
         method: Name of the other arm.
-        winner: "scalr" or "method" where the interval of the direct comparison leaves out zero, else "nobody".
+        winner: "scalr" or "method" if the interval of the direct comparison excludes zero, else "nobody".
         direct: SCALR against the method.
     """
 
@@ -38,75 +38,75 @@ class Contest:
     direct: Change
 
 
-def contests(changes: Sequence[Change]) -> tuple[Contest, ...]:
+def method_comparisons(changes: Sequence[Change]) -> tuple[MethodComparison, ...]:
     """Return every direct comparison of SCALR with a method, on normalized entropy and NDCG, methods in order."""
     metrics = [METRIC, *dict.fromkeys(change.metric for change in changes if change.metric.startswith(RANKING))]
     segments = dict.fromkeys(change.segment for change in changes)
-    found = []
+    comparisons = []
     for method in METHODS:
         for metric in metrics:
             for segment in segments:
                 direct = find(changes, ARM, baseline=method, segment=segment, metric=metric)
                 if direct is not None:
-                    found.append(Contest(method, _winner(direct), direct))
-    return tuple(found)
+                    comparisons.append(MethodComparison(method, _winner(direct), direct))
+    return tuple(comparisons)
 
 
 def _winner(direct: Change) -> Winner:
-    outcome = judge(direct)
+    outcome = classify(direct)
     return "scalr" if outcome == "helped" else "method" if outcome == "harmed" else "nobody"
 
 
 def method_findings(changes: Sequence[Change]) -> list[str]:
-    """Say which methods SCALR beats, and which it cannot be told apart from, on prediction error of all users."""
-    main = [one for one in contests(changes) if (one.direct.metric, one.direct.segment) == (METRIC, "all")]
-    found = []
-    for winner, words in (("scalr", "SCALR predicts better than"), ("nobody", "SCALR cannot be told apart from")):
+    """State which methods SCALR beats or cannot be distinguished from, on prediction error of all users."""
+    main = [one for one in method_comparisons(changes) if (one.direct.metric, one.direct.segment) == (METRIC, "all")]
+    lines = []
+    for winner, words in (("scalr", "SCALR predicts better than"), ("nobody", "SCALR cannot be distinguished from")):
         if names := [arm_name(one.method) for one in main if one.winner == winner]:
-            found.append(f"{words} these other methods: {listed(names)}." if len(names) > 1 else f"{words} {names[0]}.")
-    return found
+            lines.append(f"{words} these other methods: {listed(names)}." if len(names) > 1 else f"{words} {names[0]}.")
+    return lines
 
 
 def popularity_warnings(study: Mapping[str, Any]) -> list[str]:
-    """Say where ranking by popularity, which needs no model, beats the models of the study."""
+    """State where ranking by popularity, which needs no model, beats the models of the study."""
     popularity = (study.get("references") or {}).get("popularity") or {}
-    found = []
+    lines = []
     for metric in (name for name in popularity if name.startswith(RANKING)):
         bar = number((popularity[metric] or {}).get("mean"))
         means = {arm: number(((study.get("arms") or {}).get(arm) or {}).get(metric, {}).get("mean")) for arm in RANKED}
         worse = {arm: mean for arm, mean in means.items() if bar is not None and mean is not None and mean < bar}
         if worse:
-            found.append(
+            lines.append(
                 f"Ranking everybody's items by popularity alone has a {metric_name(metric)} of {bar:.4f}, higher than "
                 f"{listed([f'{arm_name(arm)} ({mean:.4f})' for arm, mean in worse.items()])}: "
                 "do not rank by such a model."
             )
-    return found
+    return lines
 
 
 def method_warnings(changes: Sequence[Change]) -> list[str]:
-    """Say for each method that wins somewhere where it wins, and by how much."""
-    found = []
+    """State for each method where it wins, and by how much."""
+    lines = []
     for method in METHODS:
-        places = [_place(one) for one in contests(changes) if one.method == method and one.winner == "method"]
+        places = [_place(one) for one in method_comparisons(changes) if one.method == method and one.winner == "method"]
         if places:
-            found.append(f"{arm_name(method)} does better than SCALR: {'; '.join(places)}.")
-    return found
+            lines.append(f"{arm_name(method)} does better than SCALR: {'; '.join(places)}.")
+    return lines
 
 
 def method_steps(changes: Sequence[Change]) -> list[str]:
     """Advise the methods that predict better for all users."""
     names = [
         arm_name(one.method)
-        for one in contests(changes)
+        for one in method_comparisons(changes)
         if (one.direct.metric, one.direct.segment, one.winner) == (METRIC, "all", "method")
     ]
     return [f"On these logs consider {listed(names)} as well: predictions were better."] if names else []
 
 
-def _place(contest: Contest) -> str:
+def _place(comparison: MethodComparison) -> str:
     """Write where a method wins: "NDCG@20 of cold users (SCALR −12.0 %)"."""
-    direct = contest.direct
+    direct = comparison.direct
     words = f"{metric_name(direct.metric)} of {segment_name(direct.segment).lower()}"
     side = "higher" if direction(direct.metric) < 0 else "lower"
     return f"{words} (SCALR {percent(abs(direct.change))} {side})"

@@ -1,1 +1,1 @@
-"""One setting changed at a time, and what the paper claims beside it."""
+"""Sweeps: one setting changed at a time, compared with the claims of the paper."""

@@ -1,4 +1,4 @@
-"""What the paper claims about each setting that a sweep changes, and whether a sweep shows it: by intervals alone."""
+"""Claims of the paper about settings that sweeps change, and whether a sweep reproduces them, by intervals alone."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import Literal
 
 from scalr.foundation import Json
-from scalr.studies.findings.comparisons import METRIC, Change, judge, read_changes
+from scalr.studies.findings.comparisons import METRIC, Change, classify, read_changes
 from scalr.studies.findings.wording import listed, number, percent
 
 Outcome = Literal["reproduced", "not reproduced", "undecided"]
 
 ERROR_RATE = 0.05
-"""Of calling the best of several points better than real events only; each p-value is multiplied by their number."""
+"""Chance of calling the best of several points better by mistake; each p-value is multiplied by their number."""
 
 RULE = (
     "A claim that one thing is better than another is reproduced where the interval of their difference lies below 0, "
@@ -22,7 +22,7 @@ RULE = (
     "0.05, and not reproduced where no point alone would be. Volume is reproduced where the most draws are better than "
     "the fewest, no step does harm, and the first half of the steps gains more than the second."
 )
-"""How findings rest on intervals, for readers of the page and of `sweeps.json`."""
+"""How findings follow from intervals, for readers of the page and of `sweeps.json`."""
 
 CLAIMS = {
     "sampling": "Sampling target items lowers normalized entropy by about 0.25 % and reaches about 30 % of the "
@@ -40,14 +40,14 @@ CLAIMS = {
     "shrinkage": "Not in the paper. Tested here: weighing synthetic events down for users with real events of their "
     "own lowers the normalized entropy of warm users.",
 }
-"""By sweep; where the paper gives no figure, what is tested instead."""
+"""By sweep; if the paper gives no figure, what is tested instead."""
 
 _OUTCOMES: Mapping[bool | None, Outcome] = {True: "reproduced", False: "not reproduced", None: "undecided"}
 _WORDS = {"reproduced": "Reproduced", "not reproduced": "Not reproduced", "undecided": "Undecided"}
 
 
-def finding(name: str, sweep: Json) -> tuple[Outcome, str]:
-    """Say whether a sweep shows the claim, by `RULE`.
+def claim_finding(name: str, sweep: Json) -> tuple[Outcome, str]:
+    """Return whether a sweep reproduces the claim, by `RULE`.
 
     Args:
         name: Name of the sweep.
@@ -61,9 +61,9 @@ def finding(name: str, sweep: Json) -> tuple[Outcome, str]:
 
 
 def is_monotone(steps: Sequence[Change], ends: Change | None) -> bool | None:
-    """Say whether more volume helps all along: yes, no, or None where the intervals do not say.
+    """Return whether more volume helps throughout; None if the intervals do not decide.
 
-    A step breaks it where its interval lies above 0 and its p-value times the number of steps is below 0.05.
+    It does not if a step's interval lies above 0 and its p-value times the number of steps is below 0.05.
 
     Args:
         steps: Each volume against the one before.
@@ -71,26 +71,25 @@ def is_monotone(steps: Sequence[Change], ends: Change | None) -> bool | None:
     """
     if ends is None:
         return None
-    if any(_harms(step, len(steps)) for step in steps) or judge(ends) in ("harmed", "no_gain"):
+    if any(_harms(step, len(steps)) for step in steps) or classify(ends) in ("harmed", "no_gain"):
         return False
-    return True if judge(ends) == "helped" else None
+    return True if classify(ends) == "helped" else None
 
 
-def _harms(step: Change, of: int) -> bool:
-    """Say whether one of several steps does harm, its p-value times their number being below the error rate."""
-    return judge(step) == "harmed" and (step.p_value is None or step.p_value * of < ERROR_RATE)
+def _harms(step: Change, n_steps: int) -> bool:
+    """Return whether one of several steps does harm: its p-value times their number is below the error rate."""
+    return classify(step) == "harmed" and (step.p_value is None or step.p_value * n_steps < ERROR_RATE)
 
 
 def contrast(sweep: Json, point: str, against: str, segment: str = "all") -> Change | None:
-    """Return the change of normalized entropy of one point against another, if the sweep has it."""
+    """Return the change of normalized entropy of one point against another; None if the sweep lacks it."""
     rows = [row for row in sweep["contrasts"] if row["segment"] == segment]
-    return next(
-        (one for one in read_changes({"comparisons": rows}) if (one.arm, one.baseline) == (point, against)), None
-    )
+    changes = read_changes({"comparisons": rows})
+    return next((change for change in changes if (change.arm, change.baseline) == (point, against)), None)
 
 
 def against_real(sweep: Json, label: str, segment: str = "all") -> Change | None:
-    """Return the change of normalized entropy of a point against real events only, if there is one."""
+    """Return the change of normalized entropy of a point against real events only; None if the sweep lacks it."""
     point = next(point for point in sweep["points"] if point["label"] == label)
     row = point["comparison"].get(segment, {}).get(METRIC)
     names = {"arm": label, "baseline": "real_only", "segment": segment, "metric": METRIC}
@@ -104,11 +103,11 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     return "undecided" if "undecided" in outcomes else "reproduced"
 
 
-def _of(change: Change | None) -> Outcome:
+def _outcome(change: Change | None) -> Outcome:
     if change is None:
         return "undecided"
-    known: dict[str, Outcome] = {"helped": "reproduced", "harmed": "not reproduced", "no_gain": "not reproduced"}
-    return known.get(judge(change), "undecided")
+    outcomes: dict[str, Outcome] = {"helped": "reproduced", "harmed": "not reproduced", "no_gain": "not reproduced"}
+    return outcomes.get(classify(change), "undecided")
 
 
 def _text(change: Change | None) -> str:
@@ -119,11 +118,11 @@ def _sampling(sweep: Json) -> tuple[Outcome, str]:
     sampled = next(point for point in sweep["points"] if point["setting"].get("sample.temperature") == 1.0)
     real, top = against_real(sweep, sampled["label"]), contrast(sweep, sampled["label"], "top-1")
     reach = {point["label"]: float(point["item_coverage"]) for point in sweep["points"]}
-    ours, tops = reach[sampled["label"]], reach["top-1"]
-    wider: Outcome = "reproduced" if ours > tops else "not reproduced"
-    return _joined([_of(real), _of(top), wider]), (
+    ours, top1 = reach[sampled["label"]], reach["top-1"]
+    wider: Outcome = "reproduced" if ours > top1 else "not reproduced"
+    return _joined([_outcome(real), _outcome(top), wider]), (
         f"sampling changes normalized entropy by {_text(real)} against real events only and by {_text(top)} against "
-        f"top-1; it reaches {percent(ours, digits=1)} of the items, top-1 {percent(tops, digits=1)}"
+        f"top-1; it reaches {percent(ours, digits=1)} of the items, top-1 {percent(top1, digits=1)}"
     )
 
 
@@ -162,22 +161,22 @@ def _alignment(sweep: Json) -> tuple[Outcome, str]:
     text = f"alignment {on} changes normalized entropy by {_text(change)}" + "".join(f"; {words}" for words in moved)
     if "value" not in on:
         return "undecided", f"the target items have no values, so the claim itself is not tested; {text}"
-    return _of(change), text
+    return _outcome(change), text
 
 
 def _best(changes: Sequence[Change | None], what: str) -> tuple[Outcome, str]:
     """Return the outcome for the best of several points."""
-    known = [change for change in changes if change is not None]
-    if not known:
+    compared = [change for change in changes if change is not None]
+    if not compared:
         return "undecided", "nothing could be compared"
-    best = min(known, key=lambda change: change.change)
-    sure = best.p_value is not None and best.p_value * len(known) < ERROR_RATE
-    outcome: Outcome = "reproduced" if sure and best.change < 0 else "undecided"
-    if all(_of(change) == "not reproduced" for change in known):
+    best = min(compared, key=lambda change: change.change)
+    is_significant = best.p_value is not None and best.p_value * len(compared) < ERROR_RATE
+    outcome: Outcome = "reproduced" if is_significant and best.change < 0 else "undecided"
+    if all(_outcome(change) == "not reproduced" for change in compared):
         outcome = "not reproduced"
     return (
         outcome,
-        f"the best of {len(known)}, {best.arm}, changes {what} by {best.text} against {_name(best.baseline)}",
+        f"the best of {len(compared)}, {best.arm}, changes {what} by {best.text} against {_name(best.baseline)}",
     )
 
 
@@ -202,11 +201,11 @@ def _ends(sweep: Json) -> tuple[Outcome, str]:
     first, last = sweep["points"][0]["label"], sweep["points"][-1]["label"]
     change = contrast(sweep, first, last)
     gains = [
-        f"{point['label']} {percent(own.change, signed=True)}"
+        f"{point['label']} {percent(gain.change, signed=True)}"
         for point in sweep["points"]
-        if (own := against_real(sweep, point["label"])) is not None
+        if (gain := against_real(sweep, point["label"])) is not None
     ]
-    return _of(change), (
+    return _outcome(change), (
         f"{first} changes normalized entropy by {_text(change)} against {last}"
         + (f"; against real events only: {listed(gains)}" if gains else "")
     )
@@ -214,7 +213,9 @@ def _ends(sweep: Json) -> tuple[Outcome, str]:
 
 def _objective(sweep: Json) -> tuple[Outcome, str]:
     change = contrast(sweep, "auxiliary", "joint")
-    return _of(change), f"the auxiliary objective changes normalized entropy by {_text(change)} against the joint one"
+    return _outcome(
+        change
+    ), f"the auxiliary objective changes normalized entropy by {_text(change)} against the joint one"
 
 
 _RULES: Mapping[str, Callable[[Json], tuple[Outcome, str]]] = {

@@ -1,4 +1,4 @@
-"""The points of each sweep: which settings are tried, and which points are compared."""
+"""Points of each sweep: the settings to try, and the points to compare."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Point:
     """One setting of a sweep.
 
     Attributes:
-        label: Words for it, distinct within the sweep.
-        changes: What it changes in the base settings.
-        same_total: Whether its events are weighed so that their total is that of the base settings.
-        linked: Share of the overlap users whose source events are there.
+        label: Name in words, distinct within the sweep.
+        changes: Changes to the base settings.
+        same_total: Whether events are weighted to the total weight of the base settings.
+        linked: Share of the overlap users whose source events are kept.
     """
 
     label: str
@@ -46,33 +46,33 @@ class Point:
 
     def setting(self) -> dict[str, Any]:
         """Return the setting for `sweeps.json`."""
-        plain = {
+        changes = {
             name: value.model_dump(mode="json") if isinstance(value, AlignSettings) else value
             for name, value in self.changes.items()
         }
-        more = {"total_weight": "as with the base settings"} if self.same_total else {}
-        return plain | more | ({"linked_overlap": self.linked} if self.linked < 1 or not plain else {})
+        total = {"total_weight": "as with the base settings"} if self.same_total else {}
+        return changes | total | ({"linked_overlap": self.linked} if self.linked < 1 or not changes else {})
 
 
 def checked_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return distinct names of sweeps in their order; "all" stands for every one.
+    """Return distinct names of sweeps in their order; "all" means every sweep.
 
     Raises:
-        ConfigError: If there is no sweep of a name, or no name.
+        ConfigError: If a name is unknown, or none is given.
     """
-    found: list[str] = []
+    selected: list[str] = []
     for name in names:
         if name != "all" and name not in NAMES:
             near = nearest_name(name, (*NAMES, "all"))
             raise ConfigError(
                 f"unknown sweep '{name}'",
                 expected=f"one of {', '.join(NAMES)}, or all",
-                fix=f"did you mean '{near}'?" if near else "give one of these names, several with commas between",
+                fix=f"did you mean '{near}'?" if near else "use one of these names, or several separated by commas",
             )
-        found += NAMES if name == "all" else [name]
-    if not found:
+        selected += NAMES if name == "all" else [name]
+    if not selected:
         raise ConfigError("no sweep is named", expected=f"one of {', '.join(NAMES)}, or all", fix="name a sweep")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(selected))
 
 
 def points_of(name: str, base: Steps, pair: Pair) -> tuple[Point, ...]:
@@ -80,8 +80,8 @@ def points_of(name: str, base: Steps, pair: Pair) -> tuple[Point, ...]:
 
     Args:
         name: Name of the sweep.
-        base: What the points change.
-        pair: The whole logs; alignment goes by value where they have values, else by popularity.
+        base: Settings that the points change.
+        pair: The whole logs; alignment is by value if they have values, else by popularity.
     """
     if name == "sampling":
         top = Point(TOP1, {"sample.strategy": "topk", "sample.draws_per_event": 1}, same_total=True)
@@ -116,10 +116,10 @@ def points_of(name: str, base: Steps, pair: Pair) -> tuple[Point, ...]:
 
 
 def contrasts_of(name: str, labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Return which points of a sweep are compared with which others, beside real events only."""
+    """Return the pairs of points of a sweep that are compared, beside comparisons with real events only."""
     if name == "volume":
         curves = [[x for x in labels if x.endswith(SAME_TOTAL) == same] for same in (False, True)]
-        return [(b, a) for own in curves for a, b in (*pairwise(own), (own[0], own[-1]))]
+        return [(b, a) for curve in curves for a, b in (*pairwise(curve), (curve[0], curve[-1]))]
     if name == "overlap":
         return [*pairwise(labels), (labels[0], labels[-1])]
     if name == "alignment":
@@ -130,19 +130,19 @@ def contrasts_of(name: str, labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def linked_fold(fold: Fold, overlap: Codes, share: float, seed: int) -> Fold:
-    """Return the fold without the source events of overlap users who are not linked; judged pairs stay.
+    """Return the fold without the source events of overlap users who are not linked; judged pairs are unchanged.
 
     Args:
         fold: The fold.
         overlap: Codes of the users who are active in both domains.
-        share: Share that stays linked, chosen by a hash of the user: smaller shares lie in larger ones.
-        seed: Chooses them.
+        share: Share that stays linked, selected by a hash of the user: smaller shares are subsets of larger ones.
+        seed: Selects the users.
     """
     source = fold.pair.source
     chance = rng.keyed_units(seed, rng.Purpose.LINK, source.users.keys[overlap])
-    is_gone = np.zeros(len(source.users), np.bool_)
-    is_gone[overlap[chance >= share]] = True
-    return replace(fold, pair=replace(fold.pair, source=source.take(~is_gone[source.user])))
+    is_unlinked = np.zeros(len(source.users), np.bool_)
+    is_unlinked[overlap[chance >= share]] = True
+    return replace(fold, pair=replace(fold.pair, source=source.take(~is_unlinked[source.user])))
 
 
 def _draws(n: int) -> str:

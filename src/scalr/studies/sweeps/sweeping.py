@@ -1,4 +1,4 @@
-"""Sweeps: change one setting over a few points, train and judge at each, hold the outcome to what the paper says."""
+"""Sweeps: change a setting over a few points, train and judge at each, compare the result with the paper's claim."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scalr.studies.choosing.races import Journal
 from scalr.studies.events import EventTask, judging_protocol
 from scalr.studies.findings.comparisons import BASELINE, METRIC
 from scalr.studies.results import compare_arms, means, over_seeds
-from scalr.studies.sweeps.claims import CLAIMS, RULE, contrast, finding, is_monotone
+from scalr.studies.sweeps.claims import CLAIMS, RULE, claim_finding, contrast, is_monotone
 from scalr.studies.sweeps.points import (
     DRAWS,
     LINKED,
@@ -39,8 +39,8 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """What a model is trained with, so that points that mean the same train once."""
+class PointFit:
+    """What a point trains with; points with equal fits train once."""
 
     key: tuple[str, ...]
     steps: Steps = field(compare=False)
@@ -49,16 +49,16 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class SweepRun:
     """One fit with one seed.
 
     Attributes:
-        epochs: Passes, chosen on the validation fold.
+        epochs: Epochs of training, chosen on the validation fold.
         evaluation: Metrics on the test fold.
-        events: Synthetic events in the test fold.
-        item_coverage: Share of the target items that they reach, in [0, 1].
+        events: Number of synthetic events in the test fold.
+        item_coverage: Share of the target items among them, in [0, 1].
         weight: Their total weight in training, λ and shrinkage included.
-        marginals: What alignment did, per marginal; empty without it.
+        marginals: Effect of alignment, per marginal; empty without alignment.
     """
 
     epochs: int
@@ -74,18 +74,18 @@ class Sweeps:
     """Finished sweeps.
 
     Attributes:
-        choice: What the validation periods chose before; its `steps` are the base settings.
+        choice: What the validation periods chose; its `steps` are the base settings.
         fold: The first seed's test fold.
-        base: The base settings' runs, one per seed.
+        base: Runs with the base settings, one per seed.
         real_only: Runs with real events alone, one per seed.
-        points: By sweep, its points with one run per seed each.
+        points: By sweep, its points, each with one run per seed.
     """
 
     choice: Choice
     fold: Fold
-    base: tuple[Run, ...]
-    real_only: tuple[Run, ...]
-    points: Mapping[str, tuple[tuple[Point, tuple[Run, ...]], ...]]
+    base: tuple[SweepRun, ...]
+    real_only: tuple[SweepRun, ...]
+    points: Mapping[str, tuple[tuple[Point, tuple[SweepRun, ...]], ...]]
 
     def to_json(self) -> dict[str, Any]:
         """Return `sweeps.json`: protocol, and by sweep its points, contrasts, fit, claim and finding."""
@@ -137,7 +137,7 @@ class Sweeps:
             ],
         }
         content["fit"] = _volume_fits(content) if name == "volume" else None
-        outcome, sentence = finding(name, content)
+        outcome, sentence = claim_finding(name, content)
         return {**content, "claim": CLAIMS[name], "outcome": outcome, "finding": sentence}
 
 
@@ -152,21 +152,21 @@ def sweep(
 ) -> Sweeps:
     """Change one setting at a time, and compare each point with real events alone on the test period.
 
-    As in a study, validation periods choose the settings of training (and with the translator `auto` all others);
-    these are the base settings. Real events alone train once per seed, and points that mean the same train once. At
-    λ = 0 the settings of training are those of real events alone, so that the point is the baseline bit for bit.
+    As in a study, validation periods choose the training settings (and with the translator `auto` all others); these
+    are the base settings. Real events alone train once per seed, and points with equal settings train once. At λ = 0
+    the training settings are those of real events alone, so that the point equals the baseline bit for bit.
 
     Args:
         pair: The whole logs.
         steps: Base settings; of `study` only seeds and trials matter, there is no gate. Defaults if None.
-        names: Sweeps, of `NAMES`.
+        names: Names of sweeps, from `NAMES`.
         threads: Points trained at a time; the results do not depend on it.
-        board: Shown the progress.
+        board: Shows the progress.
         journal: Trials that are known already.
 
     Raises:
-        ConfigError: If no sweep has a name.
-        InputError: If the logs cannot be cut as asked.
+        ConfigError: If a name is unknown.
+        InputError: If the logs cannot be cut as the settings say.
     """
     names, board, steps = (
         checked_names(names),
@@ -178,26 +178,27 @@ def sweep(
     choice = task.choose(board.stage(*task.choosing_stage))
     base = _fit(Point("base"), choice)
     points = {name: points_of(name, choice.steps, pair) for name in names}
-    fits = {name: [_fit(point, choice) for point in own] for name, own in points.items()}
-    distinct = list(dict.fromkeys((base, *(fit for own in fits.values() for fit in own))))
+    fits = {name: [_fit(point, choice) for point in of_sweep] for name, of_sweep in points.items()}
+    distinct = list(dict.fromkeys((base, *(fit for of_sweep in fits.values() for fit in of_sweep))))
     advance = board.stage("sweeping", 2 * len(seeds) * (len(distinct) + 1), "fits")
-    runs: dict[Fit | None, list[Run]] = {fit: [] for fit in (None, *distinct)}
+    runs: dict[PointFit | None, list[SweepRun]] = {fit: [] for fit in (None, *distinct)}
     first: Fold | None = None
     for seed in seeds:
         folds = split(pair, steps.split, seed)
         first = first or folds.test
-        bench = _Bench(pair, folds.validation, seed, choice, threads, advance)
-        epochs = bench.each(runs, bench.passes)
-        bench = _Bench(pair, folds.test, seed, choice, threads, advance)
-        for fit, judged in bench.each(runs, partial(bench.run, epochs)).items():
+        validation, test = (
+            _FoldFits(pair, fold, seed, choice, threads, advance) for fold in (folds.validation, folds.test)
+        )
+        epochs = validation.each(runs, validation.epochs)
+        for fit, judged in test.each(runs, partial(test.run, epochs)).items():
             runs[fit].append(judged)
     assert first is not None  # seeds >= 1
-    done = {fit: tuple(own) for fit, own in runs.items()}
-    found = {name: tuple((p, done[f]) for p, f in zip(points[name], fits[name], strict=True)) for name in names}
-    return Sweeps(choice, first, done[base], done[None], found)
+    done = {fit: tuple(per_seed) for fit, per_seed in runs.items()}
+    by_sweep = {name: tuple((p, done[f]) for p, f in zip(points[name], fits[name], strict=True)) for name in names}
+    return Sweeps(choice, first, done[base], done[None], by_sweep)
 
 
-class _Bench:
+class _FoldFits:
     """Trains and judges the fits of one fold and seed; threads may share it."""
 
     def __init__(
@@ -210,11 +211,13 @@ class _Bench:
         linked = {share: linked_fold(fold, overlap, share, seed) for share in LINKED if share < 1}
         self._synthesis = {1.0: whole} | {share: Synthesis(one, seed) for share, one in linked.items()}
 
-    def each(self, fits: Iterable[Fit | None], do: Callable[[Fit | None], Value]) -> dict[Fit | None, Value]:
-        """Do something for every fit, several at a time; None stands for real events alone."""
+    def each(
+        self, fits: Iterable[PointFit | None], apply: Callable[[PointFit | None], Value]
+    ) -> dict[PointFit | None, Value]:
+        """Apply a function to every fit, several at a time; the fit None is real events alone."""
 
-        def one(fit: Fit | None) -> Value:
-            value = do(fit)
+        def one(fit: PointFit | None) -> Value:
+            value = apply(fit)
             self._advance(1)
             return value
 
@@ -222,59 +225,63 @@ class _Bench:
         with ThreadPoolExecutor(self._threads) as pool:
             return dict(zip(fits, pool.map(one, fits), strict=True))
 
-    def passes(self, fit: Fit | None) -> int:
-        """Return the passes that early stopping on the judged pairs chooses."""
+    def epochs(self, fit: PointFit | None) -> int:
+        """Return the epochs that early stopping on the judged pairs chooses."""
         steps, events = self._material(fit)
         return train(self._fold, events, steps.train, self._seed).epochs
 
-    def run(self, passes: Mapping[Fit | None, int], fit: Fit | None) -> Run:
-        """Train for as many passes as were chosen and judge."""
-        epochs = passes[fit]
+    def run(self, chosen: Mapping[PointFit | None, int], fit: PointFit | None) -> SweepRun:
+        """Train for the chosen number of epochs and judge."""
+        epochs = chosen[fit]
         steps, events = self._material(fit)
         trained = train(self._fold, events, steps.train, self._seed, epochs=epochs)
         evaluation = evaluate(trained.model, self._fold, self._choice.steps.evaluate, self._seed)
         if events is None:
-            return Run(epochs, evaluation, 0, 0.0, 0.0)
+            return SweepRun(epochs, evaluation, 0, 0.0, 0.0)
         aligned = (receipt.details.get("marginals", ()) for receipt in events.receipts if receipt.stage == "align")
         weight = self._total(events, steps)
-        return Run(epochs, evaluation, len(events), events.item_coverage(), weight, tuple(next(aligned, ())))
+        return SweepRun(epochs, evaluation, len(events), events.item_coverage(), weight, tuple(next(aligned, ())))
 
-    def _material(self, fit: Fit | None) -> tuple[Steps, SyntheticEvents | None]:
+    def _material(self, fit: PointFit | None) -> tuple[Steps, SyntheticEvents | None]:
         return (self._choice.of("real_only"), None) if fit is None else (fit.steps, self._events(fit))
 
-    def _events(self, fit: Fit) -> SyntheticEvents:
+    def _events(self, fit: PointFit) -> SyntheticEvents:
         events = self._synthesis[fit.linked].scalr(fit.steps)
-        own = self._total(events, fit.steps)
-        if not fit.same_total or own <= 0:
+        total = self._total(events, fit.steps)
+        if not fit.same_total or total <= 0:
             return events
-        return replace(events, weight=events.weight * np.float32(self._base_total / own))
+        return replace(events, weight=events.weight * np.float32(self._base_total / total))
 
     def _total(self, events: SyntheticEvents, steps: Steps) -> float:
         weight = synthetic_weights(events, self._fold.pair.target, steps.train)
         return float((np.minimum(weight, 1.0) if steps.train.objective == "thinned" else weight).sum())
 
 
-def _fit(point: Point, choice: Choice) -> Fit:
+def _fit(point: Point, choice: Choice) -> PointFit:
     base = choice.steps
     steps = base.changed(point.changes)
     if steps.train.synthetic_weight == 0:
-        own = choice.of("real_only").train.model_copy(update={"synthetic_weight": 0.0})
-        steps = steps.model_copy(update={"train": own})
+        baseline = choice.of("real_only").train.model_copy(update={"synthetic_weight": 0.0})
+        steps = steps.model_copy(update={"train": baseline})
     key = _digests(steps)
-    return Fit(key, steps, point.same_total and key != _digests(base), point.linked)
+    return PointFit(key, steps, point.same_total and key != _digests(base), point.linked)
 
 
 def _digests(steps: Steps) -> tuple[str, ...]:
     return steps.translate.digest(), steps.sample.digest(), steps.refine.digest(), steps.train.digest()
 
 
-def _facts(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return what the events of a point are, means over seeds."""
+def _facts(runs: Sequence[SweepRun]) -> dict[str, Any]:
+    """Return figures of the synthetic events of a point, means over seeds."""
     marginals = [run.marginals for run in runs]
     aligned = [
-        {"by": one["by"]}
-        | {key: _mean([own[place][key] for own in marginals]) for key in one if key.startswith(("total_v", "wasser"))}
-        for place, one in enumerate(marginals[0])
+        {"by": marginal["by"]}
+        | {
+            key: _mean([of_seed[place][key] for of_seed in marginals])
+            for key in marginal
+            if key.startswith(("total_variation", "wasserstein"))
+        }
+        for place, marginal in enumerate(marginals[0])
     ]
     return {
         "synthetic_events": float(np.mean([run.events for run in runs])),
@@ -286,31 +293,31 @@ def _facts(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else None
 
 
-def _metrics(runs: Sequence[Run]) -> dict[str, Any]:
+def _metrics(runs: Sequence[SweepRun]) -> dict[str, Any]:
     return means([run.evaluation for run in runs])
 
 
 def _comparison(point: Sequence[Evaluation], real: Sequence[Evaluation]) -> dict[str, dict[str, Any]]:
     """Return the relative changes of a point against real events only, by segment and metric."""
-    found: dict[str, dict[str, Any]] = {}
+    by_segment: dict[str, dict[str, Any]] = {}
     for row in compare_arms({BASELINE: real, "point": point}, over_seeds, headline=""):
         change = {name: row[name] for name in ("relative_change", "interval", "level", "p_value")}
-        found.setdefault(row["segment"], {})[row["metric"]] = change
-    return found
+        by_segment.setdefault(row["segment"], {})[row["metric"]] = change
+    return by_segment
 
 
 def _volume_fits(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit a curve to the mean normalized entropy over draws, with the weight per event and in total held constant."""
+    """Fit a curve to the mean normalized entropy over draws, at a constant weight per event and in total."""
     fits = {}
     for curve, same in (("per_event", False), ("total", True)):
-        own = [point for point in content["points"] if point["label"].endswith(SAME_TOTAL) == same]
-        labels = [point["label"] for point in own]
-        losses = np.array([point["metrics"]["all"][METRIC]["mean"] for point in own], np.float64)
-        steps = [one for a, b in pairwise(labels) if (one := contrast(content, b, a)) is not None]
+        points = [point for point in content["points"] if point["label"].endswith(SAME_TOTAL) == same]
+        labels = [point["label"] for point in points]
+        losses = np.array([point["metrics"]["all"][METRIC]["mean"] for point in points], np.float64)
+        steps = [step for a, b in pairwise(labels) if (step := contrast(content, b, a)) is not None]
         middle = len(losses) // 2
         fits[curve] = {
             "volumes": list(DRAWS),
