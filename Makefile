@@ -91,5 +91,5 @@ $(COMPAT_STAMP): pyproject.toml
 	@test -x $(COMPAT)/bin/python || $(PYTHON) -m venv $(COMPAT) || { rm -rf $(COMPAT); exit 1; }
 	@$(COMPAT)/bin/python $(QUIETLY) -e . $(TORCH) rectools lenskit 'replay-rec[spark]' recbole 'setuptools<81' wheel cython
 	@$(COMPAT)/bin/python $(QUIETLY) --no-use-pep517 --no-build-isolation --no-deps lightfm || \
-		echo "LightFM cannot be built here; the rest goes on"
+		echo "LightFM cannot be built here; all other libraries are installed"
 	@touch $@
