@@ -1,7 +1,7 @@
-"""Speed of the sampling kernel alone, on events of a size as codes: `python -m benchmarks.kernel --size B`.
+"""Draw from the paths of a size's events, kept as codes, and nothing else: `python -m benchmarks.kernel --size B`.
 
-Prints draws per processor second for each number of threads, without and with confidence and support. Each chunk
-overwrites the output of the previous chunk, as in the pipeline.
+Prints draws per processor second for each number of threads, without and with confidence and support. The output of
+a chunk is overwritten by the next, as the pipeline does.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy.typing as npt
 from benchmarks.logs import SIZES, Size, batches
 
 from scalr.foundation.kernels.hashing import integer_keys
-from scalr.synthesis.kernels.path_layout import make_workspace
+from scalr.synthesis.kernels.path_layout import Draws, Paths, make_workspace
 from scalr.synthesis.kernels.uniform_paths import draw_uniform_paths
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 CHUNK_DRAWS = 1 << 20
-_LEAST_DRAWS = 100_000_000  # smallest number of timed draws, for small sizes
+_LEAST_DRAWS = 100_000_000  # timed at least, so that small sizes are not over at once
 _STREAM = np.uint64(1)
 
 
@@ -34,7 +34,7 @@ _STREAM = np.uint64(1)
 class Codes:
     """Source events sorted by (item, user), and every user's distinct target items, ascending.
 
-    `max_events` and `max_paths` are the largest numbers of events and paths of one source item.
+    The last two are the most events, and paths, that one source item has.
     """
 
     event_key: npt.NDArray[np.uint64]
@@ -48,16 +48,16 @@ class Codes:
 
 
 def codes_of(size: Size) -> Codes:
-    """Return the events of a size as codes, which are the numbers in its ids."""
+    """Return the events of a size as codes, the numbers in its ids."""
     events = np.sort(_joined(size, "source"))
     user, item = (events & 0xFFFFFFFF).astype(np.int32), events >> 32
     item_start = np.searchsorted(item, np.arange(size.source_items + 1))
     target = _joined(size, "target")
     target = np.unique((target & 0xFFFFFFFF) << 32 | target >> 32)
     target_start = np.searchsorted(target >> 32, np.arange(size.users + 1))
-    n_paths = np.diff(target_start)[user]
-    n_paths[1:][events[1:] == events[:-1]] = 0  # repeated events of a user with the item add no paths
-    ends = np.concatenate(([0], np.cumsum(n_paths)))
+    held = np.diff(target_start)[user]
+    held[1:][events[1:] == events[:-1]] = 0  # a user's further events with the item bring no further paths
+    ends = np.concatenate(([0], np.cumsum(held)))
     return Codes(
         event_key=integer_keys(np.arange(len(user))),
         event_user=user,
@@ -76,7 +76,7 @@ def _joined(size: Size, domain: str) -> Int64:
 
 
 class Sampler:
-    """State of one thread: the kernel's workspace and the output of one chunk."""
+    """What one thread needs to draw: the kernel's workspace and the output of one chunk."""
 
     def __init__(self, codes: Codes, draws: int, *, confidence: bool) -> None:
         self.codes, self.draws = codes, draws
@@ -84,18 +84,25 @@ class Sampler:
         filled = CHUNK_DRAWS if confidence else 0
         self.item = np.empty(CHUNK_DRAWS, np.int32)
         self.confidence, self.support = np.empty(filled, np.float32), np.empty(filled, np.int32)
-        self.all_testify = np.empty(0, np.bool_)
-        self.none32, self.none64 = np.empty(0, np.int32), np.empty(0, np.int64)
+        none32, none64 = np.empty(0, np.int32), np.empty(0, np.int64)
+        self.paths = Paths(
+            user=codes.event_user,
+            contributes=np.empty(0, np.bool_),
+            time=none64,
+            item_start=codes.item_start,
+            target_start=codes.target_start,
+            target_item=codes.target_item,
+            recent_start=none64,
+            recent_item=none32,
+            recent_time=none64,
+            window=-1,
+        )
 
     def draw(self, rows: tuple[int, int]) -> int:
-        """Draw for the events [rows[0], rows[1]), into `item`, `confidence`, `support`; return the number of draws."""
-        codes, n = self.codes, (rows[1] - rows[0]) * self.draws
-        keys = codes.event_key[rows[0] : rows[1]]
-        draw_uniform_paths(
-            self.workspace, rows, self.draws, _STREAM, keys, codes.event_user, self.all_testify, self.none64,
-            codes.item_start, codes.target_start, codes.target_item, self.none64, self.none32, self.none64, -1,
-            self.item[:n], self.confidence[:n], self.support[:n],
-        )  # fmt: skip
+        """Draw for the events [rows[0], rows[1]), into `item`, `confidence` and `support`; return how many draws."""
+        n, key = (rows[1] - rows[0]) * self.draws, self.codes.event_key[rows[0] : rows[1]]
+        drawn = Draws(key, self.item[:n], self.confidence[:n], self.support[:n])
+        draw_uniform_paths(self.workspace, self.paths, rows, self.draws, _STREAM, drawn)
         return n
 
 
@@ -107,10 +114,10 @@ def chunks(codes: Codes, draws: int) -> Iterator[tuple[int, int]]:
 
 
 def speed(codes: Codes, draws: int, threads: int, *, confidence: bool, least: int = _LEAST_DRAWS) -> dict[str, float]:
-    """Time draws for all events, repeated until there are at least `least` draws.
+    """Time drawing for all events, as often as `least` draws need.
 
     Returns:
-        Draws per second of processor time and of elapsed time, summed over threads.
+        Draws per second of processor time and of elapsed time; threads count together.
     """
     samplers = [Sampler(codes, draws, confidence=confidence) for _ in range(threads)]
     ranges = list(chunks(codes, draws))

@@ -93,7 +93,7 @@ def test_the_base_rate_is_that_of_the_real_log(per_positive: int | None, tmp_pat
 def test_weights_of_the_log_count_in_its_base_rate() -> None:
     source, target = impression_tables()
     heavy = target.append_column("weight", pa.array(1.0 + 2.0 * target["label"].to_numpy()))
-    law = NegativeLaw.of(read_pair(source, heavy).target, NegativeSettings(per_positive=None), 0)
+    law = NegativeLaw.from_log(read_pair(source, heavy).target, NegativeSettings(per_positive=None), 0)
     positives = int(target["label"].to_numpy().sum())
     assert law.base_rate == pytest.approx(3 * positives / (3 * positives + len(target) - positives))
 
@@ -155,7 +155,7 @@ def test_negatives_follow_the_law_of_the_real_ones() -> None:
     total are sums over rows; the largest standardised difference of 12 is held to 4.5 (a false alarm in 1e-4).
     """
     pair = read_pair(*impression_tables(seed=5))
-    law = NegativeLaw.of(pair.target, NegativeSettings(per_positive=None), seed=8)
+    law = NegativeLaw.from_log(pair.target, NegativeSettings(per_positive=None), seed=8)
     rows = rows_of(sample(fit(pair), seed=1))
     done = list(with_negatives(rows, law))
     user, item, label = (np.concatenate([getattr(one, name) for one in done]) for name in ("user", "item", "label"))
@@ -183,7 +183,7 @@ def test_a_user_with_a_positive_of_everything_gets_negatives_all_the_same() -> N
         pa.table({"user": [1, 1, 2], "item": [7, 8, 7], "time": [1, 2, 3]}),
         pa.table({"user": [1, 1, 2, 2], "item": [1, 2, 1, 2], "label": [1, 1, 0, 1], "time": [1, 2, 3, 4]}),
     ).target
-    law = NegativeLaw.of(log, NegativeSettings(), 0)
+    law = NegativeLaw.from_log(log, NegativeSettings(), 0)
     assert law.draw(log.user[:1], log.item[1:2], np.ones(1, np.uint64)) in log.item
 
 
@@ -195,7 +195,7 @@ def test_a_log_without_both_labels_is_refused(label: int | None) -> None:
         log = read_pair(*impression_tables()).target
         log = log.take(log.label == label)
     with pytest.raises(SchemaError, match="label"):
-        NegativeLaw.of(log, NegativeSettings(), 0)
+        NegativeLaw.from_log(log, NegativeSettings(), 0)
 
 
 def test_the_generation_id_changes_with_negatives_only_where_they_are_on() -> None:

@@ -189,15 +189,15 @@ EVENTS = {
     "times that are null": harmed("audit", values("timestamp", None, pa.int64()), "other-source-event"),
     "weights that are infinite": harmed("audit", values("weight", float("inf")), "other-source-event"),
     "confidence NaN": harmed("audit", values("confidence", float("nan")), "confidence-differs"),
-    "confidence as text": harmed("audit", values("confidence", "\x1b[31m"), "holds what it cannot"),
-    "support beyond int64": harmed("audit", values("support", 2**64 - 1, pa.uint64()), "holds what it cannot"),
+    "confidence as text": harmed("audit", values("confidence", "\x1b[31m"), "a column of a wrong type"),
+    "support beyond int64": harmed("audit", values("support", 2**64 - 1, pa.uint64()), "a column of a wrong type"),
     "source events below zero": harmed("audit", values("source_event", -5), "unknown-source-event"),
     "users that are null": harmed("audit", values("user_id", None, pa.int64()), "other-source-event"),
     "items that are text": harmed("audit", values("item_id", "x"), "unknown-item"),
-    "domains that are lists": harmed("audit", values("source_domain", [1]), "holds what it cannot"),
-    "domains that are bytes": harmed("audit", values("source_domain", b"\xff"), "holds what it cannot"),
+    "domains that are lists": harmed("audit", values("source_domain", [1]), "a column of a wrong type"),
+    "domains that are bytes": harmed("audit", values("source_domain", b"\xff"), "a column of a wrong type"),
     "marks that are null": harmed("audit", values("is_synthetic", None, pa.bool_()), "not-marked"),
-    "generations that are lists": harmed("audit", values("generation_id", [1]), "holds what it cannot"),
+    "generations that are lists": harmed("audit", values("generation_id", [1]), "a column of a wrong type"),
     "times that are lists, alone": harmed("files", values("timestamp", [1]), "other-source-event"),
     **{
         f"{name} {what}": harmed("audit", harm, says, "--layout", "compact", file=f"dictionaries/{name}.parquet")
@@ -206,12 +206,12 @@ EVENTS = {
             ("cut in half", _cut, "cannot be read as Parquet"),
             ("are a pipe", _piped, "there is no file"),
             ("are a folder", _foldered, "matches no file"),
-            ("are too few", rows(lambda table: table.slice(0, 1)), "holds what it cannot"),
+            ("are too few", rows(lambda table: table.slice(0, 1)), "a column of a wrong type"),
             ("have no ids", rows(lambda table: table.drop_columns(["id"])), "no column 'id'"),
         )
     },
     "domains in a dictionary that are lists": harmed(
-        "audit", values("domain", [1]), "holds what it cannot", "--layout", "compact",
+        "audit", values("domain", [1]), "a column of a wrong type", "--layout", "compact",
         file="dictionaries/source_items.parquet",
     ),
 }  # fmt: skip

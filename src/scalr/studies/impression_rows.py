@@ -79,7 +79,7 @@ class FoldRows:
         if weight.sum() <= 0:
             return None
         negatives = NegativeSettings(kind="rate", per_positive=self._steps.conversions.per_positive)
-        law = NegativeLaw.of(self._target, negatives, self._seed)
+        law = NegativeLaw.from_log(self._target, negatives, self._seed)
         parts = list(with_negatives(_event_rows(events, weight / weight.sum()), law))
         user, item = (np.concatenate([getattr(part, name) for part in parts]) for name in ("user", "item"))
         label = np.concatenate([part.label for part in parts if part.label is not None])

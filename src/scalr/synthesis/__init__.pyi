@@ -28,8 +28,10 @@ from .identity import generation_name as generation_name
 from .identity import negative_law as negative_law
 from .identity import refuse_unprotected as refuse_unprotected
 from .kernels import are_compiled as are_compiled
+from .kernels.candidate_choice import UserAffinity as UserAffinity
 from .kernels.category_laws import count_targets as count_targets
 from .kernels.filtering import set_bits as set_bits
+from .kernels.shortlists import Shortlists as Shortlists
 from .negatives import NegativeLaw as NegativeLaw
 from .negatives import check_labels as check_labels
 from .negatives import labelled_rows_of as labelled_rows_of
@@ -62,7 +64,6 @@ from .translators import translator_names as translator_names
 from .translators.affinity import FitSample as FitSample
 from .translators.affinity import SourceMatrix as SourceMatrix
 from .translators.affinity import Subspace as Subspace
-from .translators.affinity import UserAffinity as UserAffinity
 from .translators.affinity import regressed as regressed
 from .translators.backoff import Backoff as Backoff
 from .translators.backoff import laws_of as laws_of
@@ -73,9 +74,8 @@ from .translators.cooccurrence import check_window as check_window
 from .translators.cooccurrence import target_histories as target_histories
 from .translators.cooccurrence import window_of as window_of
 from .translators.factor import FactorTranslation as FactorTranslation
-from .translators.factor import Shortlists as Shortlists
+from .translators.factor import pair_count_settings as pair_count_settings
 from .translators.factor import shortlists_of as shortlists_of
-from .translators.factor import witness_settings as witness_settings
 from .translators.history_caps import HISTORY_BOUND as HISTORY_BOUND
 from .translators.history_caps import Cutoff as Cutoff
 from .translators.popularity import PopularityTranslation as PopularityTranslation

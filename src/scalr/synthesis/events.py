@@ -1,4 +1,4 @@
-"""Synthetic events as codes: what sampling returns, refining narrows and training uses."""
+"""Synthetic events as codes: the output of sampling and refining, and the input of training."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class DrawnEvents(Protocol):
 class SyntheticEvents:
     """Target events that users might have had, each drawn for one source event.
 
-    Rows stand in canonical order: source item, user, source event, draw.
+    Rows are in canonical order: source item, user, source event, draw.
 
     Attributes:
-        pair: The logs the translation was fitted on.
+        pair: The logs of the fit.
         user: Shape (n,), codes into `pair.target.users`.
         item: Shape (n,), codes into `pair.target.items`.
         source_row: Shape (n,), rows of `pair.source`.
@@ -59,9 +59,9 @@ class SyntheticEvents:
         confidence: Shape (n,), P(item | source item) without the user's own events, in [0, 1].
         support: Shape (n,), distinct other overlap users behind (source item, item).
         weight: Shape (n,), weight of the source event (1 without weights), at least 0.
-        fitted_until: Latest time of any event the translation saw; None without time.
+        fitted_until: Latest time of all events of the fit; None without time.
         seed: The seed of the draws.
-        receipts: One per stage so far.
+        receipts: One per completed stage.
     """
 
     pair: Pair
@@ -80,7 +80,7 @@ class SyntheticEvents:
         return len(self.user)
 
     def take(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> SyntheticEvents:
-        """Return the events where `keep`, shape (n,), is true, or the rows it numbers."""
+        """Return the events selected by a mask, shape (n,), or by row numbers."""
         return replace(
             self,
             user=self.user[keep],
@@ -107,16 +107,16 @@ class SyntheticEvents:
         return combine_keys(self.pair.source.keys()[self.source_row], self.draw.astype(np.uint64))
 
     def item_coverage(self) -> float:
-        """Return the share of the target items (with a positive event) that the events reach, in [0, 1]."""
+        """Return the share of the catalogue (target items with a positive event) among the events, in [0, 1]."""
         reached = np.bincount(self.item, minlength=len(self.pair.target.items)) > 0
         return int(reached.sum()) / max(len(catalogue_of(self.pair.target)), 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Synthetic events with what their source events bring along: all that writing needs.
+    """Synthetic events with the columns of their source events, ready to be written.
 
-    Several rows share a source event, so what belongs to it stands once, in the arrays that `event` points into.
+    Several rows share a source event, so its columns are stored once per event, and `event` holds places in them.
 
     Attributes:
         event: Shape (n,), places in the next four.
@@ -124,12 +124,12 @@ class Rows:
         event_item: Codes of source items.
         event_time: Times; None without time.
         event_key: Keys of source events.
-        item: Shape (n,), codes of target items; likewise one per row:
+        item: Shape (n,), codes of target items, as all further arrays.
         draw: Number of the draw for its source event, from 0.
-        confidence: As in `SyntheticEvents`, like the next two.
+        confidence: As in `SyntheticEvents`.
         support: Distinct other users behind (source item, item).
         weight: At least 0.
-        label: 1, or 0 for a negative row; None where all are 1.
+        label: 1, or 0 for a negative row; None if all are 1.
     """
 
     event: npt.NDArray[Any]
@@ -176,14 +176,14 @@ class Rows:
 
 
 def no_rows(*, timed: bool) -> Rows:
-    """Return no rows, with times or without."""
+    """Return zero rows, with or without times."""
     codes, floats = np.zeros(0, np.int32), np.zeros(0, np.float32)
     time = np.zeros(0, np.int64) if timed else None
     return Rows(codes, codes, codes, time, np.zeros(0, np.uint64), codes, codes, floats, codes, floats)
 
 
 def taken(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:
-    """Return the rows at `places`, with source events of their own."""
+    """Return copies of the rows at `places`, each with its own source event."""
     event = rows.event[places]
     return Rows(
         event=np.arange(len(places)),
@@ -201,7 +201,7 @@ def taken(rows: Rows, places: npt.NDArray[np.int64]) -> Rows:
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """Return rows one after another; each must have source events of its own, as `taken` gives them."""
+    """Concatenate rows; each must have its own source event, as `taken` returns them."""
     names = [one.name for one in fields(Rows) if getattr(parts[0], one.name) is not None]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return replace(parts[0], **columns | {"event": np.arange(len(columns["item"]))})

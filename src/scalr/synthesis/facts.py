@@ -1,4 +1,4 @@
-"""What a report shows of synthetic events, gathered part by part: items and how often they were drawn, and examples."""
+"""Facts of synthetic events for a report, collected part by part: counts of items, and examples."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from scalr.synthesis.events import Rows, SyntheticEvents, joined, rows_of, taken
 from scalr.synthesis.kernels.filtering import count_items
 from scalr.synthesis.stages import confidence_lower_bound
 
-EXAMPLE_SUPPORT = 5  # least users behind an example, so that a page shows no single person's pair
-FEW_USERS = (3, 5)  # a report says what share of the events rests on fewer other users
-MOST_EXAMPLES = 2_400  # the best events, of which a report takes those of different items and users
+EXAMPLE_SUPPORT = 5  # least users behind an example, so that a page never shows the pair of a single person
+FEW_USERS = (3, 5)  # a report shows the share of events with fewer other users
+MOST_EXAMPLES = 2_400  # a report selects examples with different items and users from these best events
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventFacts:
-    """Synthetic events in numbers, with the best of them.
+    """Numbers and best examples of synthetic events.
 
     Attributes:
         seed: The seed of the draws.
         item_counts: Shape (n_items,), events of each target item.
-        best: At most `MOST_EXAMPLES` events with `EXAMPLE_SUPPORT`, those whose source item says most about the
-            target item first: by the lower bound of their confidence over the item's share of all real interactions.
-        few: Events with fewer other users behind them than each of `FEW_USERS`.
+        best: At most `MOST_EXAMPLES` events with `EXAMPLE_SUPPORT`, by descending lift: the lower bound of confidence
+            over the target item's share of all real interactions.
+        few: Number of events with fewer other users than each of `FEW_USERS`.
     """
 
     seed: int
@@ -40,24 +40,24 @@ class EventFacts:
         return int(self.item_counts.sum())
 
     def item_coverage(self, target: EventLog) -> float:
-        """Return the share of the target items (with a positive event) that the events reach, in [0, 1]."""
+        """Return the share of the catalogue (target items with a positive event) among the events, in [0, 1]."""
         return int((self.item_counts > 0).sum()) / max(len(catalogue_of(target)), 1)
 
 
 def resting_on_few(facts: EventFacts, privacy: PrivacySettings) -> dict[str, Any]:
-    """Return what a manifest says of the people behind events; see `people_behind`."""
+    """Return the privacy facts of events for a manifest; see `people_behind`."""
     return people_behind(len(facts), facts.few, privacy)
 
 
 def people_behind(n: int, few_behind: Sequence[int], privacy: PrivacySettings) -> dict[str, Any]:
-    """Return what was promised of the people behind `n` events, and who is behind them.
+    """Return the privacy guarantee of `n` events, and how many have only few other users behind them.
 
-    `share_below` is the share of the events with fewer other users behind them, by that number; null without events.
+    `share_below` maps a number of users to the share of events with fewer; null without events.
 
     Args:
-        n: Events, negative rows not counted.
-        few_behind: Events with fewer other users behind them than each of `FEW_USERS`.
-        privacy: What was promised.
+        n: Number of events, without negative rows.
+        few_behind: Number of events with fewer other users than each of `FEW_USERS`.
+        privacy: The settings.
     """
     shares = {str(least): few / n if n else None for least, few in zip(FEW_USERS, few_behind, strict=True)}
     promised = {} if privacy.epsilon is None else {"epsilon": privacy.epsilon, "delta": privacy.delta}
@@ -72,7 +72,7 @@ def item_shares(target: EventLog) -> Floats:
 
 
 class Gathering:
-    """Gathers facts of events that come in order, part by part.
+    """Collects the facts of events, part by part in canonical order.
 
     Args:
         shares: See `item_shares`.
@@ -86,19 +86,19 @@ class Gathering:
         self.score: Floats = np.zeros(0)
 
     def add(self, rows: Rows) -> None:
-        """Take the next events."""
+        """Add the next events."""
         least = float(self.score[-1]) if len(self.score) == MOST_EXAMPLES else np.finfo(np.float64).tiny
         self.few += [np.count_nonzero(rows.support < least_users) for least_users in FEW_USERS]
-        found = np.empty(len(rows), np.int64)
+        places, per_share = np.empty(len(rows), np.int64), self._per_share
         n = count_items(
-            rows.item, rows.confidence, rows.support, self._per_share, EXAMPLE_SUPPORT, least, self.item_counts, found
+            rows.item, rows.confidence, rows.support, per_share, EXAMPLE_SUPPORT, least, self.item_counts, places
         )
-        chosen = taken(rows, found[:n])
-        bound = confidence_lower_bound(chosen.confidence, chosen.support) * self._per_share[chosen.item]
-        self._merge(chosen, bound)
+        candidates = taken(rows, places[:n])
+        bound = confidence_lower_bound(candidates.confidence, candidates.support)
+        self._merge(candidates, bound * per_share[candidates.item])
 
     def join(self, other: Gathering) -> None:
-        """Take what was gathered of the events that come next."""
+        """Add the collected facts of the next events."""
         self.item_counts += other.item_counts
         self.few += other.few
         if other.best is not None:
@@ -121,12 +121,12 @@ class Gathering:
         return gathering
 
     def facts(self, seed: int) -> EventFacts:
-        """Return what was gathered, once any events were added."""
+        """Return the collected facts; at least one `add` must come before."""
         assert self.best is not None
         return EventFacts(seed, self.item_counts, self.best, tuple(map(int, self.few)))
 
     def _merge(self, rows: Rows, score: Floats) -> None:
-        """Keep the best of those before and these; the earlier of equal ones is better."""
+        """Merge rows into the best ones; the earlier row wins a tie."""
         both = rows if self.best is None else joined([self.best, rows])
         scores = np.concatenate([self.score, score])
         order = np.argsort(-scores, kind="stable")[:MOST_EXAMPLES]

@@ -1,4 +1,4 @@
-"""How far the synthetic events' marginals are from the real ones."""
+"""Distances between real and synthetic marginals."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from scalr.foundation import Floats, SchemaError
 def wasserstein(
     real: Floats, synthetic: Floats, real_weight: Floats | None = None, synthetic_weight: Floats | None = None
 ) -> float:
-    """Return the area between two cumulative distributions, in the unit of the values; 0 where they are equal.
+    """Return the area between two cumulative distributions, in the unit of the values; 0 if they are equal.
 
-    It is the least average distance that values must be moved to turn one distribution into the other.
+    This is the least mean distance by which values must move to turn one distribution into the other.
 
     Args:
         real: Shape (n,), values.
@@ -31,7 +31,7 @@ def wasserstein(
 
 
 def total_variation(real: Floats, synthetic: Floats) -> float:
-    """Return half the summed difference of two histograms' shares, in [0, 1]; 0 where they are equal.
+    """Return half the summed difference of two histograms' shares, in [0, 1]; 0 if they are equal.
 
     Args:
         real: Shape (n_categories,), counts or weights, at least 0.

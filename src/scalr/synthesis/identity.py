@@ -1,4 +1,4 @@
-"""Names of generations, and combinations that privacy settings refuse."""
+"""Ids of generations, and combinations of settings that privacy forbids."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from scalr.synthesis.negatives import NegativeLaw
 
 
 def generation_id(pair: StoredPair, settings_digest: str, seed: int) -> str:
-    """Return 16 hexadecimal digits that name one generation: the same for the same events, settings and seed.
+    """Return 16 hexadecimal digits that identify a generation: equal for equal events, settings and seed.
 
-    The events enter as sums of hashes, so neither row order nor file format matters.
+    Events enter as sums of hashes, so row order and file format have no effect.
     """
     text = f"{settings_digest}/{seed}/{pair.source_counts.digest}/{pair.target.digest()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def generation_name(pair: StoredPair, steps: Steps) -> str:
-    """Return the generation id of logs and settings; settings that came later count only where they are on."""
+    """Return the generation id of logs and settings; settings of later versions enter only if they are on."""
     off = {"backoff": not steps.translate.backoff, "privacy": not steps.translate.privacy.is_on}
     names = {setting for setting, is_off in off.items() if is_off}
     later = {"translate": names} if names else None
@@ -29,10 +29,10 @@ def generation_name(pair: StoredPair, steps: Steps) -> str:
 
 
 def refuse_unprotected(steps: Steps) -> None:
-    """Refuse steps that look at other users without noise, where differential privacy is asked for.
+    """Check that differential privacy is not combined with steps that use other users without noise.
 
     Raises:
-        ConfigError: If events would be aligned, capped per item, or get negative rows.
+        ConfigError: If `privacy.epsilon` is set with alignment, a cap per item or negative rows.
     """
     refined = steps.refine
     looks = {
@@ -40,19 +40,19 @@ def refuse_unprotected(steps: Steps) -> None:
         "refine.max_per_item": refined.max_per_item is not None,
         "negatives": steps.negatives.kind != "none",
     }
-    found = [name for name, is_on in looks.items() if is_on]
-    if steps.translate.privacy.epsilon is not None and found:
+    active = [name for name, is_on in looks.items() if is_on]
+    if steps.translate.privacy.epsilon is not None and active:
         raise ConfigError(
-            f"privacy.epsilon is {steps.translate.privacy.epsilon:g} with {', '.join(found)}, which knows no noise",
+            f"privacy.epsilon is {steps.translate.privacy.epsilon:g} with {', '.join(active)}, which has no noise",
             expected="only steps that look at noisy counts and the row's own user",
-            fix="leave it out (--align none, --negatives none), or protect by --privacy k=N",
+            fix="turn it off (--align none, --negatives none), or use --privacy k=N",
         )
 
 
 def negative_law(pair: StoredPair, steps: Steps) -> NegativeLaw | None:
-    """Return what negative rows are drawn from; None where none are asked for.
+    """Return the law of negative rows; None without them.
 
     Raises:
-        SchemaError: If they are asked for and the target log is no log of impressions.
+        SchemaError: If the target log of negative rows is not a log of impressions.
     """
-    return None if steps.negatives.kind == "none" else NegativeLaw.of(pair.target, steps.negatives, steps.seed)
+    return None if steps.negatives.kind == "none" else NegativeLaw.from_log(pair.target, steps.negatives, steps.seed)

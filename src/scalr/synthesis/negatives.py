@@ -1,8 +1,8 @@
-"""Negative rows beside synthetic events: as many as keep the base rate of the real log, from the law of its negatives.
+"""Negative rows for synthetic events: enough to keep the base rate, with items from the real negatives.
 
-A log of impressions has a label, and its base rate is what calibration rests on; synthetic events are all positive, so
-by themselves they raise it. Each of them therefore brings negative rows along: of its own user, at its own time,
-with items drawn by their share among the real negatives.
+The calibration of a model depends on the base rate of its log of impressions. Synthetic events are all positive and
+would raise it. Each of them therefore gets negative rows with the same user and time, and with items drawn by their
+share among the real negatives.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from scalr.logs import EventLog, StoredPair
 from scalr.synthesis.events import Rows, SyntheticEvents, rows_of, taken
 from scalr.synthesis.parts import part_ranges
 
-REDRAWS = 16  # of an item that the user has a positive of; a user with so many positives keeps the last one
-NEGATIVE_ROWS = 3 << 17  # rows made at a time, about: a row group, as where there are none
+REDRAWS = 16  # of an item with a positive event of the user; the last draw is kept
+NEGATIVE_ROWS = 3 << 17  # approximate rows per block, the size of a row group
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NegativeLaw:
-    """What negative rows are drawn from.
+    """The distribution of negative rows.
 
     Attributes:
         item: Shape (n,), codes of the items with real negatives, ascending.
         below: Shape (n,), cumulative share of each among the real negatives (by weight), up to 1.
         odds: Weight of the real negatives per weight of the real positives, above 0.
-        rows: Negative rows per synthetic event, above 0 and at most `odds`; need not be whole.
-        positive_start: Shape (n_users + 1,), where each user's real positives start.
+        rows: Mean number of negative rows per synthetic event, above 0 and at most `odds`.
+        positive_start: Shape (n_users + 1,), start of each user's real positives.
         positive_item: Their items by user, ascending within a user.
         seed: Any integer.
     """
@@ -57,11 +57,11 @@ class NegativeLaw:
     seed: int
 
     @classmethod
-    def of(cls, target: EventLog, settings: NegativeSettings, seed: int) -> NegativeLaw:
-        """Read the law off a log of impressions.
+    def from_log(cls, target: EventLog, settings: NegativeSettings, seed: int) -> NegativeLaw:
+        """Estimate the law from a log of impressions.
 
         Raises:
-            SchemaError: If the log has no labels, or only one of them.
+            SchemaError: If the log has no labels, or only one distinct label.
         """
         check_labels(target)
         assert target.label is not None
@@ -84,13 +84,13 @@ class NegativeLaw:
 
     @property
     def weight(self) -> float:
-        """Return what a negative row weighs per weight of its synthetic event, at least 1."""
+        """Return the weight of a negative row as a multiple of that of its synthetic event, at least 1."""
         return self.odds / self.rows
 
     def counts(self, first: int, n: int) -> npt.NDArray[np.int64]:
-        """Return the negative rows of the synthetic events numbered `first` to `first` + n, shape (n,).
+        """Return the number of negative rows for each synthetic event in [first, first + n), shape (n,).
 
-        They differ by one at most, and those of the first k events are k · `rows`, rounded.
+        The numbers differ by at most one; the first k events have k · `rows` negative rows, rounded.
         """
         ends = np.floor(np.arange(first, first + n + 1, dtype=np.float64) * self.rows + 0.5)
         return np.diff(ends).astype(np.int64)
@@ -98,12 +98,11 @@ class NegativeLaw:
     def draw(self, user: Codes, own_item: Codes, keys: Keys) -> Codes:
         """Draw an item for each negative row, shape (n,).
 
-        An item that would contradict a positive is drawn again: the synthetic event's own one, and those that the user
-        has real positives of.
+        An item is drawn again if it is the item of the synthetic event or of a real positive of the user.
 
         Args:
             user: Shape (n,), codes.
-            own_item: Shape (n,), item of the synthetic event that each row belongs to.
+            own_item: Shape (n,), item of each row's synthetic event.
             keys: Shape (n,), keys of the rows.
         """
         item = np.empty(len(user), np.int32)
@@ -130,37 +129,36 @@ class NegativeLaw:
 
 
 def check_labels(target: EventLog) -> None:
-    """Refuse a log that is no log of impressions.
+    """Check that a log is a log of impressions.
 
     Raises:
-        SchemaError: If it has no labels, or only one of them.
+        SchemaError: If it has no labels, or only one distinct label.
     """
     if target.label is None:
         names = ", ".join(() if target.schema is None else target.schema.names)
         raise SchemaError(
             f"the {target.name} log has no label column{f' (it has {names})' if names else ''}",
             expected="a log of impressions with 0 and 1, for its base rate and the law of its negatives",
-            fix="name the column with --label COL, or leave negatives and conversions out",
+            fix="name the column with --label COL, or omit negatives and conversions",
         )
     positives = int((target.label == 1).sum())
     if positives in (0, len(target)):
         raise SchemaError(
             f"all {len(target):,} labels of the {target.name} log are {int(positives > 0)}",
             expected="a log of impressions with 0 and 1",
-            fix="add the impressions that the log leaves out, or leave negatives and conversions out",
+            fix="add the missing impressions, or omit negatives and conversions",
         )
 
 
 def with_negatives(rows: Rows, law: NegativeLaw, first: int = 0) -> Iterator[Rows]:
-    """Give synthetic events, each followed by its negative rows, about `NEGATIVE_ROWS` rows at a time.
+    """Yield synthetic events, each followed by its negative rows, in blocks of about `NEGATIVE_ROWS` rows.
 
-    A negative row has everything of its synthetic event but the item, the label, the weight, and confidence and
-    support, which are 0: no translation drew it.
+    A negative row differs from its synthetic event by item, label and weight; its confidence and support are 0.
 
     Args:
         rows: Synthetic events, in order.
-        law: What negatives are drawn from.
-        first: Number of the first of them among those that are counted together.
+        law: The law of negatives.
+        first: Number of the first event, for `NegativeLaw.counts`.
     """
     step = max(1, int(NEGATIVE_ROWS / (1.0 + law.rows)))
     for begin in range(0, len(rows), step):
@@ -170,13 +168,13 @@ def with_negatives(rows: Rows, law: NegativeLaw, first: int = 0) -> Iterator[Row
 def labelled_rows_of(
     events: SyntheticEvents, law: NegativeLaw, pair: StoredPair, settings: SampleSettings
 ) -> Iterator[Rows]:
-    """Give events in memory with their negative rows: those that are written part by part, in the same order.
+    """Yield events in memory with the same negative rows, in the same order, as a run that writes part by part.
 
     Args:
         events: Synthetic events of `pair`, in canonical order.
-        law: What negatives are drawn from.
+        law: The law of negatives.
         pair: The logs.
-        settings: How the events were drawn; with the logs it says where parts end.
+        settings: Settings of the draws, which define the parts together with the logs.
     """
     rows = rows_of(events)
     ends = np.searchsorted(rows.source_item, [last for _, last in part_ranges(pair, settings)])
@@ -192,13 +190,11 @@ def _with_negatives(rows: Rows, law: NegativeLaw, chosen: slice, first: int) -> 
     number = np.arange(len(of_row)) - np.repeat(head, counts + 1)
     is_negative = number > 0
     event, item = rows.event[of_row], rows.item[of_row].copy()
-    mine = of_row[is_negative]
-    user = rows.event_user[rows.event[mine]]
-    keys = combine_keys(
-        combine_keys(rows.event_key[rows.event[mine]], rows.draw[mine].astype(np.uint64)),
-        number[is_negative].astype(np.uint64),
-    )
-    item[is_negative] = law.draw(user, rows.item[mine], keys)
+    origin = of_row[is_negative]
+    event_key = rows.event_key[rows.event[origin]]
+    draw_key = combine_keys(event_key, rows.draw[origin].astype(np.uint64))
+    keys = combine_keys(draw_key, number[is_negative].astype(np.uint64))
+    item[is_negative] = law.draw(rows.event_user[rows.event[origin]], rows.item[origin], keys)
     return Rows(
         event=event,
         event_user=rows.event_user,

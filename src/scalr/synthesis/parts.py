@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scalr.foundation import Int64, Mask, SampleSettings, Singles
 from scalr.logs import EventLog, StoredPair, item_ranges
 from scalr.synthesis.events import Rows, taken
-from scalr.synthesis.kernels.filtering import have_bits, keep_draws
+from scalr.synthesis.kernels.filtering import RowArrays, have_bits, keep_draws
 from scalr.synthesis.stages import DropReal, MinSupport, RealPairs, RowRule
 from scalr.synthesis.translators.protocol import Draws, Translation
 
@@ -111,10 +111,10 @@ class Chunk:
         """
         begin = self.n
         self._key[first : first + len(draws.key)] = draws.key
+        rows = RowArrays(self._event, self._draw, self._item, self._confidence, self._support)
         n_drawn, n_new, self.n = keep_draws(
-            first, k, self.events.user, draws.item, draws.confidence, draws.support, real.start, real.item,
-            min_support, begin, self._event, self._draw, self._item, self._confidence, self._support,
-        )  # fmt: skip
+            first, k, self.events.user, draws, real.start, real.item, min_support, begin, rows
+        )
         weight, event = self.events.weight, self._event[begin : self.n]
         self._weight[begin : self.n] = 1.0 if weight is None else weight[event]
         return n_drawn, n_new

@@ -19,12 +19,12 @@ from scalr.synthesis.translators.protocol import NO_ITEM, Drawing, Translation
 
 Number = TypeVar("Number", bound=np.generic)
 
-CHUNK_ROWS = 1 << 20  # draws held at a time by a thread; about 12 MB
+CHUNK_ROWS = 1 << 20  # draws per thread and chunk; about 12 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chunk:
-    """Draws for a range of source events, those without an item left out; shape (n,) but for the first."""
+    """Draws of `events` source events without empty draws; arrays of shape (n,)."""
 
     events: int
     item: Codes
@@ -48,11 +48,11 @@ def sample(
     The same seed and settings give the same events for any `threads`, `chunk_rows`, row order and file format.
 
     Args:
-        translation: What to draw from, fitted on a pair in memory.
+        translation: The distribution, fitted on a pair in memory.
         settings: Draws per event, strategy, temperature, minimum support; defaults if None.
         seed: Any integer.
-        threads: Threads to draw with; as many as there are cores if None.
-        chunk_rows: About how many draws a thread holds at a time.
+        threads: Number of threads; number of cores if None.
+        chunk_rows: Approximate number of draws per thread and chunk.
         progress: Called with the number of source events done since the last call.
 
     Raises:
@@ -60,7 +60,7 @@ def sample(
     """
     settings = settings or SampleSettings()
     if threads is not None and threads < 1:
-        raise ConfigError(f"threads is {threads}", expected="at least 1, or None for all cores", fix="leave it out")
+        raise ConfigError(f"threads is {threads}", expected="at least 1, or None for all cores", fix="remove `threads`")
     pair = translation.pair
     assert isinstance(pair, Pair), "events in memory need logs in memory"
     chunks = []
@@ -92,26 +92,26 @@ def sample(
 
 
 def _chunks(drawing: Drawing, draws: int, most: int, threads: int) -> Iterator[_Chunk]:
-    """Draw for all events in their order, `most` of them at a time."""
+    """Draw for all events in order, in chunks of `most` events."""
     n = len(drawing.events)
     free = deque([drawing, *(drawing.fork() for _ in range(min(threads, -(-n // most)) - 1))])
 
     def drawn(first: int) -> _Chunk:
-        own = free.popleft()  # a thread is never without one: there are as many as threads
+        idle = free.popleft()  # never empty: there are as many drawings as threads
         try:
             last = min(first + most, n)
-            done = own.draw(first, last)
-            found = np.flatnonzero(done.item != NO_ITEM)
+            result = idle.draw(first, last)
+            places = np.flatnonzero(result.item != NO_ITEM)
             return _Chunk(
                 events=last - first,
-                item=done.item[found],
-                event=first + found // draws,
-                draw=(found % draws).astype(np.int32),
-                confidence=done.confidence[found],
-                support=done.support[found],
+                item=result.item[places],
+                event=first + places // draws,
+                draw=(places % draws).astype(np.int32),
+                confidence=result.confidence[places],
+                support=result.support[places],
             )
         finally:
-            free.append(own)
+            free.append(idle)
 
     with ThreadPoolExecutor(len(free)) as pool:
         waiting: deque[Future[_Chunk]] = deque()

@@ -20,16 +20,16 @@ from scalr.synthesis.events import Rows, no_rows
 from scalr.synthesis.kernels.filtering import localise
 
 Places = npt.NDArray[np.intp]
-_PAGE_BYTES = 1 << 18  # is compressed while it is in the cache
-_DICTIONARY_BYTES = 1 << 26  # far above what the texts of a row group take, so that none is written twice
+_PAGE_BYTES = 1 << 18  # pages fit into the cache during compression
+_DICTIONARY_BYTES = 1 << 26  # far more than the texts of a row group, so that dictionaries never overflow
 
 
 def check_columns(pair: Pair | StoredPair) -> None:
-    """Refuse a target log whose columns synthetic events could not have.
+    """Check that synthetic events can have the columns of the target log.
 
     Raises:
-        SchemaError: If a column that plays no role is called like one of `SYNTHETIC_COLUMNS`, or the item table has
-            a column of the same name that does not fit its type.
+        SchemaError: If a column without a role has a name of `SYNTHETIC_COLUMNS`, or the item table has a column of
+            the same name and an incompatible type.
     """
     roles = {name for _, name in pair.target.columns.roles() if name}
     for field in pair.target.schema or ():
@@ -37,7 +37,7 @@ def check_columns(pair: Pair | StoredPair) -> None:
             continue
         if field.name in SYNTHETIC_COLUMNS and field.name not in ("is_synthetic", "weight"):
             raise SchemaError(
-                f"the target log has a column '{field.name}', which synthetic events need for themselves",
+                f"the target log has a column '{field.name}', which is a column of synthetic events",
                 expected=f"no column called {', '.join(SYNTHETIC_COLUMNS)}",
                 fix=f"rename '{field.name}' in the target log, or write with --layout compact",
             )
@@ -55,7 +55,7 @@ def check_columns(pair: Pair | StoredPair) -> None:
 
 
 def to_type(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return a column in the user's type; dictionaries and decimals need a step between.
+    """Cast a column to the user's type, dictionaries and decimals in two steps.
 
     Raises:
         pyarrow.ArrowInvalid: If a value does not fit.
@@ -70,28 +70,27 @@ def to_type(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 class TableBuilder:
-    """Builds Arrow tables from rows of synthetic events. One thread uses it; `fork` gives one to another thread.
+    """Builds Arrow tables from rows of synthetic events. Not thread-safe: `fork` returns a copy for another thread.
 
-    Layout `target` has every column of the target log, in its names and types: user, item and time filled, the label
-    that of the row (1 without), the value that of the item, columns of the item table joined, all others null; then
-    `SYNTHETIC_COLUMNS`. Only a weight column of integers becomes one of floats where the source's weights are
-    fractions.
-    Layout `compact` has integer codes; `write_dictionaries` says what they stand for.
+    Layout `target` has all columns of the target log, with their names and types, followed by `SYNTHETIC_COLUMNS`.
+    User, item and time are filled, the label is that of the row (default 1), the value that of the item, columns of the
+    item table are joined, and all others are null. A weight column of integers becomes one of floats if the source has
+    fractional weights. Layout `compact` has integer codes; `write_dictionaries` writes their ids.
 
     Args:
         pair: The logs.
         generation: The id in column `generation_id`.
         layout: "target" or "compact".
-        coded: Leave texts as dictionary arrays, which are written faster.
-        labelled: Rows have labels, negative ones among them.
+        coded: Whether to keep texts as dictionary arrays, which are written faster.
+        labelled: Whether rows have labels, as with negative rows.
 
     Attributes:
         coded: The schema of the tables.
-        schema: The same with texts as texts: what readers shall see.
+        schema: The schema for readers, with texts as texts.
 
     Raises:
-        ConfigError: If there is no such layout.
-        SchemaError: If synthetic events could not have the target log's columns.
+        ConfigError: If the layout is unknown.
+        SchemaError: See `check_columns`.
     """
 
     def __init__(
@@ -113,13 +112,13 @@ class TableBuilder:
         self._zeros, self._true = np.zeros(0, np.int32), pa.array([], pa.bool_())
         self._values = item_values(pair.target.positives(), pair.items) if layout == "target" else None
         self.coded = self.schema = pa.schema([])
-        nothing = no_rows(timed=pair.source.time is not None)
-        built = self(replace(nothing, label=np.zeros(0, np.int8)) if labelled else nothing).schema
+        empty = no_rows(timed=pair.source.time is not None)
+        built = self(replace(empty, label=np.zeros(0, np.int8)) if labelled else empty).schema
         self.schema = self._typed(built)
         self.coded = pa.schema([one.with_nullable(self.schema.field(one.name).nullable) for one in built])
 
     def fork(self) -> TableBuilder:
-        """Return the same for another thread."""
+        """Return a copy for another thread."""
         return self.over(self._pair)
 
     @property
@@ -128,22 +127,22 @@ class TableBuilder:
         return self._pair
 
     def over(self, pair: StoredPair) -> TableBuilder:
-        """Return the same for logs with other users and source items; what is known of target items stays."""
+        """Return a copy for logs with other users and source items, but the same target items."""
         other = copy.copy(self)
         other._pair, other._place, other._room = pair, {}, _Room(reuse=self._as_codes)
         return other
 
     def __call__(self, rows: Rows) -> pa.Table:
-        """Return rows as a table of `schema`, but for texts that are left as dictionary arrays."""
+        """Return rows as a table, of the schema `coded`."""
         if len(rows) > len(self._zeros):
             self._zeros, self._true = np.zeros(len(rows), np.int32), pa.array(np.ones(len(rows), np.bool_))
-        events = _Events.of(rows, self._room)
+        events = _Events.from_rows(rows, self._room)
         columns = self._target_columns(rows, events) if self._layout == "target" else _compact(self._pair, rows, events)
         fields = [pa.field(name, column.type) for name, column in columns.items()]
         return pa.Table.from_arrays(list(columns.values()), schema=self.coded if len(self.coded) else pa.schema(fields))
 
     def _typed(self, built: pa.Schema) -> pa.Schema:
-        """Return the schema that readers shall see; null is allowed only in columns that are not filled here."""
+        """Return the schema for readers; only columns that are not always filled are nullable."""
         target, filled = self._pair.target, {name for _, name in self._pair.target.columns.roles() if name}
         given = {} if target.schema is None or self._layout == "compact" else {f.name: f.type for f in target.schema}
         always = {"user", "item", "time", "label", "weight"}
@@ -162,7 +161,7 @@ class TableBuilder:
     def _target_columns(self, rows: Rows, events: _Events) -> dict[str, Any]:
         target, n = self._pair.target, len(rows)
         roles = {name: role for role, name in target.columns.roles() if name}
-        own = {
+        added = {
             "is_synthetic": self._true.slice(0, n),
             "weight": pa.array(rows.weight),
             "confidence": pa.array(rows.confidence),
@@ -176,12 +175,12 @@ class TableBuilder:
         columns = {
             one.name: self._column(rows, events, one, roles.get(one.name))
             for one in (target.schema if target.schema is not None else ())
-            if one.name not in own or one.name in roles
+            if one.name not in added or one.name in roles
         }
-        return columns | {name: values for name, values in own.items() if name not in columns}
+        return columns | {name: values for name, values in added.items() if name not in columns}
 
     def _column(self, rows: Rows, events: _Events, one: pa.Field, role: str | None) -> pa.Array:
-        """Return a column of the target log."""
+        """Return the values of a column of the target log."""
         pair, target = self._pair, self._pair.target
         if role == "user":
             return self._ids("user", target.users, events.user, one.type, events.of_row)
@@ -205,14 +204,14 @@ class TableBuilder:
     def _ids(
         self, role: str, words: Vocabulary, codes: Codes, type_: pa.DataType | None, of_row: Places | None
     ) -> pa.Array:
-        """Return ids by their codes, in the user's type if `type_` names it.
+        """Return the ids of codes, cast to `type_` if given.
 
         Args:
-            role: What the ids are, for the room they take.
+            role: Name of the buffers.
             words: The ids.
-            codes: One per row; or one per event, if `of_row` has each row's event.
-            type_: The user's type.
-            of_row: Shape (n,), places in `codes`.
+            codes: One per row, or one per event with `of_row`.
+            type_: The user's type, or None.
+            of_row: Shape (n,), place of each row's event in `codes`.
         """
         if not self._as_codes or pa.types.is_integer(words.ids.type):
             plain = words.ids.take(pa.array(codes if of_row is None else codes[of_row]))
@@ -228,8 +227,8 @@ class TableBuilder:
         if len(items.domains) == 1:
             return self._constant(items.domains[0], len(events.of_row))
         domain = items.domain[events.item].astype(np.int32)[events.of_row]
-        found = pa.DictionaryArray.from_arrays(domain, pa.array(items.domains))
-        return found if self._as_codes else found.cast(pa.string())
+        names = pa.DictionaryArray.from_arrays(domain, pa.array(items.domains))
+        return names if self._as_codes else names.cast(pa.string())
 
     def _constant(self, text: str, n: int) -> pa.Array:
         if not self._as_codes:
@@ -238,14 +237,14 @@ class TableBuilder:
 
 
 class _Room:
-    """Arrays for the columns of a table, with `reuse` the same for the next one: touching new memory takes long."""
+    """Buffers for the columns of a table, reused for the next table with `reuse`: first use of new memory is slow."""
 
     def __init__(self, *, reuse: bool) -> None:
         self._reuse = reuse
         self._arrays: dict[str, npt.NDArray[Any]] = {}
 
     def take(self, name: str, n: int, kind: Any) -> npt.NDArray[Any]:
-        """Return an array of n elements, filled with anything."""
+        """Return an uninitialised array of n elements."""
         if not self._reuse:
             return np.empty(n, kind)
         if name not in self._arrays or len(self._arrays[name]) < n:
@@ -253,13 +252,13 @@ class _Room:
         return self._arrays[name][:n]
 
     def gather(self, name: str, values: npt.NDArray[Any], places: Places) -> npt.NDArray[Any]:
-        """Return the values at `places`, all of which exist."""
+        """Return the values at `places`, which must be valid."""
         return np.take(values, places, out=self.take(name, len(places), values.dtype), mode="clip")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Events:
-    """The source events of some rows: columns of one value per event, and each row's event."""
+    """The source events of some rows: one value per event, and the event of each row."""
 
     user: Codes
     item: Codes
@@ -269,8 +268,8 @@ class _Events:
     room: _Room
 
     @classmethod
-    def of(cls, rows: Rows, room: _Room) -> _Events:
-        """Cut out the events that rows point to, which stand close together."""
+    def from_rows(cls, rows: Rows, room: _Room) -> _Events:
+        """Return the range of events that contains those of the rows."""
         first, end = (int(rows.event.min()), int(rows.event.max()) + 1) if len(rows) else (0, 0)
         time = None if rows.event_time is None else rows.event_time[first:end]
         of_row = np.subtract(rows.event, first, out=room.take("of row", len(rows), np.intp))
@@ -279,11 +278,11 @@ class _Events:
         )
 
     def numbers(self) -> pa.Array:
-        """Return the id of every source event: its key without the lowest bit, so that it is not negative anywhere."""
+        """Return the id of each row's source event: its key without the lowest bit, which fits a signed integer."""
         return pa.array(self.room.gather("numbers", (self.key >> np.uint64(1)).view(np.int64), self.of_row))
 
     def times(self, pair: StoredPair) -> pa.Array | None:
-        """Return times as the target log writes them; None without time."""
+        """Return the time of each row in the unit of the target log; None without time."""
         if self.time is None or pair.target.time_unit is None:
             return None
         times = from_microseconds(self.time, pair.target.time_unit)
@@ -314,8 +313,8 @@ class PartWriter:
 
     Args:
         file: Where to write.
-        schema: The types that readers shall see.
-        coded: The schema of the tables that are written, with texts as dictionaries.
+        schema: The schema for readers.
+        coded: The schema of the tables, with texts as dictionaries.
     """
 
     def __init__(self, file: Path, schema: pa.Schema, coded: pa.Schema) -> None:
@@ -329,7 +328,7 @@ class PartWriter:
             use_dictionary=texts + counts,
             dictionary_pagesize_limit=_DICTIONARY_BYTES,
             data_page_size=_PAGE_BYTES,
-            write_statistics=False,  # ids in the order of hashes: no reader could skip anything by them
+            write_statistics=False,  # ids are in the order of hashes, so readers could skip nothing
             store_schema=False,
         )
         self.file, self._schema = file, schema
@@ -339,20 +338,20 @@ class PartWriter:
         self._writer.write_table(table, row_group_size=len(table) or None)
 
     def close(self) -> None:
-        """Finish the file. The stored Arrow schema is the one for readers, which texts then have as texts."""
+        """Finish the file. Its Arrow metadata hold the schema for readers, with texts as texts."""
         described = base64.b64encode(self._schema.serialize().to_pybytes()).decode()
         self._writer.add_key_value_metadata({"ARROW:schema": described})
         self._writer.close()
 
 
 def _weight_type(pair: StoredPair) -> pa.DataType:
-    """Return the type of the target's weight column; that of synthetic weights where it has none."""
+    """Return the type of the target's weight column; without one, that of synthetic weights."""
     name, schema = pair.target.columns.weight, pair.target.schema
     return schema.field(name).type if name and schema is not None and name in schema.names else pa.float32()
 
 
 def write_dictionaries(pair: StoredPair, folder: Path) -> None:
-    """Write one file per vocabulary: the code is the row's place, and stands beside the id."""
+    """Write one file per vocabulary, with the columns `code` and `id`."""
     folder.mkdir()
     for name, words in (
         ("users", pair.target.users),

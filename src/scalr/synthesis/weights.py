@@ -15,7 +15,7 @@ def synthetic_weights(synthetic: SyntheticEvents, target: EventLog, settings: Tr
 
     Args:
         synthetic: The events to weigh.
-        target: The real events that may be seen, hidden ones left out.
+        target: Real events of the training period.
         settings: λ and κ.
     """
     history = np.bincount(target.positives().user, minlength=len(target.users))
@@ -37,14 +37,14 @@ def shrunk_weights(weight: Singles, history: npt.NDArray[np.int64], settings: Tr
 
 
 def kept_by_chance(weight: Floats, keys: Keys, seed: int) -> npt.NDArray[np.bool_]:
-    """Say which synthetic events stay when each stays with its weight, 1 at most, as probability; shape (n,).
+    """Keep each synthetic event with its weight (at most 1) as probability; return a mask, shape (n,).
 
-    The expected weight is what it was; it is for models that cannot weigh.
+    The expected weight does not change. This is for models without sample weights.
 
     Args:
         weight: Shape (n,), at least 0.
         keys: Shape (n,), keys of the events.
-        seed: Chooses which stay.
+        seed: Any integer.
     """
     kept: npt.NDArray[np.bool_] = rng.keyed_units(seed, rng.Purpose.THIN, keys) < weight
     return kept

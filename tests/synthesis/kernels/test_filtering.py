@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalr.synthesis.kernels.filtering import count_items, have_bits, keep_draws, localise, set_bits
+from scalr.synthesis.kernels.filtering import RowArrays, count_items, have_bits, keep_draws, localise, set_bits
+from scalr.synthesis.kernels.path_layout import Draws
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 3))
@@ -20,10 +21,9 @@ def test_rows_are_the_draws_that_are_new_and_supported(seed, draws, min_support)
     room, at = len(item) + 2, 2
     event, draw, row_item, row_support = (np.full(room, -7, np.int32) for _ in range(4))
     row_confidence, log_item = np.zeros(room, np.float32), np.concatenate(history).astype(np.int32)
-    n_drawn, n_new, end = keep_draws(
-        first, draws, user, item, confidence, support, start, log_item, min_support, at, event, draw, row_item,
-        row_confidence, row_support,
-    )  # fmt: skip
+    drawn = Draws(np.zeros(n_events, np.uint64), item, confidence, support)
+    columns = RowArrays(event, draw, row_item, row_confidence, row_support)
+    n_drawn, n_new, end = keep_draws(first, draws, user, drawn, start, log_item, min_support, at, columns)
     found = [z for z in range(len(item)) if item[z] >= 0]
     new = [z for z in found if item[z] not in history[user[first + z // draws]]]
     kept = [z for z in new if support[z] >= min_support]

@@ -26,7 +26,7 @@ class World:
     time: np.ndarray
     key: np.ndarray
     item_start: np.ndarray
-    testifies: np.ndarray
+    contributes: np.ndarray
     target_start: np.ndarray
     target_item: np.ndarray
     target_time_start: np.ndarray
@@ -35,7 +35,7 @@ class World:
     n_target: int
 
     def workspace(self, weighted: bool = True) -> layout.Workspace:
-        n_paths = layout.count_paths(self.user, self.testifies, self.item_start, self.target_start)
+        n_paths = layout.count_paths(self.user, self.contributes, self.item_start, self.target_start)
         return layout.make_workspace(
             int(np.diff(self.item_start).max()), int(n_paths.max()), self.n_target, weighted=weighted
         )
@@ -49,7 +49,7 @@ def world(
     events: int = 300,
     targets: int = 200,
     heavy: int = 0,
-    all_testify: bool = False,
+    all_contribute: bool = False,
 ) -> World:
     """Return random events with repeats; the first `heavy` users have every target item."""
     random = np.random.default_rng(seed)
@@ -58,7 +58,7 @@ def world(
     time = random.integers(0, 60, events)
     order = np.lexsort((time, user, item))
     user, item, time = user[order], item[order], time[order]
-    shuns = np.zeros((users, items), np.bool_) if all_testify else random.random((users, items)) < 0.2
+    shuns = np.zeros((users, items), np.bool_) if all_contribute else random.random((users, items)) < 0.2
     target_user = np.concatenate([random.integers(0, users, targets), np.repeat(np.arange(heavy), n_target)])
     target = np.concatenate([random.integers(0, n_target, targets), np.tile(np.arange(n_target), heavy)])
     target_time = random.integers(0, 80, len(target))
@@ -71,7 +71,7 @@ def world(
         time=time,
         key=random.integers(0, 2**63, events).astype(np.uint64),
         item_start=starts(item, items),
-        testifies=np.empty(0, np.bool_) if all_testify else ~shuns[user, item],
+        contributes=np.empty(0, np.bool_) if all_contribute else ~shuns[user, item],
         target_start=starts(pair[first] // n_target, users),
         target_item=(pair[first] % n_target).astype(np.int32),
         target_time_start=np.append(first, len(target)),
@@ -87,12 +87,12 @@ def starts(group: np.ndarray, n: int) -> np.ndarray:
 
 def expected(w: World, draws: int, window: int, *law) -> tuple[np.ndarray, ...]:
     """What the slow kernels draw; confidence and support are 0 where nothing is drawn."""
-    testifies = w.testifies if len(w.testifies) else np.ones(len(w.user), np.bool_)
-    n_paths = reference.count_paths(w.user, testifies, w.item_start, w.target_start)
+    contributes = w.contributes if len(w.contributes) else np.ones(len(w.user), np.bool_)
+    n_paths = reference.count_paths(w.user, contributes, w.item_start, w.target_start)
     out = tuple(np.zeros(len(w.user) * draws, kind) for kind in (np.int32, np.float32, np.int32))
     kernel = reference.draw_weighted_items if law else reference.draw_uniform_paths
     kernel(
-        (0, len(w.item_start) - 1), draws, STREAM, w.key, w.user, testifies, w.time, w.item_start, w.target_start,
+        (0, len(w.item_start) - 1), draws, STREAM, w.key, w.user, contributes, w.time, w.item_start, w.target_start,
         w.target_item, w.target_time_start, w.target_time, window, int(n_paths.max()), w.n_target, *out, *law,
     )  # fmt: skip
     return out
@@ -103,16 +103,17 @@ def drawn(w: World, draws: int, window: int, *law, cuts=(), workspace=None, exac
     workspace = workspace or w.workspace()
     bounds = [0, *sorted(cuts), len(w.user)]
     recent = w.recent if window >= 0 else (np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
+    time = w.time if window >= 0 else np.empty(0, np.int64)
+    paths = layout.Paths(w.user, w.contributes, time, w.item_start, w.target_start, w.target_item, *recent, window)
     parts = []
     for first, last in pairwise(bounds):
         n = (last - first) * draws
         out = tuple(np.zeros(size, kind) for size, kind in ((n + 3, np.int32), (n * exact, "f4"), (n * exact, "i4")))
-        kernel = weighted.draw_weighted_items if law else uniform.draw_uniform_paths
-        kernel(
-            workspace, (first, last), draws, STREAM, w.key[first:last], w.user, w.testifies,
-            w.time if window >= 0 else np.empty(0, np.int64), w.item_start, w.target_start, w.target_item,
-            *recent, window, *out, *law,
-        )  # fmt: skip
+        rows, result = (first, last), layout.Draws(w.key[first:last], *out)
+        if law:
+            weighted.draw_weighted_items(workspace, paths, rows, layout.Sampling(draws, *law), STREAM, result)
+        else:
+            uniform.draw_uniform_paths(workspace, paths, rows, draws, STREAM, result)
         parts.append((out[0][:n], *out[1:]))
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
@@ -130,7 +131,7 @@ worlds = st.builds(
     n_target=st.sampled_from([1, 5, 40, 200]),
     events=st.integers(1, 400),
     targets=st.integers(1, 600),
-    all_testify=st.booleans(),
+    all_contribute=st.booleans(),
 )
 windows = st.sampled_from([-1, 0, 3, 25, 1000])
 cuts = st.lists(st.floats(0, 1), max_size=6)
@@ -147,10 +148,10 @@ def test_draws_are_those_of_the_slow_kernels_however_rows_are_cut(w, draws, wind
 
 
 @pytest.mark.parametrize("heavy", [1, 3, 20])
-@pytest.mark.parametrize("all_testify", [True, False])
-def test_users_with_long_histories_are_kept_virtual_and_change_no_draw(heavy, all_testify):
+@pytest.mark.parametrize("all_contribute", [True, False])
+def test_users_with_long_histories_are_kept_virtual_and_change_no_draw(heavy, all_contribute):
     for items, events in ((1, 30), (60, 300)):
-        w = world(5, items=items, events=events, n_target=2000, heavy=heavy, all_testify=all_testify)
+        w = world(5, items=items, events=events, n_target=2000, heavy=heavy, all_contribute=all_contribute)
         workspace = w.workspace()
         for draws in (1, 3):
             assert_same(drawn(w, draws, -1, workspace=workspace), expected(w, draws, -1))
@@ -219,7 +220,7 @@ def test_top_items_are_those_of_a_full_sort(draws):
     for j in range(len(w.item_start) - 1):
         rows = range(w.item_start[j], w.item_start[j + 1])
         for x in rows:
-            behind = {w.user[y] for y in rows if w.testifies[y]} - {w.user[x]}
+            behind = {w.user[y] for y in rows if w.contributes[y]} - {w.user[x]}
             counts = np.array([sum(i in own[u] for u in behind) for i in range(w.n_target)])
             wanted = [i for i in np.lexsort((np.arange(w.n_target), -counts)) if counts[i] > 0][:draws]
             assert [i for i in item[x] if i != layout.NO_ITEM] == wanted

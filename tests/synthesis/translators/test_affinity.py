@@ -40,7 +40,7 @@ def test_the_subspace_holds_nearly_what_the_best_one_holds():
     best = np.linalg.svd(normalised(dense(pair.source)), compute_uv=False)
     matrix = affinity._matrix_of(StoredPair.from_pair(pair).source, len(pair.target.users))
     for rank in (8, 32):
-        factors = Subspace.of(matrix, pair.source.items.keys, rank).rows(matrix)
+        factors = Subspace.from_matrix(matrix, pair.source.items.keys, rank).rows(matrix)
         held = (factors.astype(float) ** 2).sum() / (best[:rank] ** 2).sum()
         assert 0.97 < held < 1 + 1e-5
 
@@ -87,7 +87,7 @@ def test_users_out_of_a_sample_are_scored_as_new_ones():
     pair = simulate(n_users=120, n_source_items=30, n_target_items=20, seed=4).pair
     x, y = dense(pair.source), dense(pair.target)
     n_pairs, has_target = int(x.sum()), y.any(axis=1)
-    sample = FitSample.of(int(x[has_target].sum()), int(x[~has_target].sum()), n_pairs // 2)
+    sample = FitSample.from_counts(int(x[has_target].sum()), int(x[~has_target].sum()), n_pairs // 2)
     taken = sample.takes(pair.target.users.keys, has_target)
     assert 20 < taken.sum() < 100
     weight = 1 / np.sqrt(np.maximum(x[taken].sum(axis=0), 1)) * x[taken].any(axis=0)
@@ -116,6 +116,6 @@ def test_a_log_within_the_bound_is_fitted_whole():
     ],
 )
 def test_users_of_both_domains_get_half_of_the_pairs_if_they_have_as_many(shared, other, most, shares):
-    sample = FitSample.of(shared, other, most)
+    sample = FitSample.from_counts(shared, other, most)
     assert (sample.shared, sample.other) == pytest.approx(shares)
     assert sample.is_whole == (shares == (1, 1))

@@ -160,7 +160,7 @@ def test_closed_form():
     np.testing.assert_allclose(events.confidence[mine], expected[events.item[mine]], rtol=1e-6)
 
 
-def test_the_own_user_never_testifies():
+def test_the_own_user_never_contributes():
     """Users 0 to 19 each have a target item of their own, which nobody may draw for its owner."""
     users = np.arange(20)
     source = pa.table({"user": users, "item": users % 5})

@@ -92,7 +92,7 @@ def test_topk_takes_the_highest_counts_without_the_own_user_and_ties_by_item(dra
 
 
 def test_a_source_item_of_one_user_draws_nothing():
-    """Leave-one-out: nobody else testifies, so the user's own target items must not come back."""
+    """Leave-one-out: nobody else contributes, so the user's own target items must not come back."""
     source, target = small_tables()
     lonely = pa.table(
         {"user": [1, 1], "item": [999, 999], "time": [1_600_000_000, 1_600_000_001]}, schema=source.schema
@@ -115,12 +115,12 @@ def test_history_cap_keeps_the_latest_items_of_each_user_in_both_domains():
         start, end = translation.target.start[u], translation.target.start[u + 1]
         assert translation.target.item[start:end].tolist() == wanted
     source = pair.source
-    testifies = translation.cutoff.admits(source)
+    contributes = translation.cutoff.admits(source)
     for u in range(len(target.users)):
         mine = source.user == u
         last = {i: source.time[mine & (source.item == i)].max() for i in np.unique(source.item[mine])}
         wanted = sorted(sorted(last, key=lambda i: (-last[i], i))[:cap])
-        assert np.unique(source.item[mine & testifies]).tolist() == wanted
+        assert np.unique(source.item[mine & contributes]).tolist() == wanted
 
 
 @pytest.mark.parametrize("held", [1, 40, 10**6])
@@ -147,7 +147,7 @@ def test_a_window_needs_times():
         fit_cooccurrence(read_pair(source, target), TranslateSettings(window_days=3))
 
 
-def test_label_zero_neither_testifies_nor_draws():
+def test_label_zero_neither_contributes_nor_draws():
     random = np.random.default_rng(9)
     labelled = [table.append_column("label", pa.array(random.integers(0, 2, len(table)))) for table in small_tables()]
     positive = [table.filter(pa.compute.equal(table["label"], 1)).drop_columns(["label"]) for table in labelled]

@@ -52,7 +52,7 @@ def latest(table: pa.Table, cap: int | None) -> dict[object, set[object]]:
     return {u: set(sorted(items, key=lambda i: -items[i])[:cap]) for u, items in last.items()}
 
 
-def witnesses(source: pa.Table, target: pa.Table, cap: int | None, days: float | None) -> dict[object, set[object]]:
+def users_behind(source: pa.Table, target: pa.Table, cap: int | None, days: float | None) -> dict[object, set[object]]:
     """Return the users behind every (source item, target item), by a loop over events."""
     mine, theirs = latest(source, cap), latest(target, cap)
     after = defaultdict(list)
@@ -78,7 +78,7 @@ def check(table: pa.Table, source: pa.Table, target: pa.Table, steps: Steps) -> 
     """Hold every row to the raw logs."""
     chosen = steps.translate
     days = None if chosen.translator == "factor" else chosen.window_days
-    behind = witnesses(source, target, chosen.history_cap, days)
+    behind = users_behind(source, target, chosen.history_cap, days)
     owners, active = defaultdict(set), set(source["user"].to_pylist())
     for user, items in latest(target, None if chosen.translator == "random" else chosen.history_cap).items():
         for item in items:
@@ -166,7 +166,7 @@ def test_factor_draws_by_score_among_what_others_have_too():
     pair = read_pair(source, target)
     free, bound = (fit(pair, settings=TranslateSettings(translator="factor", rank=8, privacy={"k": k})) for k in (1, 4))
     events = sample(bound, SampleSettings(draws_per_event=400), seed=1, threads=1)
-    behind, ids = witnesses(source, target, None, None), pair.target.items.ids.to_pylist()
+    behind, ids = users_behind(source, target, None, None), pair.target.items.ids.to_pylist()
     statistic, degrees = 0.0, 0
     for row in np.unique(events.source_row)[:60]:
         user, j = pair.source.user[row], pair.source.items.ids[int(pair.source.item[row])].as_py()
@@ -189,7 +189,7 @@ def test_factor_draws_by_score_among_what_others_have_too():
 def test_probability_says_nothing_of_pairs_below_k(translator):
     source, target = small_tables(seed=6, users=12, events=(60, 60))
     pair = read_pair(source, target)
-    n_items, behind = len(pair.target.items), witnesses(source, target, None, None)
+    n_items, behind = len(pair.target.items), users_behind(source, target, None, None)
     settings = {"translator": translator, "rank": 8}
     free, bound = (fit(pair, settings=TranslateSettings(**settings, privacy={"k": k})) for k in (1, 2))
     ids = pair.target.items.ids.to_pylist()
@@ -206,7 +206,7 @@ def test_probability_says_nothing_of_pairs_below_k(translator):
 
 
 def test_a_bound_on_histories_always_holds(monkeypatch):
-    """Nobody testifies with more than the bound: with a bound of 2 the events are those of a cap of 2."""
+    """Nobody contributes more than the bound: with a bound of 2 the events are those of a cap of 2."""
     from scalr.synthesis.translators import cooccurrence
 
     source, target = small_tables(seed=6)

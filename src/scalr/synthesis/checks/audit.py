@@ -1,4 +1,4 @@
-"""Audit synthetic rows against the logs they claim to be made of: named checks, each from the raw logs anew."""
+"""Audit synthetic rows against their logs: named checks, each recomputed from the raw logs."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ CHECKS = {
     "other-generation": "generation_id is that of these logs, settings and seed",
     "marginal-far": "marginals are as near to the real ones as stated",
 }
-"""What each finding says where it is absent."""
+"""What holds if a check finds nothing wrong."""
 
-CONFIDENCE_TOLERANCE = 2e-6  # relative; confidence is written in single precision
-DISTANCE_TOLERANCE = 1e-6  # of a total variation; weights are written in single precision
+CONFIDENCE_TOLERANCE = 2e-6  # relative; files hold confidence in single precision
+DISTANCE_TOLERANCE = 1e-6  # of a total variation; files hold weights in single precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Check:
 
     Attributes:
         name: One of `CHECKS`.
-        examined: Rows (of `marginal-far`, marginals) that were looked at; 0 where it could not be checked.
-        wrong: How many of them are not as they should be.
-        detail: The first of these, or why nothing was checked.
+        examined: Number of examined rows (for `marginal-far`, marginals); 0 if the check was not possible.
+        wrong: Number of them that fail.
+        detail: The first failure, or the reason why nothing was examined.
     """
 
     name: str
@@ -60,9 +60,9 @@ class Check:
     detail: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the check as JSON has it."""
-        told = {"expected": CHECKS[self.name], "examined": self.examined, "wrong": self.wrong}
-        return {"name": self.name, **told, "detail": self.detail}
+        """Return the check as a JSON object."""
+        numbers = {"examined": self.examined, "wrong": self.wrong}
+        return {"name": self.name, "expected": CHECKS[self.name], **numbers, "detail": self.detail}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +74,27 @@ class Audit:
 
     @property
     def findings(self) -> tuple[Check, ...]:
-        """Return the checks that found something wrong."""
+        """Return the checks with failures."""
         return tuple(check for check in self.checks if check.wrong)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the audit as JSON has it."""
+        """Return the audit as a JSON object."""
         return {"rows": self.rows, "checks": [check.to_json() for check in self.checks]}
 
     def refuse_findings(self, name: str) -> None:
-        """Raise an error that names what was found.
+        """Raise an error if any check has failures.
 
         Raises:
-            InputError: If anything was found.
+            InputError: If there are findings.
         """
         if self.findings:
-            said = "; ".join(f"{one.name} ({one.wrong:,} of {one.examined:,}: {one.detail})" for one in self.findings)
+            findings = (
+                f"{check.name} ({check.wrong:,} of {check.examined:,}: {check.detail})" for check in self.findings
+            )
             raise InputError(
-                f"the audit of '{name}' found {said}",
+                f"the audit of '{name}' found {'; '.join(findings)}",
                 expected=CHECKS[self.findings[0].name],
-                fix="make the rows again from these logs, or name the logs and settings they were made with",
+                fix="generate the rows again from these logs, or name the logs and settings of their generation",
             )
 
 
@@ -110,29 +112,29 @@ def audit(
     Args:
         rows: The rows.
         pair: The logs.
-        steps: What the rows are said to be made with; of these `seed`, `translate`, `sample` and `refine` are used.
-        is_seed_known: Whether `seed` and `sample` are those of the rows, so that they can be drawn anew.
-        stated: Distances that were stated of the marginals (as in the receipt of alignment), which must hold again.
-        most_distance: Largest total variation of each of the `refine.align` marginals, in [0, 1], instead.
+        steps: Stated settings of the generation: `seed`, `translate`, `sample` and `refine` are used.
+        is_seed_known: Whether `seed` and `sample` are those of the rows, so that the draws can be repeated.
+        stated: Stated distances of the marginals (as in the receipt of alignment), which must be reproduced.
+        most_distance: Instead of `stated`, the largest total variation of each `refine.align` marginal, in [0, 1].
     """
-    held = _Held(rows, pair, steps)
-    checks = [*held.marks(), *held.source_events(), *held.pairs(), *held.counts()]
+    auditor = _Auditor(rows, pair, steps)
+    checks = [*auditor.marks(), *auditor.source_events(), *auditor.pairs(), *auditor.counts()]
     if is_seed_known:
-        checks += [held.drawn_anew(), held.generation()]
-    checks += held.marginals(stated, most_distance)
+        checks += [auditor.drawn_anew(), auditor.generation()]
+    checks += auditor.marginals(stated, most_distance)
     return Audit(len(rows), tuple(checks))
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
-    """Rows beside the logs, with the source event of each."""
+class _Auditor:
+    """Checks of rows against the logs."""
 
     rows: Released
     pair: StoredPair
     steps: Steps
 
     def check(self, name: str, wrong: Mask, among: Mask | None = None) -> Check:
-        """Return the check of rows that are `wrong`, shape (n,), of those `among` which it can be said."""
+        """Return the check with failures `wrong`, shape (n,), among the rows that can be examined."""
         examined = len(wrong) if among is None else int(among.sum())
         places = np.flatnonzero(wrong if among is None else wrong & among)
         detail = f"such as row {int(places[0]):,}" if len(places) else ""
@@ -149,7 +151,7 @@ class _Held:
 
     @cached_property
     def event(self) -> Int64:
-        """Place of each row's source event among all positive ones; -1 where there is none."""
+        """Place of each row's source event among all positive events; -1 if unknown."""
         keys = [(part.keys() >> np.uint64(1)).view(np.int64) for part in self.parts]
         known = np.concatenate(keys) if keys else np.empty(0, np.int64)
         order = np.argsort(known)
@@ -165,7 +167,7 @@ class _Held:
 
     @cached_property
     def is_sound(self) -> Mask:
-        """Whether a row has a known event, user and item, so that more can be said of it."""
+        """Whether the event, user and item of a row are known, as further checks require."""
         rows = self.rows
         return (self.event >= 0) & (rows.user >= 0) & (rows.item >= 0)
 
@@ -212,11 +214,11 @@ class _Held:
     @cached_property
     def translation(self) -> Translation:
         chosen = self.steps.translate
-        privacy = chosen.privacy.model_copy(update={"epsilon": None})  # not to spend the budget again
+        privacy = chosen.privacy.model_copy(update={"epsilon": None})  # spend no privacy budget
         return fit(self.pair, settings=chosen.model_copy(update={"privacy": privacy}))
 
     def counts(self) -> Iterator[Check]:
-        """Count support and confidence anew, from the paths of the logs, without any randomness."""
+        """Recount support and confidence from the paths of the logs, without any randomness."""
         rows, k = self.rows, self.steps.translate.privacy.k
         among = self.is_sound & rows.is_positive
         if self.steps.translate.privacy.epsilon is not None:
@@ -252,16 +254,16 @@ class _Held:
     def _counted(self, paths: CooccurrenceTranslation, among: Mask) -> tuple[Int64, npt.NDArray[np.float64]]:
         behind, confidence = np.zeros(len(self.rows), np.int64), np.zeros(len(self.rows))
         for part, chosen in self._by_part(among):
-            half = paths.lay_out(self.parts[part])
+            joined = paths.join_source(self.parts[part])
             event = self.event[chosen] - self.first_of_part[part]
             item = self.rows.item[chosen]
-            users, n_paths = paths.counting(half)(event, item)
+            users, n_paths = joined.counter()(event, item)
             behind[chosen] = users
-            confidence[chosen] = paths.stated(half, event, item, users, n_paths)
+            confidence[chosen] = paths.confidence(joined, event, item, users, n_paths)
         return behind, confidence
 
     def _by_part(self, among: Mask) -> Iterator[tuple[int, Int64]]:
-        """Yield parts of the source and the rows of their events, in the order of the events."""
+        """Yield the number of each part of the source and its rows, in the order of the events."""
         chosen = np.flatnonzero(among)
         chosen = chosen[np.argsort(self.event[chosen], kind="stable")]
         ends = np.searchsorted(self.event[chosen], self.first_of_part)
@@ -270,7 +272,7 @@ class _Held:
                 yield part, chosen[ends[part] : ends[part + 1]]
 
     def drawn_anew(self) -> Check:
-        """Draw for the events of the rows again."""
+        """Repeat the draws for the events of the rows."""
         rows, sample = self.rows, self.steps.sample
         k, among = sample.draws_per_event, self.is_sound & rows.is_positive
         wrong = np.zeros(len(rows), np.bool_)
@@ -279,16 +281,16 @@ class _Held:
             drawing = self.translation.drawing(self.parts[part], sample, seed=self.steps.seed, most=most)
             place = self.event[chosen] - self.first_of_part[part]
             for first in range(0, len(self.parts[part]), most):
-                mine = chosen[np.searchsorted(place, first) : np.searchsorted(place, first + most)]
-                if not len(mine):
+                selected = chosen[np.searchsorted(place, first) : np.searchsorted(place, first + most)]
+                if not len(selected):
                     continue
                 drawn = drawing.draw(first, min(first + most, len(self.parts[part])))
-                event = self.event[mine] - self.first_of_part[part] - first
-                inside = (rows.draw[mine] >= 0) & (rows.draw[mine] < k)
-                at = event * k + np.where(inside, rows.draw[mine], 0)
-                same = (drawn.item[at] == rows.item[mine]) & (drawn.support[at] == rows.support[mine])
-                same &= drawn.confidence[at] == rows.confidence[mine]
-                wrong[mine] = ~(same & inside)
+                event = self.event[selected] - self.first_of_part[part] - first
+                inside = (rows.draw[selected] >= 0) & (rows.draw[selected] < k)
+                at = event * k + np.where(inside, rows.draw[selected], 0)
+                same = (drawn.item[at] == rows.item[selected]) & (drawn.support[at] == rows.support[selected])
+                same &= drawn.confidence[at] == rows.confidence[selected]
+                wrong[selected] = ~(same & inside)
         return self.check("not-drawn", wrong, among)
 
     def generation(self) -> Check:
@@ -326,9 +328,9 @@ class _Held:
 
 
 def _paths_of(translation: Translation) -> CooccurrenceTranslation | None:
-    """Return what counts the pairs that a translation draws; None where it looks at none."""
+    """Return the paths that count the pairs of a translation; None if it uses no pairs."""
     if isinstance(translation, CooccurrenceTranslation):
         return translation
     if isinstance(translation, ConditionedTranslation):
         return translation.paths
-    return getattr(translation, "witnesses", None)
+    return getattr(translation, "cooccurrence", None)

@@ -1,4 +1,4 @@
-"""What a column of a log shows of how its rows were made: nulls, fineness of times and numbers, values."""
+"""Formatting fingerprints of a column: nulls, precision of times and numbers, values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pyarrow.compute as pc
 
 from scalr.foundation import Codes, Floats
 
-MOST_VALUES = 254  # of a text column, the most frequent ones; the others are one value
-BINS = 32  # of numbers and times, with about as many rows each
+MOST_VALUES = 254  # most frequent values of a text column; all others share one code
+BINS = 32  # of numbers and times, by quantiles
 STEPS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000)  # microseconds: of a day, hour, minute, second
 MOST_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signs:
-    """One column of all rows.
+    """Fingerprints of one column.
 
     Attributes:
         value: Shape (n,), numbers, microseconds, or codes of texts by frequency; NaN for null.
@@ -46,7 +46,7 @@ class Signs:
 
 
 def signs_of(column: pa.ChunkedArray) -> Signs:
-    """Return what a column shows, of any type; nested values show no more than whether they are null."""
+    """Return the fingerprints of a column of any type; of nested values only the nulls are used."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type

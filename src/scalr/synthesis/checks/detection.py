@@ -1,9 +1,9 @@
-"""Can a classifier tell synthetic rows from real ones by their columns? Which columns give them away?
+"""Detection: can a classifier distinguish synthetic from real rows by their columns, and which columns reveal it?
 
-A model that is given such a column learns to treat synthetic rows as another kind, and what they teach stays with
-them. Users and items are what rows are about, so their ids are not looked at; nor are the columns of
-`SYNTHETIC_COLUMNS` (`is_synthetic`, `weight`, `confidence`, `support`, source ids, `draw`, `generation_id`), which tell
-by definition and must not be features of any model.
+A model with such a column as a feature can treat synthetic rows separately and then transfers nothing from them. The
+check excludes the ids of users and items, and the columns of `SYNTHETIC_COLUMNS` (`is_synthetic`, `weight`,
+`confidence`, `support`, source ids, `draw`, `generation_id`), which are synthetic by definition and must not be
+features of any model.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scalr.foundation import Board, ConfigError, Floats, Int64, Keys, Mask, SchemaError, require_extra, rng
+from scalr.foundation import Board, Codes, ConfigError, Floats, Int64, Keys, Mask, SchemaError, require_extra, rng
 from scalr.logs import (
     SYNTHETIC_COLUMNS,
     Columns,
@@ -36,23 +35,23 @@ from scalr.synthesis.checks.separation import Separation, clustered_auc
 
 LeakCheck = Literal["off", "report", "drop"]
 MOST_ROWS = 200_000  # of both kinds together
-THRESHOLD = 0.6  # a column is leaky where the lower end of its interval is above
-FOLDS = 5  # of users: nobody is judged by a classifier that saw a row of the same user
-SMOOTHING = 2.0  # rows of each kind that every cell is given
+THRESHOLD = 0.6  # a column is leaky if the lower end of its interval is above
+FOLDS = 5  # of users: no classifier scores users of its training rows
+SMOOTHING = 2.0  # rows of each kind added to every cell
 ROUNDS, LEAVES = 60, 15  # of the boosted trees
-MOST_OF_IT = 0.9  # share of what a column tells that one sign alone explains
+MOST_OF_IT = 0.9  # least share of a column's AUC above 0.5 that a single sign must explain
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnLeak:
-    """What one column tells.
+    """Detection by one column.
 
     Attributes:
         name: Its name.
         separation: AUC of real against synthetic rows by this column alone, cross-fitted.
         is_leaky: Whether the interval is above the threshold.
-        is_needed: Whether it plays a role, so that it is never dropped.
-        sign: What tells: "nulls", "fineness" (decimals, trailing zeros, steps of time) or "values".
+        is_needed: Whether it has a role, so that it is never dropped.
+        sign: What reveals synthetic rows: "nulls", "fineness" (decimals, trailing zeros, steps of time) or "values".
     """
 
     name: str
@@ -69,14 +68,14 @@ class ColumnLeak:
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """What gives synthetic rows away.
+    """Result of the detection check.
 
     Attributes:
-        before: AUC of the classifier on all columns that were looked at.
-        after: That without `droppable`; None where there is nothing to drop.
-        columns: Every column by itself, the most telling first.
-        rows: Rows that were looked at, by kind.
-        classifier: "lightgbm", or "logistic" where LightGBM is not installed.
+        before: AUC of the classifier on all compared columns.
+        after: AUC without `droppable`; None if there is nothing to drop.
+        columns: Each column alone, by descending AUC.
+        rows: Number of compared rows, by kind.
+        classifier: "lightgbm", or "logistic" if LightGBM is not installed.
         threshold: See `ColumnLeak.is_leaky`.
     """
 
@@ -89,11 +88,11 @@ class Leaks:
 
     @property
     def droppable(self) -> tuple[str, ...]:
-        """Return the leaky columns that play no role."""
+        """Return the leaky columns without a role."""
         return tuple(one.name for one in self.columns if one.is_leaky and not one.is_needed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it for the manifest."""
+        """Return the result for the manifest."""
         return {
             "before": self.before.to_json(),
             "after": None if self.after is None else self.after.to_json(),
@@ -105,7 +104,7 @@ class Leaks:
         }
 
     def sentences(self, *, dropped: bool = False) -> tuple[str, ...]:
-        """Return what was found in words.
+        """Return the result in words.
 
         Args:
             dropped: Whether the droppable columns were dropped.
@@ -135,16 +134,16 @@ def find_leaks(
     most_rows: int = MOST_ROWS,
     seed: int = 0,
 ) -> Leaks:
-    """Tell real from synthetic rows by the columns that both have, cross-fitted by users.
+    """Distinguish real from synthetic rows by their common columns, cross-fitted by users.
 
-    Large logs are sampled by a hash of the user. Real rows with label 0 are left out.
+    Large logs are sampled by a hash of the user. Real rows with label 0 are excluded.
 
     Args:
         real: The target log: path, glob, folder or frame.
         synthetic: Synthetic events in layout `target`, likewise.
-        columns: Which columns play a role; common names are found without.
+        columns: Columns with a role; recognised by common names if None.
         threshold: See `ColumnLeak.is_leaky`; in (0.5, 1).
-        most_rows: Rows to look at, of both kinds together.
+        most_rows: Most rows to compare, of both kinds together.
         seed: Chooses users and folds.
 
     Example:
@@ -156,7 +155,7 @@ def find_leaks(
         ['time', 'value']
 
     Raises:
-        SchemaError: If a column that is named is missing, or one side has no rows.
+        SchemaError: If a named column is missing, or one side has no rows.
         MissingExtraError: If neither LightGBM nor scikit-learn is installed.
     """
     columns = find_columns(open_table(real, "target"), columns or Columns(), Columns())
@@ -165,38 +164,54 @@ def find_leaks(
         for given, role in ((real, "target"), (synthetic, "synthetic"))
     ]
     (of_real, real_keys), (of_synthetic, synthetic_keys) = tables
-    is_synthetic = np.repeat([False, True], [len(of_real), len(of_synthetic)])
-    keys = np.concatenate([real_keys, synthetic_keys])
-    _, cluster = np.unique(keys, return_inverse=True)
-    fold = (rng.keyed_units(seed, rng.Purpose.LEAK_FOLDS, keys) * FOLDS).astype(np.int64)
+    kinds = _Kinds.from_keys(real_keys, synthetic_keys, seed)
     roles = {name: role for role, name in columns.roles() if name}
     unseen = {*SYNTHETIC_COLUMNS, columns.user, columns.item, columns.label, columns.weight}
     names = [name for name in of_real.column_names if name in of_synthetic.column_names and name not in unseen]
     signs = {name: signs_of(_joined(of_real[name], of_synthetic[name])) for name in names}
-
-    def told(score: Floats) -> Separation:
-        return clustered_auc(is_synthetic, score, cluster)
-
-    found = []
-    for name, one in signs.items():
-        separation = told(_log_odds(one.cells(), is_synthetic, fold))
-        is_leaky = separation.low > threshold
-        sign = _sign(one, separation, is_synthetic, fold, cluster) if is_leaky else "values"
-        found.append(ColumnLeak(name, separation, is_leaky, roles.get(name, "value") != "value", sign))
-    found.sort(key=lambda one: (-one.separation.auc, one.name))
+    leaks = [_column_leak(name, column, kinds, roles.get(name), threshold) for name, column in signs.items()]
+    leaks.sort(key=lambda leak: (-leak.separation.auc, leak.name))
     classifier = "lightgbm" if find_spec("lightgbm") else "logistic"
-    before = told(_classified(list(signs.values()), is_synthetic, fold, classifier, seed))
-    dropped = {one.name for one in found if one.is_leaky and not one.is_needed}
-    left = [one for name, one in signs.items() if name not in dropped]
-    after = told(_classified(left, is_synthetic, fold, classifier, seed)) if dropped else None
+    before = kinds.separation(_classified(list(signs.values()), kinds, classifier, seed))
+    dropped = {leak.name for leak in leaks if leak.is_leaky and not leak.is_needed}
+    rest = [column for name, column in signs.items() if name not in dropped]
+    after = kinds.separation(_classified(rest, kinds, classifier, seed)) if dropped else None
     rows = {"real": len(of_real), "synthetic": len(of_synthetic)}
-    return Leaks(before, after, tuple(found), rows, classifier, threshold)
+    return Leaks(before, after, tuple(leaks), rows, classifier, threshold)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kinds:
+    """Kind, fold and user of all rows, shape (n,) each; real rows first."""
+
+    is_synthetic: Mask
+    fold: Int64
+    cluster: Int64
+
+    @classmethod
+    def from_keys(cls, real: Keys, synthetic: Keys, seed: int) -> _Kinds:
+        """Assign folds to rows by the keys of their users."""
+        keys = np.concatenate([real, synthetic])
+        _, cluster = np.unique(keys, return_inverse=True)
+        fold = (rng.keyed_units(seed, rng.Purpose.LEAK_FOLDS, keys) * FOLDS).astype(np.int64)
+        return cls(np.repeat([False, True], [len(real), len(synthetic)]), fold, cluster)
+
+    def separation(self, score: Floats) -> Separation:
+        """Return the AUC of a score, shape (n,)."""
+        return clustered_auc(self.is_synthetic, score, self.cluster)
+
+
+def _column_leak(name: str, column: Signs, kinds: _Kinds, role: str | None, threshold: float) -> ColumnLeak:
+    separation = kinds.separation(_log_odds(column.cells(), kinds))
+    is_leaky = separation.low > threshold
+    sign = _sign(column, separation, kinds) if is_leaky else "values"
+    return ColumnLeak(name, separation, is_leaky, (role or "value") != "value", sign)
 
 
 def _sampled(given: Any, role: str, columns: Columns, most: int, seed: int) -> tuple[pa.Table, Keys]:
-    """Return the rows of hashed users, about `most` at most, and the keys of their users."""
+    """Return the rows of a sample of users, about `most` rows, and the keys of their users."""
     opened = open_table(given, role)
-    assert columns.user is not None  # found before
+    assert columns.user is not None  # `find_columns` requires it
     if columns.user not in opened.schema.names:
         raise SchemaError(
             f"{opened.name} has no column '{columns.user}' (it has {', '.join(opened.schema.names)})",
@@ -220,7 +235,7 @@ def _sampled(given: Any, role: str, columns: Columns, most: int, seed: int) -> t
 
 
 def _keys(ids: pa.ChunkedArray) -> Keys:
-    """Return keys of ids, the same for a number and its text."""
+    """Return keys of ids, equal for a number and its text."""
     coded = ids.combine_chunks()
     coded = coded.cast(coded.type.value_type) if pa.types.is_dictionary(coded.type) else coded
     coded = coded.dictionary_encode()
@@ -231,7 +246,7 @@ def _keys(ids: pa.ChunkedArray) -> Keys:
 
 
 def _joined(real: pa.ChunkedArray, synthetic: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Put one column of both under each other; where types differ, as texts."""
+    """Concatenate a column of both tables, as numbers or texts if the types differ."""
     kinds = real.type, synthetic.type
     if kinds[0] != kinds[1]:
         kind = pa.float64() if all(map(_is_number, kinds)) else pa.large_string()
@@ -243,35 +258,35 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _log_odds(cell: npt.NDArray[np.int32], is_synthetic: Mask, fold: Int64) -> Floats:
-    """Return each row's log-odds of being synthetic by its cell among the users of other folds, shape (n,)."""
+def _log_odds(cell: Codes, kinds: _Kinds) -> Floats:
+    """Return each row's log-odds of being synthetic, from the rows of other folds in its cell, shape (n,)."""
     n_cells, score = int(cell.max()) + 1, np.zeros(len(cell))
-    for one in range(FOLDS):
-        inside, shares = fold == one, []
-        for kind in (is_synthetic, ~is_synthetic):
+    for fold in range(FOLDS):
+        inside, shares = kinds.fold == fold, []
+        for kind in (kinds.is_synthetic, ~kinds.is_synthetic):
             counts = np.bincount(cell[kind & ~inside], minlength=n_cells) + SMOOTHING
             shares.append(counts / counts.sum())
         score[inside] = np.log(shares[0] / shares[1])[cell[inside]]
     return score
 
 
-def _sign(signs: Signs, whole: Separation, is_synthetic: Mask, fold: Int64, cluster: Int64) -> str:
-    """Return the plainest sign that explains most of what the column tells."""
+def _sign(signs: Signs, whole: Separation, kinds: _Kinds) -> str:
+    """Return the simplest sign that explains most of the column's separation."""
     for name, form in (("nulls", np.minimum(signs.form, 1)), ("fineness", signs.form)):
-        told = clustered_auc(is_synthetic, _log_odds(form, is_synthetic, fold), cluster)
-        if told.auc - 0.5 > MOST_OF_IT * (whole.auc - 0.5):
+        separation = kinds.separation(_log_odds(form, kinds))
+        if separation.auc - 0.5 > MOST_OF_IT * (whole.auc - 0.5):
             return name
     return "values"
 
 
-def _classified(signs: Sequence[Signs], is_synthetic: Mask, fold: Int64, classifier: str, seed: int) -> Floats:
-    """Return each row's score by a classifier that saw the other folds alone, shape (n,); zeros without columns."""
-    score = np.zeros(len(fold))
+def _classified(signs: Sequence[Signs], kinds: _Kinds, classifier: str, seed: int) -> Floats:
+    """Return each row's score from a classifier fitted on the other folds, shape (n,); zeros without columns."""
+    is_synthetic, score = kinds.is_synthetic, np.zeros(len(kinds.fold))
     if not signs:
         return score
     fit = _boosted if classifier == "lightgbm" else _logistic
-    for one in range(FOLDS):
-        inside = fold == one
+    for fold in range(FOLDS):
+        inside = kinds.fold == fold
         if inside.any() and len(np.unique(is_synthetic[~inside])) == 2:
             score[inside] = fit(signs, is_synthetic, inside, seed)
     return score
@@ -287,9 +302,16 @@ def _boosted(signs: Sequence[Signs], is_synthetic: Mask, inside: Mask, seed: int
         params={"verbose": -1, "num_threads": 1},
     )
     parameters = {
-        "objective": "binary", "num_leaves": LEAVES, "learning_rate": 0.1, "verbose": -1, "seed": seed % (1 << 31),
-        "deterministic": True, "force_row_wise": True, "num_threads": 1, "is_unbalance": True,
-    }  # fmt: skip
+        "objective": "binary",
+        "num_leaves": LEAVES,
+        "learning_rate": 0.1,
+        "verbose": -1,
+        "seed": seed % (1 << 31),
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "is_unbalance": True,
+    }
     booster = lightgbm.train(parameters, data, ROUNDS)
     score: Floats = booster.predict(table[inside], raw_score=True, num_threads=1)
     return score
@@ -309,19 +331,19 @@ def _logistic(signs: Sequence[Signs], is_synthetic: Mask, inside: Mask, seed: in
 
 
 def refuse_unfit(check: LeakCheck, layout: str) -> None:
-    """Refuse to look for leaks where that cannot be done, before anything is made.
+    """Check before a run that the detection check is possible.
 
     Raises:
         ConfigError: If the layout has no columns of the target log.
-        MissingExtraError: If there is no classifier.
+        MissingExtraError: If no classifier is installed.
     """
     if check == "off":
         return
     if layout != "target":
         raise ConfigError(
             f"leaks is '{check}', but layout '{layout}' has no columns of the target log",
-            expected="layout 'target' where columns are compared with the target log's",
-            fix="write with --layout target, or do not look for leaks",
+            expected="layout 'target', whose columns can be compared with those of the target log",
+            fix="write with --layout target, or omit --check-leaks",
         )
     if not find_spec("lightgbm"):
         require_extra("sklearn", "models")
@@ -330,18 +352,18 @@ def refuse_unfit(check: LeakCheck, layout: str) -> None:
 def check_written(
     check: LeakCheck, target: Any, columns: Columns, digests: Mapping[Path, str], board: Board
 ) -> tuple[dict[str, Any], Mapping[Path, str]]:
-    """Look for leaks in files that were just written; drop columns where asked to.
+    """Check written files for leaky columns, and drop these with `check` 'drop'.
 
     Args:
-        check: What to do.
+        check: "off", "report" or "drop".
         target: The target log.
         columns: Its columns.
         digests: The part files, with their SHA-256.
-        board: Where progress is shown.
+        board: Shows progress.
 
     Returns:
-        What was found, for the manifest, with `sentences` and whether columns were `dropped`; nothing where nothing was
-        looked for, or no row was written. And the digests of the files as they are now.
+        The result for the manifest, with `sentences` and whether columns were `dropped`; empty with "off" or without
+        rows. And the digests of the files after the check.
     """
     files = sorted(digests)
     if check == "off" or not sum(pq.read_metadata(file).num_rows for file in files):
@@ -355,7 +377,7 @@ def check_written(
 
 
 def drop_columns(files: Iterable[Path], names: Sequence[str]) -> dict[Path, str]:
-    """Write Parquet files anew without some columns, row group by row group; return their SHA-256."""
+    """Rewrite Parquet files without some columns, by row groups; return their SHA-256."""
     digests = {}
     for file in files:
         slimmer = file.with_suffix(".slimmer")

@@ -1,4 +1,4 @@
-"""Synthetic rows read back from files as codes of the logs they claim to be made of."""
+"""Read synthetic rows from files and map their ids to codes of the logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scalr.foundation import Codes, Int64, Mask, SchemaError
 from scalr.logs import StoredPair, Tabular, Vocabulary, open_table, read_columns
 
 UNKNOWN = -1
-"""Code of an id that the logs do not have."""
+"""Code of an id that is missing from the logs."""
 
 _OURS = ("weight", "confidence", "support", "source_item", "source_event", "draw")
 _MARKS = ("is_synthetic", "source_domain", "generation_id")
@@ -23,20 +23,20 @@ _MARKS = ("is_synthetic", "source_domain", "generation_id")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Released:
-    """Rows as they were released, shape (n,) each; nothing is checked yet.
+    """Rows as written, shape (n,) each, before any check.
 
     Attributes:
         user: Codes of users, or `UNKNOWN`.
         item: Codes of target items, or `UNKNOWN`.
         source_item: Codes of source items, or `UNKNOWN`.
-        time: Times as written; None where the rows have none.
+        time: Times as written; None without a time column.
         weight: Weights; NaN for null, like the next one.
         confidence: Confidence.
         support: Support; `UNKNOWN` for null, like the next two.
         source_event: Numbers of source events.
         draw: Numbers of draws.
-        is_positive: False for rows with label 0, which no translation drew.
-        is_marked: Whether `is_synthetic` is true; None in layout `compact`, which has no such column.
+        is_positive: False for negative rows (label 0).
+        is_marked: Whether `is_synthetic` is true; None in layout `compact`, which lacks that column.
         generation: Distinct values of `generation_id`; None in layout `compact`.
     """
 
@@ -61,12 +61,12 @@ def read_released(given: Any, pair: StoredPair, dictionaries: Path | None = None
     """Read synthetic rows.
 
     Args:
-        given: File, glob, folder or frame in layout `target`; or in layout `compact`, with its dictionaries.
-        pair: The logs, whose codes the rows get.
+        given: File, glob, folder or frame, in layout `target`, or in layout `compact` with `dictionaries`.
+        pair: The logs, which define the codes.
         dictionaries: Folder of the dictionaries of layout `compact`.
 
     Raises:
-        SchemaError: If a column is missing or of a type that it cannot have.
+        SchemaError: If a column is missing or has a wrong type.
     """
     opened = open_table(given, "synthetic")
     is_compact = dictionaries is not None
@@ -105,7 +105,7 @@ def read_released(given: Any, pair: StoredPair, dictionaries: Path | None = None
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowIndexError) as error:
         raise SchemaError(
-            f"{opened.name} has a column that holds what it cannot: {error}",
+            f"{opened.name} has a column of a wrong type: {error}",
             expected="columns as scalr writes them",
             fix="name files of scalr generate or run",
         ) from error
@@ -123,7 +123,7 @@ def _refuse_missing(opened: Tabular, needed: list[str]) -> None:
         raise SchemaError(
             f"{opened.name} has no column '{missing[0]}' (it has {', '.join(opened.schema.names)})",
             expected=f"synthetic rows with {', '.join(needed)}",
-            fix="name files that scalr wrote, and the target log they were made for",
+            fix="name files that scalr wrote, and the target log of that run",
         )
 
 
@@ -138,18 +138,18 @@ def _codes(ids: pa.ChunkedArray, words: Vocabulary) -> Codes:
         plain = ids.cast(kind).cast(words.ids.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return np.full(len(ids), UNKNOWN, np.int32)
-    found: Codes = pc.index_in(plain, value_set=words.ids).fill_null(UNKNOWN).to_numpy().astype(np.int32)
-    return found
+    codes: Codes = pc.index_in(plain, value_set=words.ids).fill_null(UNKNOWN).to_numpy().astype(np.int32)
+    return codes
 
 
 def _source_codes(ids: pa.ChunkedArray, domain: pa.ChunkedArray, words: Vocabulary) -> Codes:
-    """Return the codes of source items, whose ids may stand in several domains."""
+    """Return the codes of source items; an id may occur in several domains."""
     code = np.full(len(ids), UNKNOWN, np.int32)
     names = domain.cast(pa.string())
     for number, name in enumerate(words.domains):
-        mine = np.flatnonzero(words.domain == number).astype(np.int32)
-        own = Vocabulary(words.ids.take(pa.array(mine)), words.keys[mine], words.domain[mine], words.domains)
-        place = _codes(ids, own)
+        members = np.flatnonzero(words.domain == number).astype(np.int32)
+        ids_of_domain = words.ids.take(pa.array(members))
+        place = _codes(ids, Vocabulary(ids_of_domain, words.keys[members], words.domain[members], words.domains))
         here = pc.equal(names, name).fill_null(False).to_numpy() & (place >= 0)
-        code[here] = mine[place[here]]
+        code[here] = members[place[here]]
     return code

@@ -1,4 +1,4 @@
-"""How well a score tells two kinds of rows apart, where rows of one user hang together."""
+"""AUC of a score with an interval that accounts for the correlation among rows of one user."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Separation:
 
 
 def clustered_auc(is_one: npt.NDArray[np.bool_], score: Floats, cluster: Int64) -> Separation:
-    """Return P(a row of kind one scores above a row of the other kind), ties counting half.
+    """Return P(a row of the first kind scores above a row of the other kind), ties counting half.
 
-    The variance is that of sums over clusters, so that rows of one user are not taken for independent ones.
+    The variance is that of sums over clusters, because rows of one user are not independent.
 
     Args:
-        is_one: Shape (n,), both kinds present.
+        is_one: Shape (n,), whether a row is of the first kind; both kinds must be present.
         score: Shape (n,).
-        cluster: Shape (n,), whose row it is, from 0.
+        cluster: Shape (n,), the user of each row, from 0.
 
     References:
         Obuchowski 1997, Nonparametric Analysis of Clustered ROC Curve Data, Biometrics 53.
@@ -51,8 +51,8 @@ def clustered_auc(is_one: npt.NDArray[np.bool_], score: Floats, cluster: Int64) 
         means.append(float(placed.mean()))
         sums.append(np.bincount(cluster[kind], placed, n_clusters))
         sizes.append(np.bincount(cluster[kind], minlength=n_clusters))
-    auc, found = means[0], int((sizes[0] + sizes[1] > 0).sum())
+    auc, n_present = means[0], int((sizes[0] + sizes[1] > 0).sum())
     parts = [(total - size * auc) / size.sum() for total, size in zip(sums, sizes, strict=True)]
-    spread = np.sqrt(float(((parts[0] + parts[1]) ** 2).sum()) * found / max(found - 1, 1))
+    spread = np.sqrt(float(((parts[0] + parts[1]) ** 2).sum()) * n_present / max(n_present - 1, 1))
     half = NORMAL_95 * float(spread)
     return Separation(auc, max(auc - half, 0.0), min(auc + half, 1.0))

@@ -1,7 +1,8 @@
-"""Replace draws of thin source items by draws from their category's law, and that by popularity; all leave-one-out.
+"""Replace draws of rare source items by draws from their category's law, and those by popularity; all leave-one-out.
 
-With n paths of other users and m pseudo-paths, a law is kept with probability n / (n + m), else the next wider one is
-drawn from: that draws from (n * law + m * wider law) / (n + m) without ever making that mixture.
+A law is a distribution over target items. With n paths of other users and m pseudo-paths, a draw from a law is kept
+with probability n / (n + m) and otherwise replaced by a draw from the next wider law. This draws from the mixture
+(n * law + m * wider law) / (n + m) without computing it.
 """
 
 from __future__ import annotations
@@ -12,36 +13,40 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation import U64, Codes, Floats, Int64, Mask, mix, unit
+from scalr.foundation import U64, Codes, Floats, Int64, Mask, Singles, mix, unit
 from scalr.synthesis.kernels.category_laws import Laws, count_in, is_member, place_of, weight_of
-from scalr.synthesis.kernels.path_layout import NO_ITEM, is_among
+from scalr.synthesis.kernels.path_layout import NO_ITEM, Draws, Sampling, is_among
 
-REJECTIONS = 64  # proposals before the exact scan takes over; see `_draw`
+REJECTIONS = 64  # proposals before the exact scan; see `_draw`
 COUNTERS = 2 * REJECTIONS + 1  # random numbers that one law may need
-PER_DRAW = 2 + 2 * COUNTERS  # two to choose the law, the others for the category's and for popularity
+PER_DRAW = 2 + 2 * COUNTERS  # two to choose the law, the others for the category and for popularity
 
 ITEM, CATEGORY, POPULARITY = range(3)
-"""What a draw came from."""
+"""The law that a draw comes from."""
 
-Origin = npt.NDArray[np.int8]
-
-
-LONG = 8  # places filled in an array for one look-up: a binary search takes the time of about so many
+LONG = 8  # filling this many places of an array takes about the time of one binary search
 
 # Places in `Lookup.state`.
 ROW, STAMP = range(2)
 
 
+class Provenance(NamedTuple):
+    """Where draws come from."""
+
+    level: npt.NDArray[np.int8]  # shape (events * draws,): `ITEM`, `CATEGORY` or `POPULARITY`
+    n_paths: Int64  # same shape: paths of other users of the source item; 0 where nothing was drawn from them
+
+
 class Lookup(NamedTuple):
     """Arrays by target item that one thread reuses from call to call."""
 
-    state: Int64  # shape (2,): the row whose counts are spread, or -1, and the last stamp
+    state: Int64  # shape (2,): the row whose counts are in `spread`, or -1, and the last stamp
     spread: Codes  # shape (n_target,): counts of that row
-    stamp: Int64  # shape (n_target,): the last mark that each target item got
+    stamp: Int64  # shape (n_target,): the last stamp of each target item
 
 
 def make_lookup(n_target: int) -> Lookup:
-    """Return arrays for so many target items."""
+    """Return arrays for this number of target items."""
     return Lookup(np.array([-1, 0]), np.zeros(n_target, np.int32), np.zeros(n_target, np.int64))
 
 
@@ -50,24 +55,22 @@ class Events(NamedTuple):
 
     user: Codes  # shape (n,)
     item: Codes  # shape (n,)
-    testifies: Mask  # shape (n,), whether the user lends its target items to the item; or (0,) where all do
-    target_start: Int64  # shape (n_users + 1,): where each user's target items start
+    contributes: Mask  # shape (n,), whether the user's target items count for the item; or (0,) if all do
+    target_start: Int64  # shape (n_users + 1,): start of each user's target items
     target_item: Codes  # distinct target items by user, ascending within a user
 
 
 @njit(nogil=True)
-def _stands(events: Events, laws: Laws, x: int) -> Any:
+def _locate(events: Events, laws: Laws, x: int) -> Any:
     """Return the row of an event's category, whether its user is in the group, and the user's target items."""
     u, row = events.user[x], laws.row_of_item[events.item[x]]
-    testifies = events.testifies.shape[0] == 0 or events.testifies[x]
-    return row, is_member(laws, row, u, testifies), events.target_start[u], events.target_start[u + 1]
+    contributes = events.contributes.shape[0] == 0 or events.contributes[x]
+    return row, is_member(laws, row, u, contributes), events.target_start[u], events.target_start[u + 1]
 
 
 @njit(nogil=True)
-def _scan(
-    laws: Laws, row: int, power: float, least: int, target_item: Codes, begin: int, end: int, share: float
-) -> Any:
-    """Draw from a row without the items [begin, end) of one of its users, in one walk along both."""
+def _scan(laws: Laws, row: int, sampling: Sampling, target_item: Codes, begin: int, end: int, share: float) -> Any:
+    """Draw from a row without the items [begin, end) of one of its users, by one walk along both."""
     drawn, total, left = np.int32(NO_ITEM), 0.0, 0.0
     for second in range(2):
         if second:
@@ -77,7 +80,7 @@ def _scan(
             while y < end and target_item[y] < laws.item[k]:
                 y += 1
             count = laws.users[k] - np.int32(y < end and target_item[y] == laws.item[k])
-            weight = weight_of(count, power, least)
+            weight = weight_of(count, sampling.power, sampling.min_support)
             if second and weight > 0.0:
                 drawn = laws.item[k]
                 left -= weight
@@ -92,8 +95,7 @@ def _draw(
     laws: Laws,
     cumulative: Floats,
     row: int,
-    power: float,
-    least: int,
+    sampling: Sampling,
     target_item: Codes,
     begin: int,
     end: int,
@@ -102,13 +104,14 @@ def _draw(
 ) -> Any:
     """Draw from a row without the target items [begin, end) of one of its users.
 
-    Weights with the user left in are never smaller, so a proposal from them that is accepted with the ratio of the two
-    has the wanted law. After `REJECTIONS` proposals one scan draws from the same law exactly.
+    Weights that include the user are never smaller, so a proposal from them that is accepted with the ratio of the two
+    has the right distribution. After `REJECTIONS` proposals one scan draws from the same distribution exactly.
     """
     first, final = laws.level_start[row], laws.level_start[row + 1]
     total = cumulative[final - 1] if final > first else 0.0
     if total <= 0.0:
         return np.int32(NO_ITEM)
+    power, least = sampling.power, sampling.min_support
     for attempt in range(REJECTIONS):
         wanted = unit(key, counter + U64(2 * attempt)) * total
         low, high = first, final
@@ -128,12 +131,12 @@ def _draw(
             return item
         if unit(key, counter + U64(2 * attempt + 1)) * weight < weight_of(count - 1, power, least):
             return item
-    return _scan(laws, row, power, least, target_item, begin, end, unit(key, counter + U64(2 * REJECTIONS)))
+    return _scan(laws, row, sampling, target_item, begin, end, unit(key, counter + U64(2 * REJECTIONS)))
 
 
 @njit(nogil=True)
 def _count_others(laws: Laws, row: int, item: int, target_item: Codes, begin: int, end: int) -> Any:
-    """Return how many users of a row's group have an item, without the user whose target items are [begin, end)."""
+    """Return the users of a row's group with an item, without the user whose target items are [begin, end)."""
     if item == NO_ITEM:
         return np.int32(0)
     return count_in(laws, row, item) - np.int32(begin < end and is_among(target_item, begin, end, item))
@@ -145,63 +148,50 @@ def back_off(
     cumulative: Floats,
     events: Events,
     pseudo_paths: float,
-    power: float,
-    least: int,
     rows: tuple[int, int],
-    draws: int,
+    sampling: Sampling,
     stream: np.uint64,
-    event_key: npt.NDArray[np.uint64],
-    item: Codes,
-    confidence: npt.NDArray[np.float32],
-    support: Codes,
-    origin: Origin,
-    paths: Int64,
+    drawn: Draws,
+    provenance: Provenance,
 ) -> None:
-    """Replace draws of events [rows[0], rows[1]) by draws from wider laws.
+    """Replace draws of the events [rows[0], rows[1]) by draws from wider laws.
 
     Args:
-        laws: Counts of categories and of everyone.
-        cumulative: What `sum_levels` returns for these laws, `power` and `least`.
+        laws: Counts of categories and of all users.
+        cumulative: From `sum_levels` with these laws, power and minimum support.
         events: All source events.
-        pseudo_paths: What a wider law gets, above 0.
-        power: 1 / temperature.
-        least: Least number of other users behind what is drawn.
-        rows: First and last + 1 event.
-        draws: Draws per event.
+        pseudo_paths: Smoothing count of the wider law, above 0.
+        rows: First event and the end of the range.
+        sampling: Draws, power and minimum support.
         stream: Key of seed and purpose.
-        event_key: Shape (rows[1] - rows[0],), stable keys of these events.
-        item: Shape (at least (rows[1] - rows[0]) * draws,), what was drawn from the items' paths, or `NO_ITEM`.
-        confidence: Same shape, P(item | source item).
-        support: Same shape, users behind each draw; changed with `item`.
-        origin: Same shape, filled with what each draw comes from.
-        paths: Same shape, filled with the paths of others that the source item has; 0 where nothing was drawn.
+        drawn: Draws along the paths of the items; items and supports are replaced.
+        provenance: Filled.
     """
-    everyone, target_item = laws.width.shape[0] - 1, events.target_item
+    everyone, target_item, draws = laws.width.shape[0] - 1, events.target_item, sampling.draws
     for x in range(rows[0], rows[1]):
-        row, is_in, begin, end = _stands(events, laws, x)
+        row, is_in, begin, end = _locate(events, laws, x)
         own_end = end if is_in else begin
         n_category = 0 if row == everyone else laws.width[row] - (own_end - begin)
-        key = mix(event_key[x - rows[0]] ^ stream)
+        key = mix(drawn.key[x - rows[0]] ^ stream)
         for d in range(draws):
             out = (x - rows[0]) * draws + d
             n, counter = np.int64(0), U64(d) * U64(PER_DRAW)
-            if item[out] != NO_ITEM:
-                n = np.int64(np.rint(np.float64(support[out]) / np.float64(confidence[out])))
-            paths[out], origin[out] = n, ITEM
+            if drawn.item[out] != NO_ITEM:
+                n = np.int64(np.rint(np.float64(drawn.support[out]) / np.float64(drawn.confidence[out])))
+            provenance.n_paths[out], provenance.level[out] = n, ITEM
             if n > 0 and unit(key, counter) * (n + pseudo_paths) >= pseudo_paths:
                 continue
-            found, users = np.int32(NO_ITEM), np.int32(0)
+            item, users = np.int32(NO_ITEM), np.int32(0)
             if n_category > 0 and unit(key, counter + U64(1)) * (n_category + pseudo_paths) >= pseudo_paths:
-                found = _draw(laws, cumulative, row, power, least, target_item, begin, own_end, key, counter + U64(2))
-                users = _count_others(laws, row, found, target_item, begin, own_end)
-                origin[out] = CATEGORY
-            if found == NO_ITEM:
-                found = _draw(
-                    laws, cumulative, everyone, power, least, target_item, begin, end, key, counter + U64(2 + COUNTERS)
-                )
-                users = _count_others(laws, everyone, found, target_item, begin, end)
-                origin[out] = POPULARITY
-            item[out], support[out] = found, users
+                item = _draw(laws, cumulative, row, sampling, target_item, begin, own_end, key, counter + U64(2))
+                users = _count_others(laws, row, item, target_item, begin, own_end)
+                provenance.level[out] = CATEGORY
+            if item == NO_ITEM:
+                counter += U64(2 + COUNTERS)
+                item = _draw(laws, cumulative, everyone, sampling, target_item, begin, end, key, counter)
+                users = _count_others(laws, everyone, item, target_item, begin, end)
+                provenance.level[out] = POPULARITY
+            drawn.item[out], drawn.support[out] = item, users
 
 
 @njit(nogil=True)
@@ -212,21 +202,19 @@ def _fill(
     target_item: Codes,
     begin: int,
     end: int,
-    stamp: Int64,
-    mark: int,
-    chosen: int,
+    lookup: Lookup,
+    level: int,
     f: int,
     to: int,
-    item: Codes,
-    support: Codes,
-    origin: Origin,
+    drawn: Draws,
+    provenance: Provenance,
 ) -> Any:
-    """Fill places [f, to) with a row's items of the highest counts without a user; returns the next empty place.
+    """Fill the places [f, to) with a row's items of the highest counts without a user; return the next empty place.
 
-    Leaving the user out lowers the counts of its items [begin, end) by one, so a walk along these and one along the
-    others merge into the answer. Items that bear the stamp `mark` are passed over, and those taken get it.
+    Without the user, the counts of its items [begin, end) are lower by one, so a walk along these and one along the
+    others merge into the result. Items with the last stamp are skipped, and the chosen ones get it.
     """
-    stop, ranked = laws.row_start[row + 1], laws.ranked
+    stop, ranked, stamp, mark = laws.row_start[row + 1], laws.ranked, lookup.stamp, lookup.state[STAMP]
     a = b = laws.row_start[row]
     level_a = level_b = laws.level_start[row]
     while f < to:
@@ -241,7 +229,7 @@ def _fill(
             while laws.level_first[level_b + 1] <= b:
                 level_b += 1
             count_b = laws.level_count[level_b] - np.int32(1)
-            if count_b < count_a:  # no item from here on can come before that of the other walk
+            if count_b < count_a:  # no item from here on can precede that of the other walk
                 break
             if stamp[ranked[b]] != mark and is_among(target_item, begin, end, ranked[b]):
                 break
@@ -251,12 +239,12 @@ def _fill(
         if max(count_a, count_b) < max(least, 1):
             break
         if count_b > count_a or (count_b == count_a and ranked[b] < ranked[a]):
-            item[f], support[f] = ranked[b], count_b
+            drawn.item[f], drawn.support[f] = ranked[b], count_b
             b += 1
         else:
-            item[f], support[f] = ranked[a], count_a
+            drawn.item[f], drawn.support[f] = ranked[a], count_a
             a += 1
-        stamp[item[f]], origin[f] = mark, chosen
+        stamp[drawn.item[f]], provenance.level[f] = mark, level
         f += 1
     return f
 
@@ -265,58 +253,53 @@ def _fill(
 def fill_top(
     laws: Laws,
     events: Events,
-    least: int,
     rows: tuple[int, int],
-    draws: int,
+    sampling: Sampling,
     lookup: Lookup,
-    item: Codes,
-    confidence: npt.NDArray[np.float32],
-    support: Codes,
-    origin: Origin,
-    paths: Int64,
+    drawn: Draws,
+    provenance: Provenance,
 ) -> None:
-    """Fill what top items left empty for events [rows[0], rows[1]): with the category's items, then with popular ones.
-
-    Arguments are those of `back_off`, and:
+    """Fill the places that top items left empty: with items of the category, then with popular ones.
 
     Args:
+        laws: Counts of categories and of all users.
+        events: All source events.
+        rows: First event and the end of the range.
+        sampling: Draws and minimum support.
         lookup: Made for these target items.
+        drawn: Top items along the paths; empty places are filled.
+        provenance: Filled.
     """
-    everyone = laws.width.shape[0] - 1
+    everyone, draws, least = laws.width.shape[0] - 1, sampling.draws, sampling.min_support
     for x in range(rows[0], rows[1]):
-        row, is_in, begin, end = _stands(events, laws, x)
+        row, is_in, begin, end = _locate(events, laws, x)
         f, to, n = (x - rows[0]) * draws, (x - rows[0] + 1) * draws, np.int64(0)
         lookup.state[STAMP] += 1
-        stamp, mark = lookup.stamp, lookup.state[STAMP]
-        if item[f] != NO_ITEM:
-            n = np.int64(np.rint(np.float64(support[f]) / np.float64(confidence[f])))
+        if drawn.item[f] != NO_ITEM:
+            n = np.int64(np.rint(np.float64(drawn.support[f]) / np.float64(drawn.confidence[f])))
         for out in range(f, to):
-            paths[out], origin[out] = n, ITEM
-        while f < to and item[f] != NO_ITEM:
-            stamp[item[f]] = mark
+            provenance.n_paths[out], provenance.level[out] = n, ITEM
+        while f < to and drawn.item[f] != NO_ITEM:
+            lookup.stamp[drawn.item[f]] = lookup.state[STAMP]
             f += 1
+        items = events.target_item
         if f < to and row != everyone:
-            f = _fill(
-                laws, row, least, events.target_item, begin, end if is_in else begin, stamp, mark, CATEGORY, f, to,
-                item, support, origin,
-            )  # fmt: skip
+            last = end if is_in else begin
+            f = _fill(laws, row, least, items, begin, last, lookup, CATEGORY, f, to, drawn, provenance)
         if f < to:
-            _fill(
-                laws, everyone, least, events.target_item, begin, end, stamp, mark, POPULARITY, f, to,
-                item, support, origin,
-            )  # fmt: skip
+            _fill(laws, everyone, least, items, begin, end, lookup, POPULARITY, f, to, drawn, provenance)
 
 
 @njit(nogil=True)
 def _spread(laws: Laws, row: int, lookups: int, lookup: Lookup) -> bool:
-    """Say whether a row's counts are spread; spread them instead of another row's where that is less work."""
-    held = lookup.state[ROW]
-    if held != row:
+    """Return whether `spread` holds a row's counts; fill it with them if that is less work than `lookups` searches."""
+    previous = lookup.state[ROW]
+    if previous != row:
         begin, end = laws.row_start[row], laws.row_start[row + 1]
         if lookups * LONG < end - begin:
             return False
-        if held >= 0:
-            for k in range(laws.row_start[held], laws.row_start[held + 1]):
+        if previous >= 0:
+            for k in range(laws.row_start[previous], laws.row_start[previous + 1]):
                 lookup.spread[laws.item[k]] = 0
         for k in range(begin, end):
             lookup.spread[laws.item[k]] = laws.users[k]
@@ -333,22 +316,28 @@ def smooth_confidence(
     draws: int,
     lookup: Lookup,
     item: Codes,
-    paths: Int64,
+    n_paths: Int64,
     behind: Codes,
-    confidence: npt.NDArray[np.float32],
+    confidence: Singles,
 ) -> None:
-    """Fill `confidence` with the smoothed probability of each draw of events [rows[0], rows[1]).
-
-    Arguments are those of `back_off`, and:
+    """Fill `confidence` with the smoothed probability of each draw of the events [rows[0], rows[1]).
 
     Args:
+        laws: Counts of categories and of all users.
+        events: All source events.
+        pseudo_paths: Smoothing count of the wider law, above 0.
+        rows: First event and the end of the range.
+        draws: Draws per event.
         lookup: Made for these target items.
-        behind: Shape of `item`, other users behind (source item, item) of each draw.
+        item: Shape ((rows[1] - rows[0]) * draws,), drawn items or `NO_ITEM`.
+        n_paths: Same shape, paths of other users of the source item.
+        behind: Same shape, other users with both the source item and the drawn item.
+        confidence: Same shape, filled.
     """
     everyone, target_item, stamp = laws.width.shape[0] - 1, events.target_item, lookup.stamp
     is_spread, stop = False, rows[0]
     for x in range(rows[0], rows[1]):
-        row, is_in, begin, end = _stands(events, laws, x)
+        row, is_in, begin, end = _locate(events, laws, x)
         if x == stop:  # the first event of another source item
             while stop < rows[1] and events.item[stop] == events.item[x]:
                 stop += 1
@@ -371,4 +360,4 @@ def smooth_confidence(
                 count = lookup.spread[i] if is_spread else count_in(laws, row, i)
                 users = np.float64(count - np.int32(is_own and is_in))
                 wider = (users + pseudo_paths * wider) / (n_category + pseudo_paths)
-            confidence[out] = np.float32((behind[out] + pseudo_paths * wider) / (paths[out] + pseudo_paths))
+            confidence[out] = np.float32((behind[out] + pseudo_paths * wider) / (n_paths[out] + pseudo_paths))

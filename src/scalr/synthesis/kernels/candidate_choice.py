@@ -1,121 +1,149 @@
-"""Choose among candidate items of an event by how near they are to its user."""
+"""Choose among the candidate items of an event by their affinity to its user."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation import Codes, Int64, Singles, combine, dot, prefetch, unit
-from scalr.synthesis.kernels.path_layout import NO_ITEM
+from scalr.foundation import Codes, Floats, Int64, Singles, combine, dot, prefetch, unit
+from scalr.synthesis.kernels.path_layout import NO_ITEM, Draws, Sampling
 
-LEAST_AFFINITY = np.float32(1e-6)  # of items that a user turns away from: rarely drawn, but never ruled out
+LEAST_AFFINITY = np.float32(1e-6)  # of items with scores of 0 or less: rarely drawn, but never ruled out
+
+
+class UserAffinity(NamedTuple):
+    """Scores of target items for users: user_factors[u] · item_factors[i], minus own_share[u] where u has i.
+
+    Attributes:
+        user_factors: Shape (n_users, rank), zero for users without source events; the user's own events are left out.
+        item_factors: Shape (n_target, rank), zero for items that no overlap user has.
+        own_share: Shape (n_users,), the excess of a user's scores for its own items, at least 0.
+        rank: Number of dimensions; the arrays are padded with zeros to a multiple of `LANES`.
+    """
+
+    user_factors: Singles
+    item_factors: Singles
+    own_share: Singles
+    rank: int
+
+
+@njit(nogil=True, error_model="numpy")
+def _weigh(
+    affinity: UserAffinity,
+    u: int,
+    owner: Codes,
+    candidates: Draws,
+    first: int,
+    near: Singles,
+    weight: Floats,
+    sampling: Sampling,
+) -> Any:
+    """Fill affinities and weights of the candidates from `first` on; return their mean affinity."""
+    of_user, power = affinity.user_factors[u], sampling.power
+    total, n = 0.0, 0
+    for c in range(weight.shape[0]):
+        i = candidates.item[first + c]
+        weight[c] = 0.0
+        if i == NO_ITEM:
+            continue
+        score = dot(of_user, affinity.item_factors[i])
+        if owner[i] == u:
+            score -= affinity.own_share[u]
+        near[c] = max(score, LEAST_AFFINITY)
+        total, n = total + near[c], n + 1
+        weight[c] = near[c]
+        if sampling.is_top:
+            weight[c] *= candidates.support[first + c]
+        elif power == 2.0:  # the most frequent setting after 1
+            weight[c] *= weight[c] * candidates.support[first + c]
+        elif power != 1.0:
+            weight[c] = weight[c] ** power * np.float64(candidates.support[first + c]) ** (power - 1.0)
+    return total / max(n, 1)
+
+
+@njit(nogil=True)
+def _best(weight: Floats, item: Codes, first: int) -> Any:
+    """Return the candidate with the largest weight, ties by item code; -1 if all weights are 0."""
+    best = -1
+    for c in range(weight.shape[0]):
+        if weight[c] > 0.0 and (
+            best < 0 or weight[c] > weight[best] or (weight[c] == weight[best] and item[first + c] < item[first + best])
+        ):
+            best = c
+    return best
+
+
+@njit(nogil=True)
+def _choose(weight: Floats, start: int, end: int, number: Any) -> Any:
+    """Return a candidate of [start, end) in proportion to its weight, by a random number; -1 if all are 0."""
+    total, choice = 0.0, -1
+    for c in range(start, end):
+        total += weight[c]
+    left = number * total
+    for c in range(start, end):
+        if weight[c] > 0.0:
+            choice = c
+            left -= weight[c]
+            if left < 0.0:
+                break
+    return choice
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def resample(
     event_user: Codes,
-    event_key: npt.NDArray[np.uint64],
-    stream: Any,
-    draws: int,
-    power: float,
-    top: bool,
-    user_factors: Singles,
-    item_factors: Singles,
-    own_share: Singles,
+    affinity: UserAffinity,
     target_start: Int64,
     target_item: Codes,
-    candidate: Codes,
-    share: Singles,
-    count: Codes,
-    item: Codes,
-    confidence: Singles,
-    support: Codes,
+    candidates: Draws,
+    sampling: Sampling,
+    stream: Any,
+    drawn: Draws,
 ) -> None:
-    """Choose `draws` items per event among as many groups of candidates, or the best ones of all candidates.
+    """Choose one item per draw, each from its own group of candidates, or the best of all candidates.
 
     A candidate was drawn in proportion to its count and is chosen in proportion to affinity ** power · count **
     (power - 1), so that with many candidates an item is drawn in proportion to (count · affinity) ** power.
 
     Args:
         event_user: Shape (n,), users of the events.
-        event_key: Shape (n,), stable keys of the events.
-        stream: Key of seed and purpose.
-        draws: Items per event.
-        power: 1 / temperature.
-        top: Take the `draws` candidates with the highest count · affinity instead, ties by item code.
-        user_factors: Shape (n_users, rank), the own events left out.
-        item_factors: Shape (n_target, rank).
-        own_share: Shape (n_users,), by how much own items score too high.
-        target_start: Shape (n_users + 1,), where each user's target items start.
+        affinity: Factors of users and items.
+        target_start: Shape (n_users + 1,), start of each user's target items.
         target_item: Distinct target items by user, ascending within a user.
-        candidate: Shape (n * candidates,), by event; `NO_ITEM` for none.
-        share: Same shape, their share of the paths.
-        count: Same shape, users behind them.
-        item: Shape (n * draws,), filled with the chosen items or `NO_ITEM`.
-        confidence: Same shape, filled with share · affinity / mean affinity of all candidates, at most 1.
-        support: Same shape, filled with the count.
+        candidates: Candidates of the events, the same number for each.
+        sampling: Draws and power. With `is_top` the candidates with the highest count · affinity are taken, ties by
+            item code. The minimum support has no effect.
+        stream: Key of seed and purpose.
+        drawn: Filled; confidence is that of the candidate · affinity / mean affinity of all candidates, at most 1.
     """
-    n_candidates = candidate.shape[0] // max(event_user.shape[0], 1)
+    n_candidates, draws = candidates.item.shape[0] // max(event_user.shape[0], 1), sampling.draws
     per_draw = n_candidates // draws
     near, weight = np.empty(n_candidates, np.float32), np.empty(n_candidates)
-    owner = np.full(item_factors.shape[0], -1, np.int32)
+    owner = np.full(affinity.item_factors.shape[0], -1, np.int32)
     for x in range(event_user.shape[0]):
         u, first = event_user[x], x * n_candidates
         for c in range(n_candidates):
-            if candidate[first + c] != NO_ITEM:
-                prefetch(item_factors[candidate[first + c]], 0)
+            if candidates.item[first + c] != NO_ITEM:
+                prefetch(affinity.item_factors[candidates.item[first + c]], 0)
         if x == 0 or u != event_user[x - 1]:
             for y in range(target_start[u], target_start[u + 1]):
                 owner[target_item[y]] = u
-        of_user = user_factors[u]
-        total, known = 0.0, 0
-        for c in range(n_candidates):
-            i = candidate[first + c]
-            weight[c] = 0.0
-            if i == NO_ITEM:
-                continue
-            score = dot(of_user, item_factors[i])
-            if owner[i] == u:
-                score -= own_share[u]
-            near[c] = max(score, LEAST_AFFINITY)
-            total, known = total + near[c], known + 1
-            weight[c] = near[c]
-            if top:
-                weight[c] *= count[first + c]
-            elif power == 2.0:  # what people ask for most after 1
-                weight[c] *= weight[c] * count[first + c]
-            elif power != 1.0:
-                weight[c] = weight[c] ** power * np.float64(count[first + c]) ** (power - 1.0)
-        mean, key = total / max(known, 1), combine(stream, event_key[x])
+        mean = _weigh(affinity, u, owner, candidates, first, near, weight, sampling)
+        key = combine(stream, drawn.key[x])
         for d in range(draws):
-            chosen, out = -1, x * draws + d
-            if top:
-                for c in range(n_candidates):
-                    if weight[c] > 0.0 and (
-                        chosen < 0
-                        or weight[c] > weight[chosen]
-                        or (weight[c] == weight[chosen] and candidate[first + c] < candidate[first + chosen])
-                    ):
-                        chosen = c
-                if chosen >= 0:
-                    weight[chosen] = 0.0
+            out = x * draws + d
+            if sampling.is_top:
+                choice = _best(weight, candidates.item, first)
+                if choice >= 0:
+                    weight[choice] = 0.0
             else:
-                start, sum_ = d * per_draw, 0.0
-                for c in range(start, start + per_draw):
-                    sum_ += weight[c]
-                left = unit(key, d) * sum_
-                for c in range(start, start + per_draw):
-                    if weight[c] > 0.0:
-                        chosen = c
-                        left -= weight[c]
-                        if left < 0.0:
-                            break
-            if chosen < 0:
-                item[out] = NO_ITEM
+                choice = _choose(weight, d * per_draw, (d + 1) * per_draw, unit(key, d))
+            if choice < 0:
+                drawn.item[out] = NO_ITEM
                 continue
-            item[out], support[out] = candidate[first + chosen], count[first + chosen]
-            stated = np.float64(share[first + chosen]) * near[chosen] / mean
-            confidence[out] = np.float32(min(stated, 1.0))
+            z = first + choice
+            drawn.item[out], drawn.support[out] = candidates.item[z], candidates.support[z]
+            confidence = np.float64(candidates.confidence[z]) * near[choice] / mean
+            drawn.confidence[out] = np.float32(min(confidence, 1.0))

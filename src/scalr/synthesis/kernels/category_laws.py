@@ -1,7 +1,7 @@
-"""Laws over target items, one row each: how many users of a group have each item, by item and by rank.
+"""Laws (distributions over target items), one per row: the number of users with each item, by item and by rank.
 
-A row is a category of source items, whose group are the users with any of its items; the last row is everyone, which
-makes its law popularity. Nothing is held but the counts that are not 0.
+A row is a category of source items; its group are the users with any of its items. The group of the last row are all
+users, so its law is popularity. Only counts above 0 are stored.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ class Laws(NamedTuple):
     """Counts of every row; `levels` are the distinct counts of a row, the highest first."""
 
     row_of_item: Codes  # shape (n_source,): row of each source item; the last row for items without a category
-    row_start: Int64  # shape (n_rows + 1,): where each row starts in the next three
+    row_start: Int64  # shape (n_rows + 1,): start of each row in the next three
     item: Codes  # target items of a row, ascending
-    users: Codes  # how many of the row's group have them, at least 1
+    users: Codes  # users of the row's group with each of them, at least 1
     ranked: Codes  # the same items by count, the highest first, ties by item code
-    level_start: Int64  # shape (n_rows + 1,): where each row's levels start in the next two
+    level_start: Int64  # shape (n_rows + 1,): start of each row's levels in the next two
     level_count: Codes  # the count of each level
-    level_first: Int64  # shape (n_levels + 1,): where each level starts in `ranked`
-    popularity: Codes  # shape (n_target,): users who have each target item, those of the last row
+    level_first: Int64  # shape (n_levels + 1,): start of each level in `ranked`
+    popularity: Codes  # shape (n_target,): users with each target item, those of the last row
     width: Int64  # shape (n_rows,): sum of the row's counts
-    member_start: Int64  # shape (n_rows + 1,): where each row's group starts in the next; or (0,), see there
-    member: Codes  # users of the groups, ascending; or (0,) where every user is in the group of all its items
+    member_start: Int64  # shape (n_rows + 1,): start of each row's group in the next; or (0,), see there
+    member: Codes  # users of the groups, ascending; or (0,) if every user is in the groups of all its items
 
 
 @njit(cache=True, nogil=True)
 def mark_members(
-    item: Codes, user: Codes, testifies: Mask, row_of_item: Codes, first: int, last: int, bit: Any
+    item: Codes, user: Codes, contributes: Mask, row_of_item: Codes, first: int, last: int, bit: UInt64
 ) -> None:
     """Set the bit of each user in the rows [first, last) of its source items.
 
     Args:
         item: Shape (n,), source items of events.
         user: Shape (n,), their users.
-        testifies: Shape (n,), whether the event counts; or (0,) where all do.
+        contributes: Shape (n,), whether the event counts; or (0,) if all do.
         row_of_item: Shape (n_source,).
         first: First row.
         last: Its end.
@@ -51,7 +51,7 @@ def mark_members(
     """
     for x in range(item.shape[0]):
         row = row_of_item[item[x]]
-        if first <= row < last and (testifies.shape[0] == 0 or testifies[x]):
+        if first <= row < last and (contributes.shape[0] == 0 or contributes[x]):
             bit[row - first, user[x] >> 6] |= U64(1) << U64(user[x] & 63)
 
 
@@ -59,13 +59,13 @@ def mark_members(
 def count_targets(
     member: UInt64, target_start: Int64, target_item: Codes, tally: Codes, item: Codes, count: Codes
 ) -> int:
-    """Count how many of some users have each target item; returns for how many items it is not 0.
+    """Count the target items of some users; return the number of items with a count above 0.
 
     Args:
         member: Shape (words,), one bit per user.
-        target_start: Shape (n_users + 1,), where each user's target items start.
+        target_start: Shape (n_users + 1,), start of each user's target items.
         target_item: Distinct target items by user.
-        tally: Shape (n_target,), zeros, and zeros again afterwards.
+        tally: Shape (n_target,), zeros before and after the call.
         item: Shape (n_target,), filled with the items, ascending.
         count: Shape (n_target,), filled with their counts.
     """
@@ -117,9 +117,9 @@ def sum_levels(laws: Laws, power: float, least: int) -> Floats:
 
 @njit(nogil=True)
 def place_of(items: Codes, begin: int, end: int, item: int) -> Any:
-    """Return where `item` is in items[begin:end], which ascend; -1 where it is not.
+    """Return the place of `item` in items[begin:end], which ascend; -1 if it is missing.
 
-    No branch hangs on the items: nobody could foretell it, and these look-ups are most of the time of backing off.
+    The search has no branch on the items: it would be unpredictable, and these searches dominate the time of back-off.
     """
     at, n = np.int64(begin), end - begin
     if n <= 0:
@@ -133,7 +133,7 @@ def place_of(items: Codes, begin: int, end: int, item: int) -> Any:
 
 @njit(nogil=True)
 def count_in(laws: Laws, row: int, item: int) -> Any:
-    """Return how many users of the row's group have the item, at least 0."""
+    """Return the number of users of the row's group with the item, at least 0."""
     if row == laws.width.shape[0] - 1:
         return laws.popularity[item]
     place = place_of(laws.item, laws.row_start[row], laws.row_start[row + 1], item)
@@ -141,15 +141,15 @@ def count_in(laws: Laws, row: int, item: int) -> Any:
 
 
 @njit(nogil=True)
-def is_member(laws: Laws, row: int, user: int, testifies: bool) -> bool:
-    """Say whether a user is in the row's group.
+def is_member(laws: Laws, row: int, user: int, contributes: bool) -> bool:
+    """Return whether a user is in the row's group.
 
     Args:
         laws: The laws.
         row: The row of one of the user's source items.
         user: The user.
-        testifies: Whether that source item counts for the user.
+        contributes: Whether the user's events with that source item count.
     """
-    if testifies or row == laws.width.shape[0] - 1:
+    if contributes or row == laws.width.shape[0] - 1:
         return True
     return is_among(laws.member, laws.member_start[row], laws.member_start[row + 1], user)

@@ -1,27 +1,28 @@
-"""From draws to rows: leave out what was not drawn, is real already or has too little support, and gather the rest."""
+"""From draws to rows: filter empty draws, pairs of the real log and draws with too little support."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation import Codes, Int64, prefetch
+from scalr.foundation import Codes, Int64, Singles, prefetch
+from scalr.synthesis.kernels.path_layout import Draws
 
-_AHEAD = 12  # events between asking for a user's target items and looking at them
-_SHORT = 8  # target items that are looked through rather than bisected
+_AHEAD = 12  # events between the prefetch of a user's target items and their use
+_SHORT = 8  # up to this many target items, a linear scan is faster than bisection
 
 
 @njit(inline="always")
 def _holds(items: Any, low: Any, end: Any, item: Any) -> Any:
-    """Say whether `item` is in items[low:end], which ascend; few are compared without a branch that could surprise."""
+    """Return whether `item` is in items[low:end], which ascend; short ranges are compared without branches."""
     if end - low <= _SHORT:
-        found = False
+        is_there = False
         for y in range(low, end):
-            found |= items[y] == item
-        return found
+            is_there |= items[y] == item
+        return is_there
     high = end
     while low < high:
         middle = (low + high) // 2
@@ -32,47 +33,45 @@ def _holds(items: Any, low: Any, end: Any, item: Any) -> Any:
     return low < end and items[low] == item
 
 
+class RowArrays(NamedTuple):
+    """Columns of rows with room for more."""
+
+    event: Codes  # number of the event in its part
+    draw: Codes  # number of the draw
+    item: Codes  # drawn item
+    confidence: Singles
+    support: Codes
+
+
 @njit(cache=True, nogil=True)
 def keep_draws(
     first: int,
     draws: int,
     user: Codes,
-    drawn: Codes,
-    drawn_confidence: npt.NDArray[np.float32],
-    drawn_support: Codes,
+    drawn: Draws,
     log_start: Int64,
     log_item: Codes,
     min_support: int,
     at: int,
-    event: Codes,
-    draw: Codes,
-    item: Codes,
-    confidence: npt.NDArray[np.float32],
-    support: Codes,
+    rows: RowArrays,
 ) -> tuple[int, int, int]:
-    """Append the draws that are kept to the arrays of rows, which begin at place `at`.
+    """Append the draws that are new pairs with enough support to rows, from place `at` on.
 
     Args:
-        first: The first event that was drawn for.
+        first: The first event of the draws.
         draws: Draws per event.
         user: Users of all events of the part.
-        drawn: Shape (n_events * draws,), items, negative where nothing was drawn.
-        drawn_confidence: Same shape.
-        drawn_support: Same shape.
-        log_start: Shape (n_users + 1,), where each user's events start in the real target log.
+        drawn: The draws; negative items where nothing was drawn.
+        log_start: Shape (n_users + 1,), start of each user's events in the real target log.
         log_item: Items of that log by user, ascending within a user.
-        min_support: Least support that is kept.
+        min_support: Least support of a row.
         at: Where to append.
-        event: Filled with the number of the event in its part; likewise all further arguments.
-        draw: Number of the draw.
-        item: Drawn item.
-        confidence: Its confidence.
-        support: Its support.
+        rows: Filled from `at` on.
 
     Returns:
-        How many items were drawn, how many of these pairs are not real, and where the rows end.
+        The number of drawn items, the number of those whose pair is not in the log, and the end of the rows.
     """
-    n_drawn, n_new, n_events = 0, 0, drawn.shape[0] // draws
+    n_drawn, n_new, n_events = 0, 0, drawn.item.shape[0] // draws
     for x in range(n_events):
         if x + _AHEAD < n_events:
             prefetch(log_start, np.int64(user[first + x + _AHEAD]))
@@ -82,17 +81,17 @@ def keep_draws(
         low, end = log_start[u], log_start[u + 1]
         for d in range(draws):
             z = x * draws + d
-            i = drawn[z]
+            i = drawn.item[z]
             if i < 0:
                 continue
             n_drawn += 1
             if low < end and _holds(log_item, low, end, i):
                 continue
             n_new += 1
-            if drawn_support[z] < min_support:
+            if drawn.support[z] < min_support:
                 continue
-            event[at], draw[at], item[at] = first + x, d, i
-            confidence[at], support[at] = drawn_confidence[z], drawn_support[z]
+            rows.event[at], rows.draw[at], rows.item[at] = first + x, d, i
+            rows.confidence[at], rows.support[at] = drawn.confidence[z], drawn.support[z]
             at += 1
     return n_drawn, n_new, at
 
@@ -106,7 +105,7 @@ def set_bits(bits: npt.NDArray[np.uint8], places: Int64) -> None:
 
 @njit(cache=True, nogil=True)
 def have_bits(bits: npt.NDArray[np.uint8], places: Int64) -> npt.NDArray[np.bool_]:
-    """Say for each of `places`, shape (n,), whether its bit is set."""
+    """Return for each of `places`, shape (n,), whether its bit is set."""
     out = np.empty(places.shape[0], np.bool_)
     for x in range(places.shape[0]):
         out[x] = (bits[places[x] >> 3] >> np.uint8(places[x] & 7)) & np.uint8(1)
@@ -119,12 +118,12 @@ def localise(codes: Codes, place: Codes, distinct: Codes, index: Codes) -> int:
 
     Args:
         codes: Shape (n,).
-        place: Shape (n_codes,), all -1; so again afterwards.
+        place: Shape (n_codes,), all -1 before and after the call.
         distinct: Shape (at least n,), filled with the codes that occur.
         index: Shape (n,), filled with each code's place in `distinct`.
 
     Returns:
-        How many occur.
+        The number of distinct codes.
     """
     n, previous, last = 0, np.int32(-1), np.int32(-1)
     for x in range(codes.shape[0]):
@@ -144,34 +143,34 @@ def localise(codes: Codes, place: Codes, distinct: Codes, index: Codes) -> int:
 @njit(cache=True, nogil=True)
 def count_items(
     item: Codes,
-    confidence: npt.NDArray[np.float32],
+    confidence: Singles,
     support: Codes,
     per_share: npt.NDArray[np.float64],
     least_support: int,
     least: float,
     counts: Int64,
-    found: Int64,
+    candidates: Int64,
 ) -> int:
-    """Add the items of rows to `counts`, and find the rows that may be among the best.
+    """Add the items of rows to `counts`, and collect the rows that may be among the best.
 
     Args:
         item: Shape (n,).
         confidence: Shape (n,).
         support: Shape (n,).
-        per_share: By item, what its confidence is multiplied with.
-        least_support: Support that a row must have to be found.
-        least: What confidence · per_share must be.
+        per_share: By item, factor of its confidence.
+        least_support: Least support of a candidate row.
+        least: Least confidence · per_share of a candidate row.
         counts: By item; added to.
-        found: Shape (n,), filled with the rows that are found.
+        candidates: Shape (n,), filled with the candidate rows.
 
     Returns:
-        How many were found.
+        The number of candidate rows.
     """
     n = 0
     for x in range(item.shape[0]):
         i = item[x]
         counts[i] += 1
         if support[x] >= least_support and confidence[x] * per_share[i] >= least:
-            found[n] = x
+            candidates[n] = x
             n += 1
     return n

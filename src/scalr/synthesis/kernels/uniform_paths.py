@@ -1,6 +1,6 @@
 """Draw paths uniformly: an item is drawn in proportion to the number of users who have it and the source item.
 
-The paths of an event's own user are skipped. Nothing but the paths of one source item is held, no table of counts.
+Paths of an event's own user are skipped. Memory holds the paths of one source item and no table of counts.
 """
 
 from __future__ import annotations
@@ -8,43 +8,43 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation import Codes, Floats, Int64, Mask, fill_units
+from scalr.foundation import Codes, Floats, Int64, fill_units
 from scalr.synthesis.kernels.path_layout import (
     COUNTS,
     FILLING,
     ITEM,
     LONG,
-    N_LAID,
     N_VIRTUAL,
     NO_ITEM,
     PATHS,
     U32,
     WIDTH,
+    Draws,
+    Paths,
     Workspace,
-    forget,
     is_among,
-    lay_out,
-    lay_out_window,
+    load_item,
+    part_of,
+    source_item_of,
     take_stamps,
 )
 
 U64 = np.uint64
-UNITS_AT_ONCE = 4096  # random numbers made at a time: 32 KiB, which stay in the first cache
+UNITS_AT_ONCE = 4096  # random numbers per block: 32 KiB, which fit into the first-level cache
 
 
 @njit(inline="always")
 def _place(unit: Any, at: Any, own: Any, others: Any) -> Any:
-    """Return a place among all paths but the `own` ones from `at` on."""
+    """Return a place among all paths, except for the `own` ones from `at` on."""
     place = np.int64(unit * others)
     return place + own if place >= at else place
 
 
 @njit(nogil=True, error_model="numpy")
 def _draw(workspace: Workspace, e: int, n: int, draws: int, units: Floats, item: Codes) -> None:
-    """Draw for the events [e, e + n) of the item that is laid out; all its users are."""
+    """Draw for the events [e, e + n) of the item that is laid out; it has no virtual users."""
     path, own_at, own_n, width = workspace.path, workspace.own_at, workspace.own_n, workspace.state[WIDTH]
     for x in range(n):
         at, own = own_at[e + x], np.int64(own_n[e + x])
@@ -58,12 +58,10 @@ def _draw(workspace: Workspace, e: int, n: int, draws: int, units: Floats, item:
 
 
 @njit(nogil=True, error_model="numpy")
-def _count(
-    workspace: Workspace, e: int, n: int, draws: int, item: Codes, confidence: npt.NDArray[np.float32], support: Codes
-) -> None:
-    """Count what `_draw` drew. On its own, so that the cache misses of all draws of an event overlap."""
+def _count(workspace: Workspace, e: int, n: int, draws: int, drawn: Draws) -> None:
+    """Count the users behind the items from `_draw`; in a loop of its own, so that cache misses overlap."""
     path, own_at, own_n, width = workspace.path, workspace.own_at, workspace.own_n, workspace.state[WIDTH]
-    tally = workspace.tally
+    tally, item, confidence, support = workspace.tally, drawn.item, drawn.confidence, drawn.support
     stamp = take_stamps(workspace.state, tally, n)
     for x in range(n):
         at, own = own_at[e + x], np.int64(own_n[e + x])
@@ -87,7 +85,7 @@ def _count(
 
 @njit(nogil=True)
 def _path_at(workspace: Workspace, target_item: Codes, place: int) -> Any:
-    """Return the target item at a place, some users being virtual."""
+    """Return the target item at a place of a layout with virtual users."""
     for v in range(workspace.state[N_VIRTUAL]):
         begin, n = workspace.virtual_at[v], workspace.virtual_n[v]
         if place < begin:
@@ -102,204 +100,111 @@ def _path_at(workspace: Workspace, target_item: Codes, place: int) -> Any:
     return workspace.path[place - skipped]
 
 
+@njit(nogil=True)
+def _count_virtual(workspace: Workspace, target_item: Codes, item: int) -> Any:
+    """Return the number of virtual users who have the item."""
+    count = np.int32(0)
+    for v in range(workspace.state[N_VIRTUAL]):
+        begin = workspace.virtual_from[v]
+        count += np.int32(is_among(target_item, begin, begin + workspace.virtual_n[v], item))
+    return count
+
+
 @njit(nogil=True, error_model="numpy")
 def _draw_and_count(
-    workspace: Workspace,
-    e: int,
-    n: int,
-    draws: int,
-    units: Floats,
-    event_user: Codes,
-    target_start: Int64,
-    target_item: Codes,
-    item: Codes,
-    confidence: npt.NDArray[np.float32],
-    support: Codes,
+    workspace: Workspace, paths: Paths, first: int, e: int, n: int, draws: int, units: Floats, drawn: Draws
 ) -> None:
-    """Draw and count as `_draw` and `_count` do, some users being virtual. `event_user` has shape (n,)."""
-    width, tally = workspace.state[WIDTH], workspace.tally
+    """Draw and count as `_draw` and `_count` do, for the events from `first` on of an item with virtual users."""
+    width, tally, target_item = workspace.state[WIDTH], workspace.tally, paths.target_item
     for x in range(n):
         at, own = workspace.own_at[e + x], np.int64(workspace.own_n[e + x])
         out = x * draws
         if own == width:
-            item[out : out + draws] = NO_ITEM
+            drawn.item[out : out + draws] = NO_ITEM
             continue
-        others, begin = np.float64(width - own), target_start[event_user[x]]
+        others, begin = np.float64(width - own), paths.target_start[paths.user[first + x]]
         for d in range(draws):
             i = _path_at(workspace, target_item, _place(units[d, x], at, own, others))
-            item[out + d] = i
-            if confidence.shape[0] == 0:
+            drawn.item[out + d] = i
+            if drawn.confidence.shape[0] == 0:
                 continue
             count = tally[U32(i), 0] - np.int32(is_among(target_item, begin, begin + own, i))
-            for v in range(workspace.state[N_VIRTUAL]):
-                start = workspace.virtual_from[v]
-                count += np.int32(is_among(target_item, start, start + workspace.virtual_n[v], i))
-            support[out + d] = count
-            confidence[out + d] = np.float32(np.float64(count) / others)
-
-
-@njit(nogil=True)
-def hold(
-    workspace: Workspace,
-    first: int,
-    last: int,
-    most: int,
-    event_user: Codes,
-    event_testifies: Mask,
-    event_time: Int64,
-    target_start: Int64,
-    target_item: Codes,
-    recent_start: Int64,
-    recent_item: Codes,
-    recent_time: Int64,
-    window: int,
-    counts: bool,
-) -> None:
-    """Lay out the item whose events are rows [first, last) instead of the one before, and count its paths."""
-    forget(workspace)
-    if window < 0:
-        lay_out(workspace, first, last, most, event_user, event_testifies, target_start, target_item)
-    else:
-        lay_out_window(
-            workspace, first, last, event_user, event_testifies, event_time,
-            recent_start, recent_item, recent_time, window,
-        )  # fmt: skip
-    if counts:
-        tally, path = workspace.tally, workspace.path
-        for r in range(workspace.state[N_LAID]):
-            tally[U32(path[r]), 0] += 1
+            count += _count_virtual(workspace, target_item, i)
+            drawn.support[out + d] = count
+            drawn.confidence[out + d] = np.float32(np.float64(count) / others)
 
 
 @njit(cache=True, nogil=True)
 def draw_uniform_paths(
-    workspace: Workspace,
-    rows: tuple[int, int],
-    draws: int,
-    stream: np.uint64,
-    event_key: npt.NDArray[np.uint64],
-    event_user: Codes,
-    event_testifies: Mask,
-    event_time: Int64,
-    item_start: Int64,
-    target_start: Int64,
-    target_item: Codes,
-    recent_start: Int64,
-    recent_item: Codes,
-    recent_time: Int64,
-    window: int,
-    item: Codes,
-    confidence: npt.NDArray[np.float32],
-    support: Codes,
+    workspace: Workspace, paths: Paths, rows: tuple[int, int], draws: int, stream: np.uint64, drawn: Draws
 ) -> None:
-    """Draw `draws` items for every source event of rows [rows[0], rows[1]), each path equally likely.
+    """Draw `draws` items for every source event in [rows[0], rows[1]), each path with the same probability.
 
-    The result of a row does not depend on which rows are drawn with it. An item that an earlier call laid out is drawn
-    from as it stands, so a popular one may be drawn from in many calls. A user with a history that is long compared
-    with the draws of the item costs look-ups, not its length (with a window: what is within it).
+    The result for an event does not depend on the range. The layout of an item stays in the workspace, so a popular
+    item can be drawn from in many calls. A user whose history is long compared with the draws of the item costs
+    look-ups instead of a copy of the history (with a window: of the part within it).
 
     Args:
-        workspace: Made for these events and histories.
-        rows: First and last + 1 row; both may stand inside an item.
+        workspace: Made for these paths.
+        paths: All paths.
+        rows: First event and the end of the range; both may lie inside an item.
         draws: Draws per event, at least 1.
         stream: Key of seed and purpose.
-        event_key: Shape (rows[1] - rows[0],), stable keys of these rows' events.
-        event_user: Shape (n,), all events, sorted by (item, user, time) like the next two.
-        event_testifies: Shape (n,), whether the event's (user, item) lends its user's target items to others; or (0,)
-            where all do.
-        event_time: Shape (n,), read only with a window.
-        item_start: Shape (n_source + 1,), where each source item's events start.
-        target_start: Shape (n_users + 1,), where each user's target items start.
-        target_item: Distinct target items by user, ascending within a user.
-        recent_start: Shape (n_users + 1,), where each user's target events start; read only with a window.
-        recent_item: Their items, by user and time; read only with a window.
-        recent_time: Their times, ascending within a user; read only with a window.
-        window: Longest time from source to target event; negative for no window.
-        item: Shape (at least (rows[1] - rows[0]) * draws,), filled with the drawn item or `NO_ITEM`.
-        confidence: Same shape, filled with the share of other users' paths that lead to the item; or (0,), then
-            neither confidence nor support is counted, which is faster.
-        support: Same shape, filled with the number of other users behind it.
+        drawn: Filled: `key` holds the keys of these events, `item` has at least (rows[1] - rows[0]) * draws places. If
+            `confidence` has shape (0,), neither confidence nor support is computed, which is faster.
     """
     state = workspace.state
-    filling = COUNTS if confidence.shape[0] > 0 else PATHS
+    filling = COUNTS if drawn.confidence.shape[0] > 0 else PATHS
     at_once = max(1, UNITS_AT_ONCE // draws)
     keys, units = np.empty(at_once, np.uint64), np.empty((draws, at_once))
     x, last = rows
-    j = np.searchsorted(item_start, x, side="right") - 1
+    j = source_item_of(paths, x)
     while x < last:
         stop, start = min(x + at_once, last), x
-        fill_units(event_key[x - rows[0] : stop - rows[0]], stream, 1, 0, keys, units)
+        fill_units(drawn.key[x - rows[0] : stop - rows[0]], stream, 1, 0, keys, units)
         while x < stop:
-            while item_start[j + 1] <= x:
+            while paths.item_start[j + 1] <= x:
                 j += 1
-            first, end = item_start[j], min(stop, item_start[j + 1])
+            first, end = paths.item_start[j], min(stop, paths.item_start[j + 1])
             if state[ITEM] != j or state[FILLING] != filling:
-                most = LONG * draws * (item_start[j + 1] - first)
-                hold(
-                    workspace, first, item_start[j + 1], most, event_user, event_testifies, event_time, target_start,
-                    target_item, recent_start, recent_item, recent_time, window, filling == COUNTS,
-                )  # fmt: skip
-                state[ITEM], state[FILLING] = j, filling
-            e, n, out, to = x - first, end - x, (x - rows[0]) * draws, (end - rows[0]) * draws
+                load_item(workspace, paths, j, LONG * draws * (paths.item_start[j + 1] - first), filling)
+            e, n, block = x - first, end - x, units[:, x - start :]
+            part = part_of(drawn, (x - rows[0]) * draws, (end - rows[0]) * draws)
             if state[N_VIRTUAL] > 0:
-                _draw_and_count(
-                    workspace, e, n, draws, units[:, x - start :], event_user[x:end], target_start, target_item,
-                    item[out:to], confidence[out:to], support[out:to],
-                )  # fmt: skip
+                _draw_and_count(workspace, paths, x, e, n, draws, block, part)
             else:
-                _draw(workspace, e, n, draws, units[:, x - start :], item[out:to])
+                _draw(workspace, e, n, draws, block, part.item)
                 if filling == COUNTS:
-                    _count(workspace, e, n, draws, item[out:to], confidence[out:to], support[out:to])
+                    _count(workspace, e, n, draws, part)
             x = end
 
 
 @njit(cache=True, nogil=True)
-def count_users_behind(
-    workspace: Workspace,
-    row: Int64,
-    item: Codes,
-    draws: int,
-    event_user: Codes,
-    event_testifies: Mask,
-    event_time: Int64,
-    item_start: Int64,
-    target_start: Int64,
-    target_item: Codes,
-    recent_start: Int64,
-    recent_item: Codes,
-    recent_time: Int64,
-    window: int,
-) -> Codes:
-    """Return, shape (n,), how many other users are behind the source item of each row and a target item, or 0.
-
-    Other arguments are those of `draw_uniform_paths`, with which it shares what is laid out.
+def count_users_behind(workspace: Workspace, paths: Paths, event: Int64, item: Codes, draws: int) -> Codes:
+    """Return, shape (n,), the number of other users with both the source item of an event and a target item.
 
     Args:
-        workspace: Made for these events and histories.
-        row: Shape (n,), rows, ascending.
+        workspace: Made for these paths; shared with `draw_uniform_paths`.
+        paths: All paths.
+        event: Shape (n,), events, ascending.
         item: Shape (n,), target items.
-        draws: Draws per event; decides which users are laid out, not the result.
+        draws: Draws per event; decides which users are virtual, without any effect on the result.
     """
-    state, tally, path = workspace.state, workspace.tally, workspace.path
-    count = np.empty(row.shape[0], np.int32)
+    state, tally, path, target_item = workspace.state, workspace.tally, workspace.path, paths.target_item
+    count = np.empty(event.shape[0], np.int32)
     j = np.int64(0)
-    for z in range(row.shape[0]):
-        x, i = row[z], item[z]
-        if z == 0 or item_start[j + 1] <= x:
-            j = np.searchsorted(item_start, x, side="right") - 1
+    for z in range(event.shape[0]):
+        x, i = event[z], item[z]
+        if z == 0 or paths.item_start[j + 1] <= x:
+            j = source_item_of(paths, x)
             if state[ITEM] != j or state[FILLING] != COUNTS:
-                most = LONG * draws * (item_start[j + 1] - item_start[j])
-                hold(
-                    workspace, item_start[j], item_start[j + 1], most, event_user, event_testifies, event_time,
-                    target_start, target_item, recent_start, recent_item, recent_time, window, True,
-                )  # fmt: skip
-                state[ITEM], state[FILLING] = j, COUNTS
-        e = x - item_start[j]
+                longest = LONG * draws * (paths.item_start[j + 1] - paths.item_start[j])
+                load_item(workspace, paths, j, longest, COUNTS)
+        e = x - paths.item_start[j]
         own, users = np.int64(workspace.own_n[e]), tally[U32(i), 0]
-        for v in range(state[N_VIRTUAL]):
-            begin = workspace.virtual_from[v]
-            users += np.int32(is_among(target_item, begin, begin + workspace.virtual_n[v], i))
-        if window < 0:
-            begin = target_start[event_user[x]]
+        users += _count_virtual(workspace, target_item, i)
+        if paths.window < 0:
+            begin = paths.target_start[paths.user[x]]
             users -= np.int32(is_among(target_item, begin, begin + own, i))
         else:
             begin = workspace.own_at[e]

@@ -1,6 +1,6 @@
 """Draw items in proportion to a power of their counts, or take the ones with the highest counts.
 
-Both need every target item behind the source item, in order: ascending for draws, by rank for the highest.
+Both need the ordered list of all target items of the source item: ascending for draws, by rank for the highest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from scalr.foundation import Codes, Floats, Int64, Mask, Singles, fill_units, lowest_bit, unit
+from scalr.foundation import Codes, Floats, fill_units, lowest_bit, unit
 from scalr.synthesis.kernels.path_layout import (
     FILLING,
     ITEM,
@@ -20,30 +20,33 @@ from scalr.synthesis.kernels.path_layout import (
     N_LAID,
     N_TABLE,
     NO_ITEM,
+    PATHS,
     RANKS,
     U32,
     WEIGHTS,
     WIDTH,
+    Draws,
+    Paths,
+    Sampling,
     Workspace,
-    forget,
-    lay_out,
-    lay_out_window,
+    load_item,
+    part_of,
+    source_item_of,
     take_stamps,
 )
 
 U64 = np.uint64
-UNITS_AT_ONCE = 4096  # random numbers made at a time, for proposals and as many to accept them: 64 KiB
-REJECTIONS = 64  # proposals before the exact scan takes over; see `_draw_rejected`
-REJECTED = -2  # what a draw holds while no proposal is accepted
+UNITS_AT_ONCE = 4096  # proposals per block, and as many random numbers to accept them: 64 KiB
+REJECTIONS = 64  # proposals before the exact scan; see `_draw_rejected`
+REJECTED = -2  # the item of a draw whose proposals were not accepted so far
 COUNTERS = 2 * REJECTIONS + 1  # random numbers that one draw may need
 
 
 @njit(nogil=True)
 def _count_items(workspace: Workspace) -> Any:
-    """Count the paths that are laid out; fills `distinct`, ascending, and returns the largest count."""
-    state, path, tally, distinct, bits = (
-        workspace.state, workspace.path, workspace.tally, workspace.distinct, workspace.bits,
-    )  # fmt: skip
+    """Count the paths to each target item, fill `distinct`, ascending, and return the largest count."""
+    state, path, tally = workspace.state, workspace.path, workspace.tally
+    distinct, bits = workspace.distinct, workspace.bits
     n, most = np.int64(0), np.int32(0)
     for r in range(state[N_LAID]):
         i = U32(path[r])
@@ -55,7 +58,7 @@ def _count_items(workspace: Workspace) -> Any:
             n += 1
     state[N_DISTINCT] = n
     words = tally.shape[0] // 64 + 1
-    if n * 16 < bits.shape[0] - words:  # the bits are too many to be looked through for so few items
+    if n * 16 < bits.shape[0] - words:  # sorting few items is faster than a look at all bits
         distinct[:n].sort()
         return most
     for k in range(n):
@@ -80,15 +83,13 @@ def _count_items(workspace: Workspace) -> Any:
 
 @njit(nogil=True)
 def _sum_weights(workspace: Workspace, most: int, power: float, min_support: int) -> None:
-    """Fill `table` up to count `most`, `cumulative`, and the guide table that finds a place in it.
+    """Fill `table` up to count `most`, `cumulative`, and the guide table for searches in it.
 
-    The guide cuts the total into as many slices as there are items and holds where the search of each slice starts,
-    so that a search takes one step on average.
+    The guide table cuts the total into one slice per item and holds the start of the search in each slice, so that a
+    search takes one step on average.
     """
-    state, tally, distinct, guide, cumulative, table, law = (
-        workspace.state, workspace.tally, workspace.distinct, workspace.spare, workspace.cumulative, workspace.table,
-        workspace.law,
-    )  # fmt: skip
+    state, tally, distinct, guide = workspace.state, workspace.tally, workspace.distinct, workspace.spare
+    cumulative, table, law = workspace.cumulative, workspace.table, workspace.law
     if law[0] != power or law[1] != min_support:
         law[0], law[1], state[N_TABLE] = power, min_support, 0
     for count in range(state[N_TABLE], most + 1):
@@ -112,9 +113,8 @@ def _sum_weights(workspace: Workspace, most: int, power: float, min_support: int
 @njit(nogil=True)
 def _rank(workspace: Workspace, most: int) -> None:
     """Sort `distinct` by count, the highest first, ties by item code (a counting sort)."""
-    state, tally, distinct, spare, level = (
-        workspace.state, workspace.tally, workspace.distinct, workspace.spare, workspace.level,
-    )  # fmt: skip
+    state, tally, distinct = workspace.state, workspace.tally, workspace.distinct
+    spare, level = workspace.spare, workspace.level
     n = state[N_DISTINCT]
     level[: most + 2] = 0
     for k in range(n):
@@ -135,85 +135,93 @@ def _propose(cumulative: Floats, guide: Codes, n: Any, left: Any) -> Any:
     k = np.int64(guide[min(np.int64(left * np.float64(n)), n - 1)])
     while k < n - 1 and cumulative[k] <= wanted:
         k += 1
-    while k > 0 and cumulative[k - 1] > wanted:  # rounding may put the guide too far
+    while k > 0 and cumulative[k - 1] > wanted:  # the guide may overshoot by rounding
         k -= 1
     return k
 
 
 @njit(nogil=True)
-def _draw_rejected(workspace: Workspace, key: Any, stamp: Any, item: Codes) -> None:
-    """Draw what is `REJECTED` among the draws of one event, whose user's own items bear `stamp`.
+def _own_free_weight(workspace: Workspace, k: int, stamp: Any) -> Any:
+    """Return the weight of distinct item `k` without the user whose items have the stamp."""
+    i = U32(workspace.distinct[k])
+    return workspace.table[workspace.tally[i, 0] - np.int32(workspace.tally[i, 1] == stamp)]
 
-    After `REJECTIONS` proposals one scan over all items draws from the same law exactly, so the law holds whatever
-    happens.
+
+@njit(nogil=True)
+def _scan(workspace: Workspace, stamp: Any, left: float) -> Any:
+    """Return the item at which cumulative weights without the stamped user exceed `left`, or `NO_ITEM`."""
+    item = np.int32(NO_ITEM)
+    for k in range(workspace.state[N_DISTINCT]):
+        weight = _own_free_weight(workspace, k, stamp)
+        if weight > 0.0:
+            item = workspace.distinct[k]
+            left -= weight
+            if left < 0.0:
+                break
+    return item
+
+
+@njit(nogil=True)
+def _draw_rejected(workspace: Workspace, key: Any, stamp: Any, item: Codes) -> None:
+    """Repeat the `REJECTED` draws of one event, whose user's own items have the stamp.
+
+    After `REJECTIONS` proposals one scan over all items draws from the same distribution exactly.
     """
-    tally, distinct, cumulative, guide, table = (
-        workspace.tally, workspace.distinct, workspace.cumulative, workspace.spare, workspace.table,
-    )  # fmt: skip
-    n, total = workspace.state[N_DISTINCT], -1.0  # below 0: not known yet
+    distinct, cumulative, guide = workspace.distinct, workspace.cumulative, workspace.spare
+    n, total = workspace.state[N_DISTINCT], -1.0  # below 0: not computed yet
     for d in range(item.shape[0]):
         if item[d] != REJECTED:
             continue
         counter, attempt = U64(d) * U64(COUNTERS), 0
         while item[d] == REJECTED and total != 0.0:
             attempt += 1
-            # By now proposals have taken about the time of a sum, which tells whether there is anything to find.
+            # By now the proposals took about as long as computing the sum, which shows whether any item is left.
             if total < 0.0 and (attempt * LONG >= n or attempt == REJECTIONS):
                 total = 0.0
                 for k in range(n):
-                    i = U32(distinct[k])
-                    total += table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
+                    total += _own_free_weight(workspace, k, stamp)
             if total == 0.0 or attempt == REJECTIONS:
                 break
             k = _propose(cumulative, guide, n, unit(key, counter + U64(2 * attempt)))
-            i = U32(distinct[k])
             weight = cumulative[k] - (cumulative[k - 1] if k > 0 else 0.0)
-            wanted = table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
-            if unit(key, counter + U64(2 * attempt + 1)) * weight < wanted:
+            if unit(key, counter + U64(2 * attempt + 1)) * weight < _own_free_weight(workspace, k, stamp):
                 item[d] = distinct[k]
         if item[d] == REJECTED:
-            item[d] = NO_ITEM
             left = unit(key, counter + U64(2 * REJECTIONS)) * total
-            for k in range(n if total > 0.0 else 0):
-                i = U32(distinct[k])
-                weight = table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
-                if weight > 0.0:
-                    item[d] = distinct[k]
-                    left -= weight
-                    if left < 0.0:
-                        break
+            item[d] = _scan(workspace, stamp, left) if total > 0.0 else np.int32(NO_ITEM)
+
+
+@njit(nogil=True, error_model="numpy")
+def _fill_confidence(tally: Codes, stamp: Any, others: float, drawn: Draws, first: int, last: int) -> None:
+    """Fill confidence and support of the places [first, last), the draws of a user whose items have the stamp."""
+    for f in range(first, last):
+        if drawn.item[f] != NO_ITEM:
+            i = U32(drawn.item[f])
+            count = tally[i, 0] - np.int32(tally[i, 1] == stamp)
+            drawn.support[f] = count
+            drawn.confidence[f] = np.float32(np.float64(count) / others)
 
 
 @njit(nogil=True, error_model="numpy")
 def _draw(
-    workspace: Workspace,
-    e: int,
-    n: int,
-    draws: int,
-    keys: npt.NDArray[np.uint64],
-    units: Floats,
-    item: Codes,
-    confidence: Singles,
-    support: Codes,
+    workspace: Workspace, e: int, n: int, draws: int, keys: npt.NDArray[np.uint64], units: Floats, drawn: Draws
 ) -> None:
     """Draw for the events [e, e + n) of the item that is laid out, in proportion to weights without the own user.
 
-    `cumulative` sums the weights with the user's own paths left in. They are never smaller, so a proposal from them
-    that is accepted with the ratio of the two weights has the wanted law. `units`, shape (2 * draws, n), holds what
-    the first proposals, then what their acceptances hang on.
+    `cumulative` sums the weights including the user's own paths. These are never smaller, so a proposal from them that
+    is accepted with the ratio of the two weights has the right distribution. `units`, shape (2 * draws, n), holds the
+    random numbers of the first proposals, then those of their acceptances.
     """
     path, own_at, own_n, width = workspace.path, workspace.own_at, workspace.own_n, workspace.state[WIDTH]
-    tally, distinct, cumulative, guide, table = (
-        workspace.tally, workspace.distinct, workspace.cumulative, workspace.spare, workspace.table,
-    )  # fmt: skip
+    tally, distinct, cumulative = workspace.tally, workspace.distinct, workspace.cumulative
+    guide, table, item = workspace.spare, workspace.table, drawn.item
     n_distinct, stamp = workspace.state[N_DISTINCT], take_stamps(workspace.state, tally, n)
     final = n_distinct - 1
     total = cumulative[final] if n_distinct > 0 else 0.0
     for x in range(n):
         at, own, out = own_at[e + x], np.int64(own_n[e + x]), x * draws
         if own == width or total <= 0.0:
-            for f in range(out, out + draws):
-                item[f] = NO_ITEM
+            item[out : out + draws] = NO_ITEM
             continue
         if x == 0 or at != own_at[e + x - 1] or own != own_n[e + x - 1]:
             stamp += np.int32(1)
@@ -224,7 +232,7 @@ def _draw(
             unit_k, unit_weight = units[d, x], units[draws + d, x]
             wanted = unit_k * total
             k = np.int64(guide[U64(min(np.int64(unit_k * np.float64(n_distinct)), final))])
-            for _ in range(2):  # without branches: most searches end here, and nobody can foretell after which step
+            for _ in range(2):  # without branches: most searches end here, after an unpredictable number of steps
                 k = min(k + np.int64(cumulative[U64(k)] <= wanted), final)
             while k < final and cumulative[k] <= wanted:
                 k += 1
@@ -237,156 +245,109 @@ def _draw(
             rejected |= not accepted
         if rejected:
             _draw_rejected(workspace, keys[x], stamp, item[out : out + draws])
-        if confidence.shape[0] == 0:
-            continue
-        others = np.float64(width - own)
-        for f in range(out, out + draws):
-            if item[f] != NO_ITEM:
-                i = U32(item[f])
-                count = tally[i, 0] - np.int32(tally[i, 1] == stamp)
-                support[f] = count
-                confidence[f] = np.float32(np.float64(count) / others)
+        if drawn.confidence.shape[0] > 0:
+            _fill_confidence(tally, stamp, np.float64(width - own), drawn, out, out + draws)
+
+
+@njit(nogil=True)
+def _merge_ranks(workspace: Workspace, stamp: Any, least: int, item: Codes) -> None:
+    """Fill `item` with the items of the highest counts without the user whose items have the stamp.
+
+    One user less lowers the counts of its own items by one and keeps their order among themselves: a walk along the
+    ranks of own items and a walk along those of the others merge into the result. Each walk skips only items of the
+    other, so both end after as many steps as there are draws and own items.
+    """
+    tally, ranked, n_ranked = workspace.tally, workspace.distinct, workspace.state[N_DISTINCT]
+    a, b = np.int64(0), np.int64(0)
+    for f in range(item.shape[0]):
+        while a < n_ranked and tally[U32(ranked[a]), 1] == stamp:
+            a += 1
+        count_a = np.int64(tally[U32(ranked[a]), 0]) if a < n_ranked else np.int64(0)
+        while b < n_ranked and tally[U32(ranked[b]), 1] != stamp and tally[U32(ranked[b]), 0] > count_a:
+            b += 1
+        count_b = np.int64(tally[U32(ranked[b]), 0]) - 1 if b < n_ranked else np.int64(-1)
+        if max(count_a, count_b) < least:
+            item[f] = NO_ITEM
+        elif count_b > count_a or (count_b == count_a and ranked[b] < ranked[a]):
+            item[f] = ranked[b]
+            b += 1
+        else:
+            item[f] = ranked[a]
+            a += 1
 
 
 @njit(nogil=True, error_model="numpy")
-def _take_top(
-    workspace: Workspace,
-    e: int,
-    n: int,
-    draws: int,
-    min_support: int,
-    item: Codes,
-    confidence: Singles,
-    support: Codes,
-) -> None:
-    """Take the items of the highest counts, ties by item code, for the events [e, e + n) of the item laid out.
-
-    Leaving a user out lowers the counts of its own items by one and so keeps their order among themselves: a walk along
-    the ranks of own items and one along those of the others merge into the answer. A walk passes only what the other
-    one takes, so both end after as many steps as there are draws and own items, whatever the ranks hold.
-    """
+def _take_top(workspace: Workspace, e: int, n: int, sampling: Sampling, drawn: Draws) -> None:
+    """Take the items with the highest counts, ties by item code, for the events [e, e + n) of the item laid out."""
     path, own_at, own_n, width = workspace.path, workspace.own_at, workspace.own_n, workspace.state[WIDTH]
-    tally, ranked, n_ranked = workspace.tally, workspace.distinct, workspace.state[N_DISTINCT]
-    stamp, least = take_stamps(workspace.state, tally, n), max(min_support, 1)
+    tally, draws, item = workspace.tally, sampling.draws, drawn.item
+    stamp, least = take_stamps(workspace.state, tally, n), max(sampling.min_support, 1)
+    counted = drawn.confidence.shape[0] > 0
     for x in range(n):
         at, own, out = own_at[e + x], np.int64(own_n[e + x]), x * draws
         if own == width:
-            for f in range(out, out + draws):
-                item[f] = NO_ITEM
+            item[out : out + draws] = NO_ITEM
             continue
         if x > 0 and at == own_at[e + x - 1] and own == own_n[e + x - 1]:  # the same user again
             for f in range(out, out + draws):
                 item[f] = item[f - draws]
-                if confidence.shape[0] > 0:
-                    support[f], confidence[f] = support[f - draws], confidence[f - draws]
+                if counted:
+                    drawn.support[f], drawn.confidence[f] = drawn.support[f - draws], drawn.confidence[f - draws]
             continue
         stamp += np.int32(1)
         for y in range(at, at + own):
             tally[U32(path[y]), 1] = stamp
-        a, b = np.int64(0), np.int64(0)
-        for f in range(out, out + draws):
-            while a < n_ranked and tally[U32(ranked[a]), 1] == stamp:
-                a += 1
-            count_a = np.int64(tally[U32(ranked[a]), 0]) if a < n_ranked else np.int64(0)
-            while b < n_ranked and tally[U32(ranked[b]), 1] != stamp and tally[U32(ranked[b]), 0] > count_a:
-                b += 1
-            count_b = np.int64(tally[U32(ranked[b]), 0]) - 1 if b < n_ranked else np.int64(-1)
-            if max(count_a, count_b) < least:
-                item[f] = NO_ITEM
-            elif count_b > count_a or (count_b == count_a and ranked[b] < ranked[a]):
-                item[f] = ranked[b]
-                b += 1
-            else:
-                item[f] = ranked[a]
-                a += 1
-        if confidence.shape[0] == 0:
-            continue
-        others = np.float64(width - own)
-        for f in range(out, out + draws):
-            if item[f] != NO_ITEM:
-                i = U32(item[f])
-                count = tally[i, 0] - np.int32(tally[i, 1] == stamp)
-                support[f] = count
-                confidence[f] = np.float32(np.float64(count) / others)
+        _merge_ranks(workspace, stamp, least, item[out : out + draws])
+        if counted:
+            _fill_confidence(tally, stamp, np.float64(width - own), drawn, out, out + draws)
+
+
+@njit(nogil=True)
+def _load(workspace: Workspace, paths: Paths, j: int, sampling: Sampling) -> None:
+    """Lay out source item `j` and rank its items, or sum their weights, unless the workspace holds that already."""
+    state, law = workspace.state, workspace.law
+    filling = RANKS if sampling.is_top else WEIGHTS
+    stale = not sampling.is_top and (law[0] != sampling.power or law[1] != sampling.min_support)
+    if state[ITEM] == j and state[FILLING] == filling and not stale:
+        return
+    load_item(workspace, paths, j, np.iinfo(np.int64).max, PATHS)
+    most = _count_items(workspace)
+    if sampling.is_top:
+        _rank(workspace, most)
+    else:
+        _sum_weights(workspace, most, sampling.power, sampling.min_support)
+    state[FILLING] = filling
 
 
 @njit(cache=True, nogil=True)
 def draw_weighted_items(
-    workspace: Workspace,
-    rows: tuple[int, int],
-    draws: int,
-    stream: np.uint64,
-    event_key: npt.NDArray[np.uint64],
-    event_user: Codes,
-    event_testifies: Mask,
-    event_time: Int64,
-    item_start: Int64,
-    target_start: Int64,
-    target_item: Codes,
-    recent_start: Int64,
-    recent_item: Codes,
-    recent_time: Int64,
-    window: int,
-    item: Codes,
-    confidence: Singles,
-    support: Codes,
-    power: float,
-    min_support: int,
-    top: bool,
+    workspace: Workspace, paths: Paths, rows: tuple[int, int], sampling: Sampling, stream: np.uint64, drawn: Draws
 ) -> None:
-    """Draw items in proportion to count ** power, or take the top ones, among those with the minimum support.
+    """Draw items in proportion to count ** power, or take the top items, among those with the minimum support.
 
-    Arguments are those of `draw_uniform_paths`, then those below. All users are laid out, whatever the length of their
-    history, once for each source item they have: that takes longer than all else that a long history costs here.
-
-    Args:
-        power: 1 / temperature.
-        min_support: Least number of other users behind an item that may be drawn.
-        top: Take the `draws` items with the highest counts instead of drawing.
+    Arguments are those of `draw_uniform_paths`, with `sampling` in place of `draws`. There are no virtual users: the
+    history of every user is copied once per source item, which is the main cost of a long history here.
     """
-    state, no_limit = workspace.state, np.iinfo(np.int64).max
-    filling = RANKS if top else WEIGHTS
-    law = workspace.law
+    draws, top = sampling.draws, sampling.is_top
     at_once = max(1, UNITS_AT_ONCE // draws)
     keys, units = np.empty(at_once, np.uint64), np.empty((0 if top else 2 * draws, at_once))
     x, last = rows
-    j = np.searchsorted(item_start, x, side="right") - 1
+    j = source_item_of(paths, x)
     while x < last:
         stop, start = min(x + at_once, last), x
         if not top:
-            events = event_key[x - rows[0] : stop - rows[0]]
+            events = drawn.key[x - rows[0] : stop - rows[0]]
             fill_units(events, stream, COUNTERS, 0, keys, units[:draws])
             fill_units(events, stream, COUNTERS, 1, keys, units[draws:])
         while x < stop:
-            while item_start[j + 1] <= x:
+            while paths.item_start[j + 1] <= x:
                 j += 1
-            first, end = item_start[j], min(stop, item_start[j + 1])
-            stale = not top and (law[0] != power or law[1] != min_support)
-            if state[ITEM] != j or state[FILLING] != filling or stale:
-                forget(workspace)
-                if window < 0:
-                    lay_out(
-                        workspace, first, item_start[j + 1], no_limit,
-                        event_user, event_testifies, target_start, target_item,
-                    )  # fmt: skip
-                else:
-                    lay_out_window(
-                        workspace, first, item_start[j + 1], event_user, event_testifies, event_time,
-                        recent_start, recent_item, recent_time, window,
-                    )  # fmt: skip
-                most = _count_items(workspace)
-                if top:
-                    _rank(workspace, most)
-                else:
-                    _sum_weights(workspace, most, power, min_support)
-                state[ITEM], state[FILLING] = j, filling
-            out, to = (x - rows[0]) * draws, (end - rows[0]) * draws
-            e, n = x - first, end - x
+            end = min(stop, paths.item_start[j + 1])
+            _load(workspace, paths, j, sampling)
+            e, n = x - paths.item_start[j], end - x
+            part = part_of(drawn, (x - rows[0]) * draws, (end - rows[0]) * draws)
             if top:
-                _take_top(workspace, e, n, draws, min_support, item[out:to], confidence[out:to], support[out:to])
+                _take_top(workspace, e, n, sampling, part)
             else:
-                _draw(
-                    workspace, e, n, draws, keys[x - start :], units[:, x - start :],
-                    item[out:to], confidence[out:to], support[out:to],
-                )  # fmt: skip
+                _draw(workspace, e, n, draws, keys[x - start :], units[:, x - start :], part)
             x = end

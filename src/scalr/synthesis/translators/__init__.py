@@ -1,6 +1,6 @@
 """Translators: recipes that fit P(target item | user, source item) on a pair of logs.
 
-One protocol, one contract test; a new translator is a module here and a line in `_TRANSLATORS`.
+All implement one protocol and pass one contract test. A new translator is a module here and a line in `_TRANSLATORS`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TRANSLATORS: dict[str, Translator] = {
 
 
 def translator_names() -> tuple[str, ...]:
-    """Return the names that `fit` takes."""
+    """Return the names of all translators."""
     return tuple(_TRANSLATORS)
 
 
@@ -36,12 +36,12 @@ def fit(
     """Estimate P(target item | user, source item) from users active in both domains.
 
     Args:
-        pair: Logs to learn from; for evaluation those of a fold, never the whole logs.
-        translator: Name of the translator; wins over the one in `settings`.
+        pair: Logs of the fit; for evaluation those of a fold, never the whole logs.
+        translator: Name of the translator; overrides the one in `settings`.
         settings: History cap and window; defaults if None.
 
     Raises:
-        ConfigError: If no translator has that name.
+        ConfigError: If the name is unknown, or is 'auto'.
 
     Example:
         >>> import scalr
@@ -54,9 +54,9 @@ def fit(
     name = translator or settings.translator
     if name == "auto":
         raise ConfigError(
-            "translator 'auto' needs a validation period to choose on, which this step does not have",
+            "translator 'auto' needs a validation period, which this step does not have",
             expected=f"one of {', '.join(_TRANSLATORS)}",
-            fix="run `scalr study` or `scalr run` with 'auto', then take what it chose",
+            fix="run `scalr study` or `scalr run` with 'auto', then use its choice",
         )
     if settings.privacy.epsilon is not None and name not in ("popularity", "random"):
         return fit_private(pair, settings.model_copy(update={"translator": name}))

@@ -1,9 +1,9 @@
-"""How near a user is to every target item, by what the user did in the source domains: a low-rank ridge regression.
+"""Affinity of users to target items, from their events in the source domains: a low-rank ridge regression.
 
-The user-item matrix of the source, rows and columns normalised by their degree, is projected on the subspace of its
-largest singular values (randomised subspace iteration, Halko, Martinsson, Tropp 2011). Ridge regression from there to
-the target items of the overlap users gives a score for every (user, target item); the diagonal of the hat matrix takes
-the user's own target events out of it again. Nothing larger than users x rank or items x rank is held.
+The user-item matrix of the source, with rows and columns normalised by degree, is projected on the subspace of its
+largest singular values (randomised subspace iteration, Halko, Martinsson, Tropp 2011). A ridge regression from this
+subspace to the target items of overlap users gives a score for every (user, target item). The diagonal of the hat
+matrix removes the effect of the user's own target events. The largest arrays have users x rank or items x rank values.
 """
 
 from __future__ import annotations
@@ -15,38 +15,21 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from scalr.foundation import LANES, Codes, Int64, Keys, Singles, lowrank, rng
+from scalr.foundation import LANES, Codes, Int64, Keys, Mask, Singles, lowrank, rng
 from scalr.logs import StoredLog, StoredPair, item_ranges
+from scalr.synthesis.kernels.candidate_choice import UserAffinity
 
-PASSES = 4  # power iterations after the first projection; a test finds 97 % of what the best subspace holds
-LARGEST_LEVERAGE = 0.99  # of a user on its own scores; beyond that nothing is left when the user is left out
-COLUMNS_AT_ONCE = 16  # of user factors that a thread sums at a time: one cache line
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UserAffinity:
-    """Scores of target items for users: user_factors[u] · item_factors[i], less own_share[u] where u has i.
-
-    Attributes:
-        user_factors: Shape (n_users, rank), zero for users without source events; the user's own events are left out.
-        item_factors: Shape (n_target, rank), zero for items that no overlap user has.
-        own_share: Shape (n_users,), by how much the score of an item of the user's own is too high, at least 0.
-        rank: Dimensions asked for; the arrays have more, all zero, up to a whole number of `LANES`.
-    """
-
-    user_factors: Singles
-    item_factors: Singles
-    own_share: Singles
-    rank: int
+PASSES = 4  # power iterations after the first projection; in a test they capture 97 % of the best subspace
+LARGEST_LEVERAGE = 0.99  # of a user on its own scores; above it, leaving the user out is unstable
+COLUMNS_AT_ONCE = 16  # of user factors per task: one cache line
 
 
 @dataclass(frozen=True, slots=True)
 class FitSample:
-    """Which users factors are fitted on: all, or of a log with many pairs a sample that no order or machine decides.
+    """Users on whom factors are fitted: all, or for large logs a sample by hashes, independent of order and machine.
 
-    Users of both domains are what the regression learns from, so they get half of the pairs if they have as many.
+    The regression learns from overlap users, so they get at least half of the pairs if they have that many.
 
     Attributes:
         shared: Share of the users with target events, in (0, 1].
@@ -57,12 +40,12 @@ class FitSample:
     other: float = 1.0
 
     @classmethod
-    def of(cls, shared_pairs: int, other_pairs: int, most: int) -> FitSample:
-        """Take about `most` pairs of user and source item.
+    def from_counts(cls, shared_pairs: int, other_pairs: int, most: int) -> FitSample:
+        """Return a sample with about `most` pairs of user and source item.
 
         Args:
             shared_pairs: Distinct pairs of users with target events.
-            other_pairs: Those of other users.
+            other_pairs: Distinct pairs of other users.
             most: At least 2.
         """
         if shared_pairs + other_pairs <= most:
@@ -72,19 +55,17 @@ class FitSample:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether all users are taken."""
+        """Return whether the sample holds all users."""
         return self.shared == self.other == 1.0
 
-    def takes(self, keys: Keys, has_target: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Say which users are taken, shape (n_users,).
+    def takes(self, keys: Keys, has_target: Mask) -> Mask:
+        """Return the mask of sampled users, shape (n_users,).
 
         Args:
             keys: Shape (n_users,), keys of users.
             has_target: Shape (n_users,), whether they have target events.
         """
-        taken: npt.NDArray[np.bool_] = rng.keyed_units(0, rng.Purpose.FIT_USERS, keys) < np.where(
-            has_target, self.shared, self.other
-        )
+        taken: Mask = rng.keyed_units(0, rng.Purpose.FIT_USERS, keys) < np.where(has_target, self.shared, self.other)
         return taken
 
 
@@ -95,37 +76,42 @@ def fit_affinity(
 
     Args:
         stored: The logs.
-        target_start: Shape (n_users + 1,), where each user's target items start.
+        target_start: Shape (n_users + 1,), start of each user's target items.
         target_item: Distinct target items by user.
         rank: Dimensions of the subspace.
-        ridge: Penalty, above 0, beside squared norms of rows that are 1 at most.
-        most_pairs: Distinct (user, source item) to fit on, about, at most; None for all. See `FitSample`.
+        ridge: Penalty, above 0; squared norms of rows are at most 1.
+        most_pairs: Approximate limit of distinct (user, source item) for the fit; None for all. See `FitSample`.
     """
     matrix, keys = _matrix_of(stored.source, len(stored.target.users)), stored.source.items.keys
     has_target, pairs = np.diff(target_start) > 0, stored.source_counts.interactions_of_user
     fitted = None
     if most_pairs is not None:
-        sample = FitSample.of(int(pairs[has_target].sum()), int(pairs[~has_target].sum()), most_pairs)
+        sample = FitSample.from_counts(int(pairs[has_target].sum()), int(pairs[~has_target].sum()), most_pairs)
         fitted = None if sample.is_whole else sample.takes(stored.target.users.keys, has_target)
-    subspace = Subspace.of(matrix if fitted is None else matrix.of_users(fitted), keys, rank)
+    subspace = Subspace.from_matrix(matrix if fitted is None else matrix.of_users(fitted), keys, rank)
     rows = subspace.rows(matrix)
     return regressed(rows, target_start, target_item, len(stored.target.items), rank, ridge, fitted)
 
 
 def regressed(
-    rows: Singles, target_start: Int64, target_item: Codes, n_target: int, rank: int, ridge: float,
-    fitted: npt.NDArray[np.bool_] | None = None,
-) -> UserAffinity:  # fmt: skip
-    """Regress target items on rows of users in a subspace of the source; see `fit_affinity`.
+    rows: Singles,
+    target_start: Int64,
+    target_item: Codes,
+    n_target: int,
+    rank: int,
+    ridge: float,
+    fitted: Mask | None = None,
+) -> UserAffinity:
+    """Regress target items on the source subspace coordinates of users; see `fit_affinity`.
 
     Args:
         rows: Shape (n_users, rank), zero for users without source events.
-        target_start: Shape (n_users + 1,), where each user's target items start.
+        target_start: Shape (n_users + 1,), start of each user's target items.
         target_item: Distinct target items by user.
         n_target: Number of target items.
         rank: Dimensions of the subspace.
         ridge: Penalty, above 0.
-        fitted: Shape (n_users,), who is learnt from; None for all.
+        fitted: Shape (n_users,), mask of the users to fit on; None for all.
     """
     n_users, width = len(rows), -(-rank // LANES) * LANES
     of_user = np.zeros((n_users, width), np.float32)
@@ -170,8 +156,10 @@ class SourceMatrix:
     user_weight: Singles
 
     @classmethod
-    def of(cls, item_start: Int64, user: Codes, n_users: int, item_weight: Singles | None = None) -> SourceMatrix:
-        """Weigh distinct (user, item), laid out by item: columns by their degree or as given, then rows to length 1."""
+    def from_pairs(
+        cls, item_start: Int64, user: Codes, n_users: int, item_weight: Singles | None = None
+    ) -> SourceMatrix:
+        """Weight distinct (user, item), laid out by item: columns by degree or `item_weight`, then rows to norm 1."""
         taken = np.diff(item_start)
         if item_weight is None:
             item_weight = np.where(taken > 0, 1 / np.sqrt(np.maximum(taken, 1)), 0.0).astype(np.float32)
@@ -182,20 +170,20 @@ class SourceMatrix:
         user_weight = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
         return cls(item_start, user, item_weight, user_weight)
 
-    def of_users(self, chosen: npt.NDArray[np.bool_]) -> SourceMatrix:
-        """Return the matrix of some users alone, by the same codes."""
-        keep = chosen[self.user]
+    def of_users(self, selected: Mask) -> SourceMatrix:
+        """Return the matrix of selected users, with the same codes."""
+        keep = selected[self.user]
         before = np.concatenate([[0], np.cumsum(keep)]).astype(np.int64)
-        return SourceMatrix.of(before[self.item_start], self.user[keep], len(self.user_weight))
+        return SourceMatrix.from_pairs(before[self.item_start], self.user[keep], len(self.user_weight))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subspace:
-    """Directions in which users differ most by what they did in the source domains.
+    """Leading right singular vectors of the source matrix.
 
     Attributes:
         item_keys: Shape (n_items,), keys of source items.
-        item_weight: Shape (n_items,); 0 for items that nobody has whom it was fitted on.
+        item_weight: Shape (n_items,); 0 for items without users in the fit.
         basis: Shape (n_items, rank), orthonormal columns.
     """
 
@@ -204,10 +192,10 @@ class Subspace:
     basis: Singles
 
     @classmethod
-    def of(cls, matrix: SourceMatrix, item_keys: Keys, rank: int) -> Subspace:
-        """Find about the leading right singular vectors of a matrix.
+    def from_matrix(cls, matrix: SourceMatrix, item_keys: Keys, rank: int) -> Subspace:
+        """Approximate the leading right singular vectors of a matrix.
 
-        Ridge regression on them does not depend on which basis of the subspace it is.
+        Ridge regression is the same for every orthonormal basis of their subspace.
         """
         basis = lowrank.first_columns(item_keys, rank, rng.stream(0, rng.Purpose.AFFINITY))
         everything = np.arange(len(basis), dtype=np.int32)
@@ -219,9 +207,9 @@ class Subspace:
         return cls(item_keys, matrix.item_weight, basis)
 
     def rows(self, matrix: SourceMatrix) -> Singles:
-        """Return users in the subspace, shape (n_users, rank), those of another matrix of the same items too."""
+        """Return the subspace coordinates of the users of a matrix with the same items, shape (n_users, rank)."""
         n_users = len(matrix.user_weight)
-        matrix = SourceMatrix.of(matrix.item_start, matrix.user, n_users, self.item_weight)
+        matrix = SourceMatrix.from_pairs(matrix.item_start, matrix.user, n_users, self.item_weight)
         return _projected(matrix, self.basis)
 
 
@@ -235,7 +223,7 @@ def _matrix_of(source: StoredLog, n_users: int) -> SourceMatrix:
         taken += np.bincount(log.item[new], minlength=len(taken))
     start = np.concatenate([[0], np.cumsum(taken)])
     user = np.concatenate(users) if users else np.empty(0, np.int32)
-    return SourceMatrix.of(start, user, n_users)
+    return SourceMatrix.from_pairs(start, user, n_users)
 
 
 def _projected(matrix: SourceMatrix, basis: Singles) -> Singles:

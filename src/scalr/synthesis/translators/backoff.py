@@ -1,18 +1,18 @@
-"""Back-off for thin source items: item → category → popularity.
+"""Back-off smoothing for rare source items: item → category → popularity.
 
-With n paths of other users behind the source item j of category g, and m pseudo-paths,
+With n paths of other users for the source item j of category g, and m pseudo-paths,
 
     P(i | u, j) = (n P_j(i) + m P_g(i)) / (n + m),
 
-where P_g, the law of users who have any item of the category, is mixed with popularity in the same way. The event's
-own user is left out of all three. This is interpolation with a Dirichlet prior (Zhai and Lafferty 2004, A Study of
-Smoothing Methods for Language Models Applied to Information Retrieval), once per level.
+where P_g, the distribution of users with any item of the category, is smoothed by popularity in the same way. All three
+leave out the event's own user. This is Dirichlet smoothing (Zhai and Lafferty 2004, A Study of Smoothing Methods for
+Language Models Applied to Information Retrieval), once per level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,18 +23,20 @@ from scalr.logs import EventLog, StoredPair
 from scalr.synthesis.kernels import backoff
 from scalr.synthesis.kernels import category_laws as laws
 from scalr.synthesis.kernels.category_laws import Laws
+from scalr.synthesis.kernels.path_layout import Sampling
 from scalr.synthesis.translators.history_caps import Cutoff
-from scalr.synthesis.translators.protocol import NO_ITEM, Drawing, Draws
+from scalr.synthesis.translators.protocol import NO_ITEM, Drawing, Draws, sampling_of
 
-HELD_BITS = 1 << 30  # of (category, user) that are looked at together; 128 MB
-_ALL_TESTIFY = np.empty(0, np.bool_)
+HELD_BITS = 1 << 30  # of (category, user) per block of categories; 128 MB
+ALL_CONTRIBUTE = np.empty(0, np.bool_)
+"""Mask of events whose users all add paths for others."""
 
 
 class CountingDrawing(Drawing, Protocol):
-    """A drawing along paths that can also count them."""
+    """A drawing along paths that also counts them."""
 
-    def behind(self, event: Int64, item: Codes) -> npt.NDArray[np.int32]:
-        """Return, shape (n,), the other users behind the source item of each event and a target item, at least 0.
+    def behind(self, event: Int64, item: Codes) -> Codes:
+        """Return, shape (n,), the other users with the source item of each event and a target item, at least 0.
 
         Args:
             event: Shape (n,), places among `events`, ascending.
@@ -42,17 +44,17 @@ class CountingDrawing(Drawing, Protocol):
         """
 
     def fork(self) -> CountingDrawing:
-        """Return the same for another thread."""
+        """Return a copy with its own workspace, for another thread."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Backoff:
-    """The wider laws, fitted.
+    """The fitted wider laws.
 
     Attributes:
-        pseudo_paths: What a wider law gets, above 0.
-        laws: Counts of categories, and of everyone.
-        target_start: Shape (n_users + 1,), where each user's target items start.
+        pseudo_paths: Smoothing count of the wider law, above 0.
+        laws: Counts of categories and of all users.
+        target_start: Shape (n_users + 1,), start of each user's target items.
         target_item: Distinct target items by user, ascending within a user.
     """
 
@@ -67,113 +69,147 @@ class Backoff:
         return len(self.laws.width) - 1
 
     def over(
-        self, inner: CountingDrawing, testifies: Mask, settings: SampleSettings, *, seed: int, most: int, least: int = 1
+        self,
+        inner: CountingDrawing,
+        contributes: Mask,
+        settings: SampleSettings,
+        *,
+        seed: int,
+        most: int,
+        least: int = 1,
     ) -> BackoffDrawing:
-        """Return a drawing that backs off where the source items of another one have few paths.
+        """Return a drawing that backs off where the source items of another drawing have few paths.
 
         Args:
             inner: Draws along the paths of the source items.
-            testifies: Shape (n,), whether each event's user lends its target items to others; or (0,) where all do.
+            contributes: Shape (n,), whether each event's user adds paths for others; or (0,) if all do.
             settings: Those of `inner`.
             seed: Any integer.
-            most: Events that are asked for at a time, at most.
-            least: Draws with fewer other users behind (source item, item) are left out, whatever level they come from.
+            most: Upper bound on `last - first` in `draw`.
+            least: Draws with fewer other users behind (source item, item) are removed, whatever law they come from.
         """
-        log = inner.events
-        events = backoff.Events(log.user, log.item, testifies, self.target_start, self.target_item)
-        power = 1.0 / settings.temperature
-        cumulative = laws.sum_levels(self.laws, power, settings.min_support)
-        stream = rng.stream(seed, rng.Purpose.BACKOFF)
-        return BackoffDrawing(inner, self, events, settings, cumulative, stream, most, least)
+        log, sampling = inner.events, sampling_of(settings)
+        return BackoffDrawing(
+            inner=inner,
+            fitted=self,
+            source=backoff.Events(log.user, log.item, contributes, self.target_start, self.target_item),
+            sampling=sampling,
+            cumulative=laws.sum_levels(self.laws, sampling.power, sampling.min_support),
+            stream=rng.stream(seed, rng.Purpose.BACKOFF),
+            most=most,
+            least=least,
+        )
 
-    def mixed(self, log: EventLog, testifies: Mask, event: Int64, item: Codes, paths: Int64, behind: Codes) -> Floats:
+    def mixed(
+        self, log: EventLog, contributes: Mask, event: Int64, item: Codes, n_paths: Int64, behind: Codes
+    ) -> Floats:
         """Return P(i | u, j) at temperature 1 without minimum support, shape (n,); 0 where there are no other users.
 
         Args:
             log: Positive source events by item.
-            testifies: Shape (events,), or (0,) where all do.
+            contributes: Shape (events,), or (0,) if all do.
             event: Shape (n,), places in `log`, ascending.
             item: Shape (n,), target items.
-            paths: Shape (n,), paths of other users behind the event.
+            n_paths: Shape (n,), paths of other users for the event.
             behind: Shape (n,), those of them that lead to the item.
         """
-        testifies = testifies[event] if len(testifies) else testifies
-        rows = backoff.Events(log.user[event], log.item[event], testifies, self.target_start, self.target_item)
+        contributes = contributes[event] if len(contributes) else contributes
+        rows = backoff.Events(log.user[event], log.item[event], contributes, self.target_start, self.target_item)
         confidence = np.empty(len(item), np.float32)
         lookup = backoff.make_lookup(len(self.laws.popularity))
         backoff.smooth_confidence(
-            self.laws, rows, self.pseudo_paths, (0, len(item)), 1, lookup, item, paths, behind, confidence
+            self.laws, rows, self.pseudo_paths, (0, len(item)), 1, lookup, item, n_paths, behind, confidence
         )
-        return np.nan_to_num(confidence, nan=0.0).astype(np.float64)  # 0 / 0: nobody else has any target item
+        return np.nan_to_num(confidence, nan=0.0).astype(np.float64)  # 0 / 0: no other user has any target item
 
 
+@dataclass(slots=True, eq=False)
 class BackoffDrawing:
-    """Draws along paths, and where a source item has few of them, from the wider laws; see `Drawing`.
+    """Draws along paths, and for source items with few paths from the wider laws; see `Drawing`.
 
     Strategy `sample` replaces each draw with probability m / (n + m). Strategy `topk` replaces none and only fills
-    what the paths leave empty: with the items that most users of the category have, then with the most popular ones.
-    Temperature and minimum support hold within each law; an item law that minimum support leaves empty has n = 0.
-    Confidence is P(i | u, j) at temperature 1 without minimum support, whatever level a draw comes from. Support is
-    that of the level: users behind (source item, item), behind (category, item), or behind the item. Where a least
-    number of users behind (source item, item) is asked for, draws below it are left out and support is that number.
+    empty places: with the items of most users of the category, then with the most popular ones. Temperature and minimum
+    support apply within each law; an item law that is empty after minimum support has n = 0. Confidence is P(i | u, j)
+    at temperature 1 without minimum support, whatever law a draw comes from. Support is that of the law: other users
+    with (source item, item), with (category, item), or with the item. If `least` is above 1, draws with fewer users
+    behind (source item, item) are removed and support is that number.
+
+    Args:
+        inner: Draws along the paths of the source items.
+        fitted: The wider laws.
+        source: The source events of `inner`.
+        sampling: Draws, power and minimum support.
+        cumulative: From `sum_levels` for the same power and minimum support.
+        stream: Key of seed and purpose.
+        most: Upper bound on `last - first` in `draw`.
+        least: See above.
     """
 
-    def __init__(
-        self,
-        inner: CountingDrawing,
-        fitted: Backoff,
-        events: backoff.Events,
-        settings: SampleSettings,
-        cumulative: npt.NDArray[np.float64],
-        stream: np.uint64,
-        most: int,
-        least: int,
-    ) -> None:
-        self._inner, self._given = inner, (fitted, events, settings, cumulative, stream, most, least)
-        self._least = least
-        self._fitted, self._events, self._settings = fitted, events, settings
-        self._cumulative, self._stream, self._is_top = cumulative, stream, settings.strategy == "topk"
-        rows = most * settings.draws_per_event
-        self._origin, self._paths = np.empty(rows, np.int8), np.empty(rows, np.int64)
-        self._behind = np.empty(rows, np.int32)
-        self._lookup = backoff.make_lookup(len(fitted.laws.popularity))
+    inner: CountingDrawing
+    fitted: Backoff
+    source: backoff.Events
+    sampling: Sampling
+    cumulative: Floats
+    stream: np.uint64
+    most: int
+    least: int
+    _provenance: backoff.Provenance = field(init=False)
+    _behind: Codes = field(init=False)
+    _lookup: backoff.Lookup = field(init=False)
+
+    def __post_init__(self) -> None:
+        n = self.most * self.sampling.draws
+        self._provenance = backoff.Provenance(np.empty(n, np.int8), np.empty(n, np.int64))
+        self._behind = np.empty(n, np.int32)
+        self._lookup = backoff.make_lookup(len(self.fitted.laws.popularity))
 
     @property
     def events(self) -> EventLog:
         """Return the positive source events, by item."""
-        return self._inner.events
+        return self.inner.events
 
     def fork(self) -> BackoffDrawing:
-        """Return the same for another thread."""
-        return BackoffDrawing(self._inner.fork(), *self._given)
+        """Return a copy with its own workspace, for another thread."""
+        return replace(self, inner=self.inner.fork())
 
     def draw(self, first: int, last: int) -> Draws:
         """Draw for events [first, last); see `Drawing.draw`."""
-        drawn, settings, fitted = self._inner.draw(first, last), self._settings, self._fitted
-        draws, rows, item, confidence, support = (
-            settings.draws_per_event, (first, last), drawn.item, drawn.confidence, drawn.support,
-        )  # fmt: skip
-        n = len(item)
-        origin, paths, behind = self._origin[:n], self._paths[:n], self._behind[:n]
-        if self._is_top:
-            backoff.fill_top(
-                fitted.laws, self._events, settings.min_support, rows, draws, self._lookup,
-                item, confidence, support, origin, paths,
-            )  # fmt: skip
+        drawn, rows, fitted = self.inner.draw(first, last), (first, last), self.fitted
+        item, n = drawn.item, len(drawn.item)
+        provenance = backoff.Provenance(self._provenance.level[:n], self._provenance.n_paths[:n])
+        if self.sampling.is_top:
+            backoff.fill_top(fitted.laws, self.source, rows, self.sampling, self._lookup, drawn, provenance)
         else:
             backoff.back_off(
-                fitted.laws, self._cumulative, self._events, fitted.pseudo_paths, 1.0 / settings.temperature,
-                settings.min_support, rows, draws, self._stream, drawn.key, item, confidence, support, origin, paths,
-            )  # fmt: skip
-        behind[:] = np.where(origin == backoff.ITEM, support, 0)
-        unknown = np.flatnonzero((origin != backoff.ITEM) & (paths > 0) & (item != NO_ITEM))
-        behind[unknown] = self._inner.behind(first + unknown // draws, item[unknown])
+                fitted.laws,
+                self.cumulative,
+                self.source,
+                fitted.pseudo_paths,
+                rows,
+                self.sampling,
+                self.stream,
+                drawn,
+                provenance,
+            )
+        behind, is_wider = self._behind[:n], provenance.level != backoff.ITEM
+        behind[:] = np.where(is_wider, 0, drawn.support)
+        uncounted = np.flatnonzero(is_wider & (provenance.n_paths > 0) & (item != NO_ITEM))
+        behind[uncounted] = self.inner.behind(first + uncounted // self.sampling.draws, item[uncounted])
         backoff.smooth_confidence(
-            fitted.laws, self._events, fitted.pseudo_paths, rows, draws, self._lookup, item, paths, behind, confidence
+            fitted.laws,
+            self.source,
+            fitted.pseudo_paths,
+            rows,
+            self.sampling.draws,
+            self._lookup,
+            item,
+            provenance.n_paths,
+            behind,
+            drawn.confidence,
         )
-        if self._least > 1:
-            item[behind < self._least] = NO_ITEM
-            support[:] = behind
+        if self.least > 1:
+            item[behind < self.least] = NO_ITEM
+            drawn.support[:] = behind
         return drawn
 
 
@@ -190,7 +226,7 @@ def fit_backoff(
         pseudo_paths: What a wider law gets, above 0.
         target_start: Shape (n_users + 1,), where each user's target items start.
         target_item: Distinct target items by user (capped), ascending within a user.
-        cutoff: Which source items testify where histories are capped; None where all do.
+        cutoff: Cutoff of source histories; None if they are not capped.
 
     Raises:
         SchemaError: If the item table's column `category` holds lists.
@@ -216,12 +252,12 @@ def laws_of(
     target_item: Codes,
     n_target: int,
 ) -> Laws:
-    """Lay the laws of categories out, and popularity behind them.
+    """Lay out the laws of categories, followed by popularity.
 
     Args:
         row_of_item: Shape (n_source,), row of each source item.
         rows: Per category its target items, ascending, and their users.
-        members: Per category its users, ascending; None where nobody asks.
+        members: Per category its users, ascending; None without a history cap.
         target_item: Distinct target items by user.
         n_target: Target items.
     """
@@ -229,12 +265,12 @@ def laws_of(
     popular = np.flatnonzero(popularity).astype(np.int32)
     rows = [*rows, (popular, popularity[popular])]
     if members is not None:
-        members = [*members, np.empty(0, np.int32)]  # everyone is in the last group without being asked
-    return _laid_out(row_of_item, rows, members, popularity)
+        members = [*members, np.empty(0, np.int32)]  # nobody looks up the last group: all users are in it
+    return _concatenated(row_of_item, rows, members, popularity)
 
 
 def _categories(stored: StoredPair) -> tuple[Codes, int]:
-    """Return the category of each source item, or -1, and how many there are."""
+    """Return the category of each source item, or -1, and the number of categories."""
     if stored.items is None:
         return np.full(len(stored.source.items), -1, np.int32), 0
     return stored.items.source_categories()
@@ -243,7 +279,7 @@ def _categories(stored: StoredPair) -> tuple[Codes, int]:
 def _groups(
     stored: StoredPair, cutoff: Cutoff | None, row_of_item: Codes, n_categories: int, n_users: int
 ) -> Iterator[npt.NDArray[np.uint64]]:
-    """Yield the users of each category, one bit per user; as many passes over the source as memory asks for."""
+    """Yield the users of each category, one bit per user; reads the source once per `HELD_BITS`."""
     words = n_users // 64 + 1
     at_once = max(1, HELD_BITS // (64 * words))
     for first in range(0, n_categories, at_once):
@@ -251,21 +287,21 @@ def _groups(
         bits = np.zeros((last - first, words), np.uint64)
         for part in stored.source.parts():
             log = part.positives()
-            testifies = _ALL_TESTIFY if cutoff is None else cutoff.admits(log)
-            laws.mark_members(log.item, log.user, testifies, row_of_item, first, last, bits)
+            contributes = ALL_CONTRIBUTE if cutoff is None else cutoff.admits(log)
+            laws.mark_members(log.item, log.user, contributes, row_of_item, first, last, bits)
         yield from bits
 
 
 def _places(bits: npt.NDArray[np.uint64], n_users: int) -> Codes:
-    """Return the users whose bits are set, ascending."""
+    """Return the users with a bit of 1, ascending."""
     octets = bits.astype("<u8").view(np.uint8)
     return np.flatnonzero(np.unpackbits(octets, count=n_users, bitorder="little")).astype(np.int32)
 
 
-def _laid_out(
+def _concatenated(
     row_of_item: Codes, rows: list[tuple[Codes, Codes]], members: list[Codes] | None, popularity: Codes
 ) -> Laws:
-    """Rank each row's items and put the rows one after another."""
+    """Rank each row's items and concatenate the rows."""
     ranked, level_count, level_first, n_before = [], [], [], 0
     for item, count in rows:
         order = np.argsort(-count, kind="stable")

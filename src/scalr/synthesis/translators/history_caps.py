@@ -1,4 +1,4 @@
-"""Which items of a user testify when histories are capped: the latest ones, over a log that is seen part by part."""
+"""Caps on histories: only the latest items of a user contribute, in a log that is read part by part."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from scalr.foundation import Codes, Int64, Mask
 from scalr.logs import EventLog
 
-HELD_INTERACTIONS = 1 << 24  # of capped users, looked at together; 0.5 GB
-HISTORY_BOUND = 10_000  # items of one user that testify where no setting says fewer: nobody is a population
+HELD_INTERACTIONS = 1 << 24  # of capped users, per group; 0.5 GB
+HISTORY_BOUND = 10_000  # default cap, which bounds the influence of one user
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cutoff:
-    """The last of each user's `cap` latest items; an item counts from its latest event, ties go to the lower code.
+    """The earliest of each user's `cap` latest items, by the latest event of an item, ties by the lower code.
 
     Attributes:
-        time: Shape (n_users,), its time; the smallest int64 where the user has no more items than the cap.
+        time: Shape (n_users,), its time; the smallest int64 if the user has at most `cap` items.
         item: Shape (n_users,), its code.
     """
 
@@ -27,7 +27,10 @@ class Cutoff:
     item: Codes
 
     def admits(self, log: EventLog) -> Mask:
-        """Say for each positive event, shape (n,), whether its item testifies; interactions must be whole."""
+        """Return for each positive event, shape (n,), whether its item contributes.
+
+        All events of an interaction must be in the log.
+        """
         interaction = _Interactions(log)
         user = interaction.user
         is_later = interaction.time > self.time[user]
@@ -52,16 +55,17 @@ def cutoff_of(parts: Callable[[], Iterable[EventLog]], interactions_of_user: Int
     """Find the cutoff of every user of a log.
 
     Args:
-        parts: Gives the log's positive events, those of one interaction in one part; called once per group of users.
+        parts: Returns the log's positive events, those of an interaction in one part; called once per group of users.
         interactions_of_user: Shape (n_users,), distinct items of each user.
-        cap: Items per user that testify.
+        cap: Number of items per user that contribute.
     """
     n_users = len(interactions_of_user)
     time, item = np.full(n_users, np.iinfo(np.int64).min), np.full(n_users, -1, np.int32)
-    for chosen in _user_groups(interactions_of_user, cap):
-        found = [_Interactions(part.take(chosen[part.user])) for part in parts()]
-        user = np.concatenate([one.user for one in found])
-        times, items = np.concatenate([one.time for one in found]), np.concatenate([one.item for one in found])
+    for group in _user_groups(interactions_of_user, cap):
+        interactions = [_Interactions(part.take(group[part.user])) for part in parts()]
+        user = np.concatenate([part.user for part in interactions])
+        times = np.concatenate([part.time for part in interactions])
+        items = np.concatenate([part.item for part in interactions])
         order = np.lexsort((items, -times, user))
         ranked = user[order]
         at_cap = np.arange(len(order)) - np.searchsorted(ranked, ranked) == cap - 1
@@ -71,7 +75,7 @@ def cutoff_of(parts: Callable[[], Iterable[EventLog]], interactions_of_user: Int
 
 
 def _user_groups(interactions_of_user: Int64, cap: int) -> Iterator[Mask]:
-    """Cut the users above the cap into groups of at most about `HELD_INTERACTIONS` interactions."""
+    """Cut the users above the cap into groups of about `HELD_INTERACTIONS` interactions."""
     above = np.where(interactions_of_user > cap, interactions_of_user, 0)
     group = np.cumsum(above) // HELD_INTERACTIONS
     for number in np.unique(group[above > 0]):

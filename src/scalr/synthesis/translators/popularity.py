@@ -1,20 +1,21 @@
-"""Controls that know nothing about source items: real popularity, and every item alike.
+"""Baselines that ignore source items: real popularity, and a uniform distribution over items.
 
-A translator that is no better than these has learned nothing that could be transferred. A window has no meaning for
-them and is ignored. They look at no pair of items: a least number of other users (`privacy.k`) is one of users who
-have the drawn item.
+A translator that is not better than these transfers no information. A window is ignored. There are no pairs of items
+here, so `privacy.k` is a least number of other users with the drawn item.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from scalr.foundation import (
     Codes,
     Floats,
+    Int64,
+    Keys,
+    Mask,
     Receipt,
     SampleSettings,
     Stopwatch,
@@ -24,17 +25,15 @@ from scalr.foundation import (
     rng,
 )
 from scalr.logs import EventLog, Pair, StoredPair
-from scalr.synthesis.translators.backoff import Backoff, BackoffDrawing, fit_backoff
+from scalr.synthesis.translators.backoff import ALL_CONTRIBUTE, Backoff, BackoffDrawing, fit_backoff
 from scalr.synthesis.translators.cooccurrence import TargetHistories, horizon, target_histories
 from scalr.synthesis.translators.protocol import NO_ITEM, Draws, supported
 from scalr.synthesis.translators.queries import source_events
 
-_ALL_TESTIFY = np.empty(0, np.bool_)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PopularityTranslation:
-    """Users per target item; drawn from as source items without paths are that back off to popularity."""
+    """Users per target item; draws are those of source items without paths that back off to popularity."""
 
     pair: Pair | StoredPair
     everyone: Backoff
@@ -43,10 +42,10 @@ class PopularityTranslation:
     least: int = 1
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> BackoffDrawing:
-        """Draw by popularity, the event's own user left out; see `Translation.drawing`."""
+        """Prepare draws by popularity, without the event's own user; see `Translation.drawing`."""
         log, settings = source.positives(), supported(settings, self.least)
-        nothing = NoPaths(log, settings.draws_per_event, most)
-        return self.everyone.over(nothing, _ALL_TESTIFY, settings, seed=seed, most=most)
+        no_paths = NoPaths(log, settings.draws_per_event, most)
+        return self.everyone.over(no_paths, ALL_CONTRIBUTE, settings, seed=seed, most=most)
 
     def probability(self, user: Codes, item: Codes) -> Floats:
         """Return the share of the item in all interactions of others; see `Translation.probability`."""
@@ -58,32 +57,45 @@ class PopularityTranslation:
         return np.where(is_known, share, 0.0)
 
 
+@dataclass(slots=True, eq=False)
 class NoPaths:
-    """A drawing whose source items have no paths, so that each draw is left to a wider law; see `Drawing`."""
+    """A drawing for source items without paths, so that all draws come from wider laws; see `Drawing`.
 
-    def __init__(self, events: EventLog, draws: int, most: int) -> None:
-        self.events, self._given, self._draws = events, (events, draws, most), draws
-        self._item, self._support = np.empty(most * draws, np.int32), np.zeros(most * draws, np.int32)
-        self._confidence = np.zeros(most * draws, np.float32)
+    Args:
+        events: Positive source events, by item.
+        draws: Draws per event.
+        most: Upper bound on `last - first` in `draw`.
+    """
+
+    events: EventLog
+    draws: int
+    most: int
+    _buffer: Draws = field(init=False)
+
+    def __post_init__(self) -> None:
+        n = self.most * self.draws
+        self._buffer = Draws(
+            np.empty(0, np.uint64), np.empty(n, np.int32), np.zeros(n, np.float32), np.zeros(n, np.int32)
+        )
 
     def fork(self) -> NoPaths:
-        """Return the same with a workspace of its own."""
-        return NoPaths(*self._given)
+        """Return a copy with its own workspace, for another thread."""
+        return replace(self)
 
     def draw(self, first: int, last: int) -> Draws:
         """Draw nothing for events [first, last)."""
-        n = (last - first) * self._draws
-        self._item[:n] = NO_ITEM
-        return Draws(self.events.keys(first, last), self._item[:n], self._confidence[:n], self._support[:n])
+        drawn = self._buffer.first((last - first) * self.draws, self.events.keys(first, last))
+        drawn.item[:] = NO_ITEM
+        return drawn
 
-    def behind(self, event: npt.NDArray[np.int64], item: Codes) -> npt.NDArray[np.int32]:
+    def behind(self, event: Int64, item: Codes) -> Codes:
         """Return zeros, shape (n,)."""
         return np.zeros(len(event), np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RandomTranslation:
-    """The catalogue: target items that somebody has."""
+    """The catalogue: target items with at least one user."""
 
     pair: Pair | StoredPair
     target: TargetHistories
@@ -93,69 +105,76 @@ class RandomTranslation:
     least: int = 1
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> RandomDrawing:
-        """Draw every item of the catalogue with the same probability; see `Translation.drawing`."""
+        """Prepare uniform draws from the catalogue; see `Translation.drawing`."""
         stream = rng.stream(seed, rng.Purpose.UNIFORM)
-        return RandomDrawing(source.positives(), self, supported(settings, self.least), stream, most)
+        return RandomDrawing(source.positives(), self, supported(settings, self.least), stream)
 
     def probability(self, user: Codes, item: Codes) -> Floats:
-        """Return 1 / items of the catalogue; see `Translation.probability`."""
+        """Return 1 / (size of the catalogue); see `Translation.probability`."""
         n_catalogue = int(np.count_nonzero(self.popularity))
         least = self.popularity[item] - self.is_own(user, item) if self.least > 1 else self.popularity[item]
         is_known = _has_source_events(self.pair)[user] & (least >= self.least)
         return np.where(is_known, 1.0 / max(n_catalogue, 1), 0.0)
 
-    def is_own(self, user: Codes, item: Codes) -> npt.NDArray[np.bool_]:
-        """Say for each pair, shape (n,), whether the user has the item."""
+    def is_own(self, user: Codes, item: Codes) -> Mask:
+        """Return for each pair, shape (n,), whether the user has the item."""
         return pairs_in_log(user, item, self.target.start, self.target.item)
 
 
+@dataclass(slots=True, eq=False)
 class RandomDrawing:
-    """Draws from the catalogue; see `Drawing`. It may draw what the user has: nothing is known about anybody.
+    """Uniform draws from the catalogue, including items that the user has; see `Drawing`.
 
-    Temperature changes nothing. The strategy `topk`, for which all items are equally good, draws distinct ones.
+    Temperature has no effect. With the strategy `topk` the draws of an event are distinct.
     """
 
-    def __init__(
-        self, events: EventLog, translation: RandomTranslation, settings: SampleSettings, stream: np.uint64, most: int
-    ) -> None:
-        self.events = events
-        self._given = (events, translation, settings, stream, most)
-        self._translation, self._settings, self._stream = translation, settings, stream
-        self._catalogue = np.flatnonzero(translation.popularity >= max(settings.min_support, 1)).astype(np.int32)
-        self._confidence = np.float32(1.0 / max(int(np.count_nonzero(translation.popularity)), 1))
+    events: EventLog
+    translation: RandomTranslation
+    settings: SampleSettings
+    stream: np.uint64
+    _catalogue: Codes = field(init=False)
+
+    def __post_init__(self) -> None:
+        least = max(self.settings.min_support, 1)
+        self._catalogue = np.flatnonzero(self.translation.popularity >= least).astype(np.int32)
 
     def fork(self) -> RandomDrawing:
-        """Return the same for another thread."""
-        return RandomDrawing(*self._given)
+        """Return a drawing for another thread; threads may share one."""
+        return self
 
     def draw(self, first: int, last: int) -> Draws:
         """Draw for events [first, last); see `Drawing.draw`."""
-        key, catalogue, draws = self.events.keys(first, last), self._catalogue, self._settings.draws_per_event
-        shape = (last - first, draws)
-        if not len(catalogue):
-            nothing = np.zeros(shape[0] * draws, np.int32)
-            return Draws(key, nothing + NO_ITEM, nothing.astype(np.float32), nothing)
-        keys = hashing.combine_keys(np.full(len(key), self._stream), key)
-        if self._settings.strategy == "topk":  # one after another, from a place that is drawn
+        key, translation = self.events.keys(first, last), self.translation
+        if not len(self._catalogue):
+            empty = np.zeros((last - first) * self.settings.draws_per_event, np.int32)
+            return Draws(key, empty + NO_ITEM, empty.astype(np.float32), empty)
+        item = self._items(key)
+        user = np.repeat(self.events.user[first:last], self.settings.draws_per_event)
+        support = translation.popularity[item] - translation.is_own(user, item)
+        if translation.least > 1:
+            item = np.where(support >= translation.least, item, np.int32(NO_ITEM))
+        n_catalogue = max(int(np.count_nonzero(translation.popularity)), 1)
+        confidence = np.full(len(item), 1.0 / n_catalogue, np.float32)
+        return Draws(key, item, confidence, np.maximum(support, 1).astype(np.int32))
+
+    def _items(self, key: Keys) -> Codes:
+        """Return items of the catalogue for the events with these keys, shape (events * draws,)."""
+        draws, catalogue = self.settings.draws_per_event, self._catalogue
+        keys = hashing.combine_keys(np.full(len(key), self.stream), key)
+        if self.settings.strategy == "topk":  # consecutive items from a random place
             place = (hashing.units(keys, 0) * len(catalogue)).astype(np.int64)[:, None] + np.arange(draws)
             item = catalogue[place % len(catalogue)]
             item[:, len(catalogue) :] = NO_ITEM
         else:
-            item = np.empty(shape, np.int32)
+            item = np.empty((len(key), draws), np.int32)
             for number in range(draws):
                 item[:, number] = catalogue[(hashing.units(keys, number) * len(catalogue)).astype(np.int64)]
-        user = np.repeat(self.events.user[first:last], draws)
-        flat = item.ravel()
-        translation = self._translation
-        support = translation.popularity[flat] - translation.is_own(user, flat)
-        if translation.least > 1:
-            flat = np.where(support >= translation.least, flat, np.int32(NO_ITEM))
-        confidence = np.full(len(flat), self._confidence)
-        return Draws(key, flat, confidence, np.maximum(support, 1).astype(np.int32))
+        flat: Codes = item.ravel()
+        return flat
 
 
 def fit_popularity(pair: Pair | StoredPair, settings: TranslateSettings) -> PopularityTranslation:
-    """Count the users of every target item; a cap on histories holds, the other settings have no meaning here."""
+    """Count the users of every target item. The history cap applies; the other settings are ignored."""
     stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         target = target_histories(stored.target.positives(), settings.history_cap)
@@ -165,7 +184,7 @@ def fit_popularity(pair: Pair | StoredPair, settings: TranslateSettings) -> Popu
 
 
 def fit_random(pair: Pair | StoredPair, settings: TranslateSettings) -> RandomTranslation:
-    """Find the target items that somebody has; no setting has a meaning here."""
+    """Find the target items with at least one user; all settings but `privacy.k` are ignored."""
     stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         target = target_histories(stored.target.positives(), None)
@@ -174,5 +193,5 @@ def fit_random(pair: Pair | StoredPair, settings: TranslateSettings) -> RandomTr
     return RandomTranslation(pair, target, popularity, horizon(stored), receipt, settings.privacy.k)
 
 
-def _has_source_events(pair: Pair | StoredPair) -> npt.NDArray[np.bool_]:
+def _has_source_events(pair: Pair | StoredPair) -> Mask:
     return source_events(StoredPair.from_pair(pair)) > 0

@@ -1,19 +1,20 @@
-"""Differentially private co-occurrence: counts of pairs from bounded contributions, with noise, once.
+"""Differentially private co-occurrence: counts of pairs from bounded contributions, with noise added once.
 
-Every user testifies for at most m pairs (source item, target item), chosen by a hash of its own events alone, and for
-each at most once: adding or removing a user changes at most m counts by one, in Euclidean norm sqrt(m). Discrete
-Gaussian noise is added to the counts that are not 0, and what stays below a threshold is dropped (OpenDP's
-`make_gaussian_threshold`). What is drawn from the noisy counts is (epsilon, delta)-differentially private in the other
-users: rows of a user are a function of the noisy counts and of its own events (Hsu et al. 2014, billboard lemma).
+Every user contributes to at most m pairs (source item, target item), chosen by a hash of its own events, and once to
+each: adding or removing a user changes at most m counts by one, which has the Euclidean norm sqrt(m). Discrete Gaussian
+noise is added to the counts above 0, and noisy counts below a threshold are dropped (OpenDP's
+`make_gaussian_threshold`). Draws from the noisy counts are (epsilon, delta)-differentially private with respect to the
+other users: the rows of a user are a function of the noisy counts and of its own events (Hsu et al. 2014, billboard
+lemma).
 
-The noise comes from the operating system and no seed repeats it: who could repeat it could take it off.
+The noise comes from the operating system. It is not reproducible by a seed, because then it could be removed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -34,23 +35,23 @@ from scalr.foundation import (
     rng,
 )
 from scalr.logs import EventLog, Pair, StoredPair
-from scalr.synthesis.translators.cooccurrence import horizon, source_cutoff, target_histories
+from scalr.synthesis.translators.cooccurrence import cutoff_of_source, horizon, target_histories
 from scalr.synthesis.translators.history_caps import HISTORY_BOUND
 from scalr.synthesis.translators.protocol import NO_ITEM, Drawing, Draws, supported
-from scalr.synthesis.translators.queries import Asked, source_events
+from scalr.synthesis.translators.queries import Queries, source_events
 
 EXTRA = "privacy"
-BISECTIONS = 40  # of the noise, to the last bit that matters
+BISECTIONS = 40  # of the noise scale, down to negligible differences
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What is added to counts, and from where on they are kept.
+    """Noise of the counts, and the threshold for noisy counts.
 
     Attributes:
-        scale: Of the discrete Gaussian.
-        threshold: Least noisy count that is kept.
-        epsilon: What is promised, as OpenDP accounts for it, at most what was asked for.
+        scale: Scale of the discrete Gaussian.
+        threshold: Least noisy count to keep.
+        epsilon: Guarantee by OpenDP's accounting, at most `PrivacySettings.epsilon`.
         delta: Likewise.
     """
 
@@ -62,17 +63,17 @@ class Noise:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrivateTranslation:
-    """Noisy counts by source item: all that is kept of other users.
+    """Noisy counts by source item; no other data of users remain.
 
     Attributes:
-        pair: The logs it was fitted on.
-        start: Shape (n_source + 1,), where each source item's pairs start.
+        pair: The logs of the fit.
+        start: Shape (n_source + 1,), start of each source item's pairs.
         item: Shape (pairs,), target items, ascending for a source item.
         count: Shape (pairs,), noisy counts, at least 1.
-        noise: What was added.
-        fitted_until: Latest time of any event it saw; None without time.
-        receipt: What fitting took, with the guarantee.
-        least: Least count that is drawn.
+        noise: The noise of the counts.
+        fitted_until: Latest time of all events of the fit; None without time.
+        receipt: The receipt of the fit, with the guarantee.
+        least: Least count of drawn pairs.
     """
 
     pair: Pair | StoredPair
@@ -85,11 +86,13 @@ class PrivateTranslation:
     least: int = 1
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
-        """Draw in proportion to noisy counts; see `Translation.drawing`. Own items of a user are not left out."""
-        return PrivateDrawing(source.positives(), self, supported(settings, self.least), seed)
+        """Prepare draws by noisy counts, including the user's own pairs; see `Translation.drawing`."""
+        return PrivateDrawing(
+            source.positives(), self, supported(settings, self.least), rng.stream(seed, rng.Purpose.DRAW)
+        )
 
     def totals(self) -> Int64:
-        """Return the summed counts of each source item, shape (n_source,)."""
+        """Return the sum of counts of each source item, shape (n_source,)."""
         below = np.concatenate([[0], np.cumsum(self.count)])
         sums: Int64 = below[self.start[1:]] - below[self.start[:-1]]
         return sums
@@ -97,33 +100,41 @@ class PrivateTranslation:
     def probability(self, user: Codes, item: Codes) -> Floats:
         """Return the share of the item in the noisy counts; see `Translation.probability`."""
         stored = StoredPair.from_pair(self.pair)
-        asked, total = Asked.of(user, item, len(stored.target.users)), np.zeros(len(item))
+        queries, total = Queries.from_pairs(user, item, len(stored.target.users)), np.zeros(len(item))
         n_target, totals = len(stored.target.items), self.totals()
         source_item = np.repeat(np.arange(len(totals)), np.diff(self.start))
         known = np.append(source_item * n_target + self.item, np.iinfo(np.int64).max)
 
-        def told(log: EventLog) -> Callable[[Int64, Codes], Floats]:
-            def of_events(event: Int64, wanted: Codes) -> Floats:
-                key = log.item[event].astype(np.int64) * n_target + wanted
+        def event_probability(log: EventLog) -> Callable[[Int64, Codes], Floats]:
+            def probability(event: Int64, item: Codes) -> Floats:
+                key = log.item[event].astype(np.int64) * n_target + item
                 place = np.searchsorted(known, key)
                 count = np.append(self.count, 0)[place]
-                there = (known[place] == key) & (count >= self.least)
-                return np.where(there, count, 0) / np.maximum(totals[log.item[event]], 1)
+                is_drawn = (known[place] == key) & (count >= self.least)
+                return np.where(is_drawn, count, 0) / np.maximum(totals[log.item[event]], 1)
 
-            return of_events
+            return probability
 
         for part in stored.source.parts():
             log = part.positives()
-            asked.look_up(log, told(log), total)
-        return asked.answer(total, source_events(stored))
+            queries.add_events(log, event_probability(log), total)
+        return queries.means(total, source_events(stored))
 
 
+@dataclass(slots=True, eq=False)
 class PrivateDrawing:
-    """Draws from noisy counts; see `Drawing`."""
+    """Draws from noisy counts; see `Drawing`. They need no workspace."""
 
-    def __init__(self, events: EventLog, fitted: PrivateTranslation, settings: SampleSettings, seed: int) -> None:
-        self.events, self._given = events, (events, fitted, settings, seed)
-        self._fitted, self._settings, self._stream = fitted, settings, rng.stream(seed, rng.Purpose.DRAW)
+    events: EventLog
+    fitted: PrivateTranslation
+    settings: SampleSettings
+    stream: np.uint64
+    _below: Floats = field(init=False)
+    _totals: Int64 = field(init=False)
+    _ranked: Int64 = field(init=False)
+
+    def __post_init__(self) -> None:
+        fitted, settings = self.fitted, self.settings
         weight = np.where(fitted.count >= settings.min_support, fitted.count, 0) ** (1.0 / settings.temperature)
         self._below = np.concatenate([[0.0], np.cumsum(weight)])
         self._totals = fitted.totals()
@@ -131,18 +142,18 @@ class PrivateDrawing:
         self._ranked = np.lexsort((fitted.item, -fitted.count, owner))
 
     def fork(self) -> PrivateDrawing:
-        """Return the same for another thread."""
-        return PrivateDrawing(*self._given)
+        """Return a drawing for another thread; threads may share one."""
+        return self
 
     def draw(self, first: int, last: int) -> Draws:
         """Draw for events [first, last); see `Drawing.draw`."""
-        key, k, fitted = self.events.keys(first, last), self._settings.draws_per_event, self._fitted
+        key, k, fitted = self.events.keys(first, last), self.settings.draws_per_event, self.fitted
         source = self.events.item[first:last].astype(np.int64)
         low, high = fitted.start[source], fitted.start[source + 1]
-        keys = hashing.combine_keys(np.full(len(key), self._stream), key)
+        keys = hashing.combine_keys(np.full(len(key), self.stream), key)
         place = np.empty((last - first, k), np.int64)
         for number in range(k):
-            if self._settings.strategy == "topk":
+            if self.settings.strategy == "topk":
                 at = np.where(low + number < high, low + number, len(self._ranked))
                 place[:, number] = np.append(self._ranked, -1)[at]
                 continue
@@ -152,17 +163,17 @@ class PrivateDrawing:
             place[:, number] = np.where(above > below, found, -1)
         flat = place.ravel()
         count = np.append(fitted.count, 0)[flat]
-        is_drawn = (flat >= 0) & (count >= self._settings.min_support)
+        is_drawn = (flat >= 0) & (count >= self.settings.min_support)
         item = np.where(is_drawn, np.append(fitted.item, 0)[flat], NO_ITEM).astype(np.int32)
         share = count / np.maximum(np.repeat(self._totals[source], k), 1)
         return Draws(key, item, share.astype(np.float32), count.astype(np.int32))
 
 
 def fit_private(pair: Pair | StoredPair, settings: TranslateSettings) -> PrivateTranslation:
-    """Count the pairs of bounded contributions and add noise. Every call spends the whole budget anew.
+    """Count the pairs of bounded contributions and add noise. Every call spends the whole privacy budget.
 
     Raises:
-        ConfigError: If another translator, a window or back-off is asked for: only plain counts are noised.
+        ConfigError: If settings have another translator, a window or back-off, for which there is no noise.
         MissingExtraError: If OpenDP is not installed.
     """
     privacy = settings.privacy
@@ -171,34 +182,38 @@ def fit_private(pair: Pair | StoredPair, settings: TranslateSettings) -> Private
             f"privacy.epsilon is {privacy.epsilon} with translator '{settings.translator}', back-off "
             f"{settings.backoff:g} and window {settings.window_days}",
             expected="plain co-occurrence: translator 'cooccurrence', no back-off, no window",
-            fix="leave these out, or protect by --privacy k=N",
+            fix="remove these settings, or use --privacy k=N",
         )
     stored = StoredPair.from_pair(pair)
     with Stopwatch() as watch:
         noise = noise_for(privacy)
         keys = contributions(stored, settings.history_cap or HISTORY_BOUND, privacy.pairs_per_user)
         pairs, counts = np.unique(keys, return_counts=True)
-        kept, noisy = noised(pairs, counts, noise, privacy.pairs_per_user)
+        remaining, noisy = noised(pairs, counts, noise, privacy.pairs_per_user)
         n_target = len(stored.target.items)
-        start = np.searchsorted(kept, np.arange(len(stored.source.items) + 1, dtype=np.int64) * n_target)
+        start = np.searchsorted(remaining, np.arange(len(stored.source.items) + 1, dtype=np.int64) * n_target)
     guarantee = {
-        "unit": "user", "epsilon": noise.epsilon, "delta": noise.delta, "pairs_per_user": privacy.pairs_per_user,
-        "noise_scale": noise.scale, "threshold": noise.threshold,
-    }  # fmt: skip
-    receipt = watch.receipt("fit", len(keys), len(kept), translator="cooccurrence", privacy=guarantee)
-    item = (kept % n_target).astype(np.int32)
+        "unit": "user",
+        "epsilon": noise.epsilon,
+        "delta": noise.delta,
+        "pairs_per_user": privacy.pairs_per_user,
+        "noise_scale": noise.scale,
+        "threshold": noise.threshold,
+    }
+    receipt = watch.receipt("fit", len(keys), len(remaining), translator="cooccurrence", privacy=guarantee)
+    item = (remaining % n_target).astype(np.int32)
     return PrivateTranslation(
         pair, start.astype(np.int64), item, noisy, noise, horizon(stored), receipt, max(privacy.k, 1)
     )
 
 
 def contributions(stored: StoredPair, cap: int, most: int) -> Int64:
-    """Return one number source item * n_target + target item for every pair that a user testifies for.
+    """Return one number, source item * n_target + target item, for every contribution of a user.
 
-    At most `most` distinct ones per user, which depend on nothing but the user's own events and id.
+    Each user has at most `most` distinct contributions, which depend only on the user's own events and id.
     """
     target = target_histories(stored.target.positives(), cap)
-    cutoff, users, items = source_cutoff(stored, cap), [], []
+    cutoff, users, items = cutoff_of_source(stored, cap), [], []
     for part in stored.source.parts():
         log = part.positives()
         new = log.starts_interaction() & (np.diff(target.start)[log.user] > 0)
@@ -217,15 +232,15 @@ def contributions(stored: StoredPair, cap: int, most: int) -> Int64:
     number = np.arange(len(owner)) - np.searchsorted(owner, owner)
     chance = rng.keyed_units(0, rng.Purpose.TESTIFY, stored.target.users.keys[owner], number.astype(np.uint64))
     place = np.where(whole[owner], number, (chance * possible[owner]).astype(np.int64))
-    mine, theirs = place // np.maximum(targets[owner], 1), place % np.maximum(targets[owner], 1)
-    pair = item[start[owner] + mine].astype(np.int64) * len(stored.target.items)
-    pair += target.item[target.start[owner] + theirs]
+    source_place, target_place = np.divmod(place, np.maximum(targets[owner], 1))
+    pair = item[start[owner] + source_place].astype(np.int64) * len(stored.target.items)
+    pair += target.item[target.start[owner] + target_place]
     distinct: Int64 = np.unique(np.stack([owner, pair]), axis=1)[1]
     return distinct
 
 
 def noise_for(privacy: PrivacySettings) -> Noise:
-    """Return the least noise that keeps what is asked for, as OpenDP accounts for it; half of delta is the threshold's.
+    """Return the least noise with the required guarantee by OpenDP's accounting; the threshold spends half of delta.
 
     Raises:
         MissingExtraError: If OpenDP is not installed.
@@ -239,14 +254,14 @@ def noise_for(privacy: PrivacySettings) -> Noise:
     if epsilon > privacy.epsilon:
         raise ConfigError(
             f"privacy.epsilon is {privacy.epsilon}",
-            expected="an epsilon that noise can keep",
-            fix="ask for a larger one",
+            expected="an epsilon that noise can guarantee",
+            fix="use a larger epsilon",
         )
     return Noise(high, _threshold(high, privacy), epsilon, delta)
 
 
 def _threshold(scale: float, privacy: PrivacySettings) -> int:
-    """Return a threshold that counts of a single user pass with a probability of less than half of delta in all."""
+    """Return a threshold that counts from a single user exceed with a total probability below half of delta."""
     tail = privacy.delta / 2 / privacy.pairs_per_user
     return 2 + math.ceil(scale * NormalDist().inv_cdf(1 - tail))
 
@@ -263,7 +278,7 @@ def _spent(scale: float, privacy: PrivacySettings) -> tuple[float, float]:
 
 
 def _distance(pairs_per_user: int) -> tuple[int, int, int]:
-    """Return how far a user moves the counts: how many, in Euclidean norm (rounded up), and each."""
+    """Return the effect of a user on the counts: their number, the Euclidean norm (rounded up) and the maximum."""
     return pairs_per_user, math.isqrt(pairs_per_user - 1) + 1, 1
 
 
@@ -279,14 +294,14 @@ def noised(pairs: Int64, counts: Int64, noise: Noise, pairs_per_user: int) -> tu
 
     Args:
         pairs: Shape (n,), distinct numbers.
-        counts: Shape (n,), at least 1, of contributions of at most `pairs_per_user` pairs of a user, each once.
-        noise: What to add.
-        pairs_per_user: Bound of the contributions.
+        counts: Shape (n,), at least 1, number of contributions.
+        noise: The noise.
+        pairs_per_user: Most contributions of a user, to distinct pairs.
 
     Returns:
-        The pairs that are kept, ascending, and their noisy counts.
+        The remaining pairs, ascending, and their noisy counts.
     """
     dp = require_extra("opendp.prelude", EXTRA)
-    found = _mechanism(dp, noise.scale, noise.threshold)(dict(zip(pairs.tolist(), counts.tolist(), strict=True)))
-    kept = np.array(sorted(found), np.int64)
-    return kept, np.array([found[one] for one in kept.tolist()], np.int64)
+    released = _mechanism(dp, noise.scale, noise.threshold)(dict(zip(pairs.tolist(), counts.tolist(), strict=True)))
+    remaining = np.array(sorted(released), np.int64)
+    return remaining, np.array([released[pair] for pair in remaining.tolist()], np.int64)

@@ -1,96 +1,80 @@
-"""What every translator gives: a translation, and from it drawings, which draw for ranges of source events."""
+"""Protocols of the translators: a translator fits a translation; its drawings draw for ranges of source events."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from scalr.foundation import Codes, Floats, Keys, Receipt, SampleSettings, TranslateSettings
+from scalr.foundation import Codes, Floats, Receipt, SampleSettings, TranslateSettings
 from scalr.logs import EventLog, Pair, StoredPair
-from scalr.synthesis.kernels import path_layout as layout
+from scalr.synthesis.kernels.path_layout import NO_ITEM, Draws, Sampling
 
-NO_ITEM = layout.NO_ITEM
-"""What a draw holds where nothing can be drawn."""
+__all__ = ["NO_ITEM", "Drawing", "Draws", "Translation", "Translator", "sampling_of", "supported"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Draws:
-    """Draws for a range of source events, event by event; the arrays are used again by the next call.
-
-    Attributes:
-        key: Shape (events,), keys of the source events.
-        item: Shape (events * draws,), codes of target items, or `NO_ITEM`.
-        confidence: Same shape, P(item | source item) without the user's own events, in (0, 1].
-        support: Same shape, distinct other users behind (source item, item), at least 1; of a draw that backed off,
-            behind (category, item) or the item.
-    """
-
-    key: Keys
-    item: Codes
-    confidence: npt.NDArray[np.float32]
-    support: npt.NDArray[np.int32]
+def sampling_of(settings: SampleSettings) -> Sampling:
+    """Return sample settings in the form that kernels take."""
+    return Sampling(
+        settings.draws_per_event, 1.0 / settings.temperature, settings.min_support, settings.strategy == "topk"
+    )
 
 
 def supported(settings: SampleSettings, least: int) -> SampleSettings:
-    """Return the settings with a minimum support of at least `least`."""
+    """Return settings with a minimum support of at least `least`."""
     return settings if settings.min_support >= least else settings.model_copy(update={"min_support": least})
 
 
 class Drawing(Protocol):
-    """Draws for the positive events of some source items. One thread uses it; `fork` gives one to another thread."""
+    """Draws for the positive events of some source items. Not thread-safe: `fork` returns a copy for another thread."""
 
     @property
     def events(self) -> EventLog:
         """Return the positive source events, by item."""
 
     def draw(self, first: int, last: int) -> Draws:
-        """Draw for events [first, last). What is drawn never depends on the ranges that are asked for."""
+        """Draw for the events [first, last). Draws of an event do not depend on the range."""
 
     def fork(self) -> Drawing:
-        """Return the same for another thread."""
+        """Return a copy with its own workspace, for another thread."""
 
 
 class Translation(Protocol):
-    """P(target item | user, source item), fitted and able to draw from it."""
+    """A fitted estimate of P(target item | user, source item) from which items can be drawn."""
 
     @property
     def pair(self) -> Pair | StoredPair:
-        """Return the logs it was fitted on."""
+        """Return the logs of the fit."""
 
     @property
     def fitted_until(self) -> int | None:
-        """Return the latest time of any event it saw; None without time."""
+        """Return the latest time of all events of the fit; None without time."""
 
     @property
     def receipt(self) -> Receipt:
-        """Return what fitting took."""
+        """Return the receipt of the fit."""
 
     def drawing(self, source: EventLog, settings: SampleSettings, *, seed: int, most: int) -> Drawing:
-        """Get ready to draw for source events.
+        """Prepare draws for source events.
 
         Args:
-            source: All events of some source items of the logs it was fitted on.
+            source: All events of some source items of the logs of the fit.
             settings: Draws per event, strategy, temperature and minimum support.
             seed: Any integer.
-            most: Events that are asked for at a time, at most.
+            most: Upper bound on `last - first` in `Drawing.draw`.
         """
 
     def probability(self, user: Codes, item: Codes) -> Floats:
         """Return P(item | user): the mean of P(item | user, source item) over the user's positive source events.
 
-        At temperature 1 and minimum support 1, over all source events of the logs it was fitted on. As in draws, the
-        user's own target items are no witnesses. A source event from which nothing can be drawn counts as 0, so a
-        user's probabilities over all items sum to 1 at most.
+        It holds for temperature 1 and minimum support 1, over all source events of the logs of the fit. As in draws,
+        the user's own paths are left out. A source event without any possible draw counts as 0, so the probabilities
+        of a user sum to at most 1 over all items.
 
         Args:
             user: Shape (n,), codes.
             item: Shape (n,), codes of target items.
 
         Returns:
-            Shape (n,), in [0, 1]; 0 where the item has no chance or the user no source event.
+            Shape (n,), in [0, 1]; 0 where the item cannot be drawn or the user has no source event.
         """
 
 

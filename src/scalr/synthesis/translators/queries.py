@@ -1,4 +1,4 @@
-"""Pairs of user and target item whose probability is asked for, laid out by user."""
+"""Queried pairs of user and target item, laid out by user, whose probability is computed together."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from scalr.foundation import Codes, Floats, Int64
 from scalr.logs import EventLog, StoredPair
 
-ROWS_AT_ONCE = 1 << 21  # of (source event, item asked for), looked up together; about 64 MB
+ROWS_AT_ONCE = 1 << 21  # rows of (source event, queried item) per block; about 64 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """Pairs by user.
+class Queries:
+    """Pairs of user and item, by user.
 
     Attributes:
         users: Shape (m,), distinct users, ascending.
-        start: Shape (m + 1,), where each user's items start.
+        start: Shape (m + 1,), start of each user's items.
         item: Shape (n,), the items.
-        order: Shape (n,), where each stood when it was asked for.
+        order: Shape (n,), original place of each pair.
         row_of_user: Shape (n_users,), places in `users`; -1 for others.
     """
 
@@ -33,8 +33,8 @@ class Asked:
     row_of_user: Codes
 
     @classmethod
-    def of(cls, user: Codes, item: Codes, n_users: int) -> Asked:
-        """Lay out pairs, shape (n,) each; a pair may stand twice."""
+    def from_pairs(cls, user: Codes, item: Codes, n_users: int) -> Queries:
+        """Lay out pairs, shape (n,) each; repeated pairs are allowed."""
         order = np.argsort(user, kind="stable")
         users, counts = np.unique(user, return_counts=True)
         row_of_user = np.full(n_users, -1, np.int32)
@@ -42,49 +42,49 @@ class Asked:
         start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(users.astype(np.int32), start, item[order].astype(np.int32), order, row_of_user)
 
-    def answer(self, total: Floats, events_of_user: Int64) -> Floats:
-        """Return sums over source events as means, in the order of asking; 0 for users without any.
+    def means(self, total: Floats, events_of_user: Int64) -> Floats:
+        """Divide sums by each user's source events; return them in the original order, 0 for users without events.
 
         Args:
-            total: Shape (n,), sums by user.
+            total: Shape (n,), sums over source events, by user.
             events_of_user: Shape (n_users,), positive source events.
         """
         events = np.repeat(events_of_user[self.users], np.diff(self.start))
-        answered = np.empty(len(total))
-        answered[self.order] = total / np.maximum(events, 1)
-        return answered
+        means = np.empty(len(total))
+        means[self.order] = total / np.maximum(events, 1)
+        return means
 
-    def look_up(self, log: EventLog, told: Callable[[Int64, Codes], Floats], total: Floats) -> None:
-        """Add to `total`, shape (n,), what each event of a log tells of its user's items.
+    def add_events(self, log: EventLog, probability: Callable[[Int64, Codes], Floats], total: Floats) -> None:
+        """For each event of a log, add P(item | source item) of every queried item of its user to `total`.
 
         Args:
             log: Events.
-            told: Given events, ascending, and items, shape (r,) each, returns one number for each.
-            total: Added to.
+            probability: Maps events, ascending, and items, shape (r,) each, to probabilities, shape (r,).
+            total: Shape (n,), sums by user; added to.
         """
         counts = np.diff(self.start)
-        found = np.flatnonzero(self.row_of_user[log.user] >= 0)
-        ends = np.cumsum(counts[self.row_of_user[log.user[found]]])
-        for some in _blocks(found, ends):
-            row = self.row_of_user[log.user[some]]
+        events = np.flatnonzero(self.row_of_user[log.user] >= 0)
+        ends = np.cumsum(counts[self.row_of_user[log.user[events]]])
+        for block in _blocks(events, ends):
+            row = self.row_of_user[log.user[block]]
             n = counts[row]
             place = np.arange(n.sum()) + np.repeat(self.start[row] - (np.cumsum(n) - n), n)
-            numbers = told(np.repeat(some, n), self.item[place])
-            total += np.bincount(place, numbers, len(total))
+            values = probability(np.repeat(block, n), self.item[place])
+            total += np.bincount(place, values, len(total))
 
 
-def _blocks(found: Int64, ends: Int64) -> Iterator[Int64]:
+def _blocks(events: Int64, ends: Int64) -> Iterator[Int64]:
     """Cut events into ranges of about `ROWS_AT_ONCE` rows."""
     first = 0
-    while first < len(found):
+    while first < len(events):
         before = int(ends[first - 1]) if first else 0
         last = max(int(np.searchsorted(ends, before + ROWS_AT_ONCE, side="right")), first + 1)
-        yield found[first:last]
+        yield events[first:last]
         first = last
 
 
 def source_events(stored: StoredPair) -> Int64:
-    """Return, shape (n_users,), how many positive source events each user has."""
+    """Return, shape (n_users,), the number of positive source events of each user."""
     n_users = len(stored.target.users)
     count = partial(np.bincount, minlength=n_users)
     return sum((count(part.positives().user) for part in stored.source.parts()), np.zeros(n_users, np.int64))

@@ -112,7 +112,7 @@ def _keys(rows: Any) -> tuple[Keys, Keys]:
 def _matrix(user: Codes, item: Int64, n_users: int, n_items: int) -> SourceMatrix:
     """Return pairs as a matrix, in canonical order, so that every sum equals that of the local engine."""
     order = np.lexsort((user, item))
-    return SourceMatrix.of(_starts(item, n_items), user[order], n_users)
+    return SourceMatrix.from_pairs(_starts(item, n_items), user[order], n_users)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +166,7 @@ def fit_source_factors(inputs: FitInputs) -> SourceFactors:
     """
     users, histories, settings = inputs.pair.target.users, inputs.histories, inputs.settings
     has_target, shared = np.diff(histories.start) > 0, inputs.counted.shared_interactions
-    sample = FitSample.of(shared, inputs.counted.interactions - shared, settings.fit_pairs)
+    sample = FitSample.from_counts(shared, inputs.counted.interactions - shared, settings.fit_pairs)
     keys, matrix, subspace = _fit_subspace(inputs, sample, has_target)
     if sample.is_whole:
         rows, has_source, is_fitted = subspace.rows(matrix), matrix.user_weight > 0, None
@@ -203,7 +203,7 @@ def _fit_subspace(inputs: FitInputs, sample: FitSample, has_target: Mask) -> tup
     items, item = np.unique(item_keys, return_inverse=True)
     matrix = _matrix(np.searchsorted(keys, user_keys).astype(np.int32), item, len(keys), len(items))
     del user_keys, item_keys, item  # they may be large, and fitting takes memory
-    return keys, matrix, Subspace.of(matrix, items, settings.rank)
+    return keys, matrix, Subspace.from_matrix(matrix, items, settings.rank)
 
 
 def _project_all(inputs: FitInputs, subspace: Subspace) -> tuple[Keys, Singles, Mask]:

@@ -68,8 +68,8 @@ class FittedTranslation:
         if isinstance(whole, ConditionedTranslation):
             return replace(self, translation=replace(whole, paths=replace(whole.paths, pair=pair)))
         if isinstance(whole, FactorTranslation):
-            witnesses = None if whole.witnesses is None else replace(whole.witnesses, pair=pair)
-            return replace(self, translation=replace(whole, pair=pair, witnesses=witnesses))
+            cooccurrence = None if whole.cooccurrence is None else replace(whole.cooccurrence, pair=pair)
+            return replace(self, translation=replace(whole, pair=pair, cooccurrence=cooccurrence))
         return replace(self, translation=replace(whole, pair=pair))
 
     def for_part(self, part: PartPair) -> Translation:
@@ -81,9 +81,9 @@ class FittedTranslation:
             affinity = _affinity(whole.affinity, self._rows(part))
             return replace(whole, paths=self._paths(whole.paths, part), affinity=affinity)
         if isinstance(whole, FactorTranslation):
-            witnesses = None if whole.witnesses is None else self._paths(whole.witnesses, part)
+            cooccurrence = None if whole.cooccurrence is None else self._paths(whole.cooccurrence, part)
             lists = _lists(whole.lists, self._rows(part))
-            return replace(whole, pair=part.pair, lists=lists, witnesses=witnesses, _sums={})
+            return replace(whole, pair=part.pair, lists=lists, cooccurrence=cooccurrence, _sums={})
         if isinstance(whole, PopularityTranslation):
             start, index = rows_of_groups(whole.everyone.target_start, part.place)
             everyone = self._backoff(whole.everyone, start, whole.everyone.target_item[index], part)

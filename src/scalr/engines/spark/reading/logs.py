@@ -14,7 +14,7 @@ from scalr.engines.spark.reading.source import SourceFrame, check_source, unify_
 from scalr.engines.spark.reading.target import TargetInputs, read_target
 from scalr.foundation import Steps, TranslateSettings
 from scalr.logs import LogRequest, PackedTimes, SourceCounts, StoredLog, StoredPair, Vocabulary
-from scalr.synthesis import witness_settings
+from scalr.synthesis import pair_count_settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,5 +83,5 @@ def _pair_of(read: TargetInputs, form: SourceForm) -> StoredPair:
 def paths_of(settings: TranslateSettings) -> TranslateSettings | None:
     """Return the settings of the paths that a translator uses; None for translators without paths."""
     if settings.translator == "factor":
-        return witness_settings(settings)
+        return pair_count_settings(settings)
     return settings if settings.translator in ("cooccurrence", "conditioned") else None
