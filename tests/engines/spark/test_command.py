@@ -155,7 +155,7 @@ def test_days_make_up_the_whole_and_a_day_run_twice_is_there_once(session: Any, 
     assert manifest["synthetic_events"] == sum(_day_of(t) == days[1] for t in whole["time"].to_pylist())
     (folder / "other").mkdir()
     (folder / "other" / "x").touch()
-    with pytest.raises(OutputError, match="no folder of days"):
+    with pytest.raises(OutputError, match="not a folder of days"):
         write_generation_on_spark(session, inputs, Steps(), folder / "other", settings={}, day=days[0])
 
 
