@@ -138,7 +138,9 @@ COLUMNS = {
     "no user column": with_source(_renamed("who"), "no user column"),
     "no item column": with_source(_renamed("user_id", "what"), "no item column"),
     "a name twice": with_source(lambda table: table.append_column("user_id", table["user_id"]), "'user_id' twice"),
-    "names that differ in case": with_source(lambda table: table.append_column("User_ID", table[0]), "differs in case"),
+    "names that differ in case": with_source(
+        lambda table: table.append_column("User_ID", table[0]), "differs only in case"
+    ),
     "an empty name": with_target(lambda table: table.append_column("", table[0])),
     "a name with a line break": with_target(lambda table: table.append_column("a\nb\x1b[31m", table[0])),
     "a name of 100,000 letters": with_source(_renamed("u" * 100_000), "no user column"),
