@@ -28,7 +28,7 @@ _BYTES_PER_EVENT = 32  # peak memory of reading and ordering a log with user, it
 _BYTES_PER_TEXT_EVENT = 16  # the shortest row of CSV or JSON
 
 
-def read_pair(
+def read_pair(  # noqa: PLR0913 - public
     source: Source | Mapping[str, Source],
     target: Source,
     *,

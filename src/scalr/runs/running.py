@@ -19,7 +19,7 @@ from scalr.studies import check_model_and_translator
 EVALUATION = "evaluation.json"
 
 
-def run(
+def run(  # noqa: PLR0913 - public
     settings: RunSettings,
     out: Path,
     *,

@@ -92,14 +92,15 @@ LOGS = st.integers(1, 40).flatmap(
     pseudo_paths=st.sampled_from([0.01, 1.0, 50.0]),
     cap=st.sampled_from([None, 1, 3]),
     window=st.sampled_from([None, 4.0]),
-    least=st.integers(1, 3),
-    draws=st.integers(1, 9),
-    strategy=st.sampled_from(["sample", "topk"]),
-    temperature=st.sampled_from([1.0, 0.05, 5.0]),
+    sampling=st.builds(
+        SampleSettings,
+        min_support=st.integers(1, 3),
+        draws_per_event=st.integers(1, 9),
+        strategy=st.sampled_from(["sample", "topk"]),
+        temperature=st.sampled_from([1.0, 0.05, 5.0]),
+    ),
 )
-def test_any_logs_agree_with_dense_counts(
-    source, target, pseudo_paths, cap, window, least, draws, strategy, temperature
-):
+def test_any_logs_agree_with_dense_counts(source, target, pseudo_paths, cap, window, sampling):
     def table(rows, offset):
         columns = zip(*rows, strict=True)
         return pa.table(
@@ -115,19 +116,19 @@ def test_any_logs_agree_with_dense_counts(
     pair = read_pair(table(source, 0), table([*target, (source[0][0], 0, 0)], 100), items=add_known(items, source))
     tables = BackoffTables(pair, pseudo_paths, cap, window)
     translation = fit(pair, settings=TranslateSettings(backoff=pseudo_paths, history_cap=cap, window_days=window))
-    chosen = SampleSettings(draws_per_event=draws, strategy=strategy, temperature=temperature, min_support=least)
-    events = sample(translation, chosen, seed=0, threads=1)
+    events = sample(translation, sampling, seed=0, threads=1)
+    draws, least = sampling.draws_per_event, sampling.min_support
     log = pair.source
     for row in range(len(log)):
         u, j, mine = log.user[row], log.item[row], events.source_row == row
         found, counts = events.item[mine], np.stack(tables.counts(u, j))
         wanted = tables.confidence(u, j, least)[found]
         np.testing.assert_allclose(events.confidence[mine], wanted, rtol=1e-6)
-        if strategy == "topk":
+        if sampling.strategy == "topk":
             assert (found.tolist(), events.support[mine].tolist()) == tables.top(u, j, draws, least)
         else:
             assert len(found) == (draws if counts.max() >= least else 0)
-            assert (tables.law(u, j, temperature, least)[found] > 0).all()
+            assert (tables.law(u, j, sampling.temperature, least)[found] > 0).all()
             assert ((counts[:, found] == events.support[mine]).any(axis=0) & (events.support[mine] >= least)).all()
 
 
