@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from scalr.evaluation.models.deep import HISTORY, NETWORKS
+from scalr.evaluation.models.deep.entities import Entities
 from scalr.evaluation.models.deep.histories import Histories
-from scalr.evaluation.models.deep.rows import batches, held
-from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.deep.rows import batches, rows_in_memory
 from scalr.evaluation.models.protocol import Examples
 from scalr.foundation.config import TrainSettings
 
@@ -70,10 +70,10 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
     from scalr.evaluation.models.deep.learner import Learner, is_averaged
 
     settings, network = TrainSettings(model=name, batch_size=batch_size), NETWORKS[name]
-    histories = Histories.of(examples, HISTORY, 0) if network.reads_history else None
-    world, sources = World.of(examples, histories), held(examples, 0)
-    prior = np.zeros((2, world.n_items), np.float32)
-    learner = Learner.begin(name, world, prior, settings, (network.learning_rate, network.l2), 0)
+    histories = Histories.from_examples(examples, HISTORY, 0) if network.reads_history else None
+    entities, sources = Entities.from_examples(examples, histories), rows_in_memory(examples, 0)
+    prior = np.zeros((2, entities.n_items), np.float32)
+    learner = Learner.begin(name, entities, prior, settings, (network.learning_rate, network.l2), 0)
     learner.network.train()
     endless = itertools.chain.from_iterable(batches(sources, epoch, batch_size)[1] for epoch in itertools.count())
     rows = next(endless)
@@ -93,7 +93,7 @@ def speeds(name: str, examples: Examples, batch_size: int, least: float = LEAST_
     history = None if histories is None else torch.from_numpy(histories.ahead_of(rows.number, rows.user))
     label = torch.zeros(item.shape)
     label[:, 0] = 1
-    bare = Learner.begin(name, world, prior, settings, (network.learning_rate, network.l2), 0).network.train()
+    bare = Learner.begin(name, entities, prior, settings, (network.learning_rate, network.l2), 0).network.train()
     adam = torch.optim.Adam(bare.parameters(), lr=1e-3, fused=True)
 
     def alone() -> int:

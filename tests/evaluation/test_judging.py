@@ -8,8 +8,9 @@ import pytest
 from tests.learning import folds, grouped_pair
 
 from scalr import evaluate as public_evaluate
-from scalr.evaluation.judging import SEGMENTS, evaluate, metric_names
-from scalr.evaluation.metrics.predictive import labelled_rows, normalized_entropy
+from scalr.evaluation.folds import SEGMENTS
+from scalr.evaluation.judging import evaluate, metric_names
+from scalr.evaluation.metrics.predictive import judged_rows, normalized_entropy
 from scalr.evaluation.training import train
 from scalr.foundation.config import EvaluateSettings, TrainSettings
 from scalr.foundation.errors import LeakError, SchemaError
@@ -76,7 +77,7 @@ def test_ranking_agrees_with_sorting_every_user(fold):
 def test_predictive_metrics_use_the_segment_s_own_rows(fold):
     model = table(fold)
     found = evaluate(model, fold, EvaluateSettings(negatives=3), seed=5)
-    rows = labelled_rows(fold, 3, seed=5)
+    rows = judged_rows(fold, 3, seed=5)
     probabilities, cold = model.score(rows.user, rows.item), fold.is_cold(rows.user)
     for segment, chosen in (("all", cold | True), ("warm", ~cold), ("cold", cold)):
         expected = normalized_entropy(rows.label[chosen], probabilities[chosen])

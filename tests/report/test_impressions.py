@@ -4,10 +4,9 @@ import sys
 
 import pytest
 
+from scalr.evaluation.folds import SEGMENTS
 from scalr.report.impressions import write_conversions_page
 from scalr.studies.findings.impressions import impression_finding
-
-SEGMENTS = ("all", "warm", "cold")
 
 
 def change(arm, baseline, interval, users, segment="all"):

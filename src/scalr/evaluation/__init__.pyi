@@ -5,6 +5,8 @@ from .cross_domain import get_rival as get_rival
 from .cross_domain import train_rival as train_rival
 from .cross_domain.protocol import Strength as Strength
 from .folds import REHEARSALS as REHEARSALS
+from .folds import SEGMENTS as SEGMENTS
+from .folds import WARM_AND_COLD as WARM_AND_COLD
 from .folds import Fold as Fold
 from .folds import ImpressionFold as ImpressionFold
 from .folds import Split as Split
@@ -12,7 +14,6 @@ from .folds import impression_folds as impression_folds
 from .folds import rehearsal as rehearsal
 from .folds import split as split
 from .judging import METRICS as METRICS
-from .judging import SEGMENTS as SEGMENTS
 from .judging import Evaluation as Evaluation
 from .judging import Judgement as Judgement
 from .judging import evaluate as evaluate
@@ -23,7 +24,7 @@ from .metrics.comparison import bootstrap_relative_change as bootstrap_relative_
 from .metrics.comparison import paired_relative_change as paired_relative_change
 from .metrics.comparison import student_t_cdf as student_t_cdf
 from .metrics.saturation import fit_saturation as fit_saturation
-from .metrics.translation import Calibration as Calibration
+from .metrics.translation import ConfidenceCalibration as ConfidenceCalibration
 from .metrics.translation import Estimate as Estimate
 from .metrics.translation import calibration_curve as calibration_curve
 from .metrics.translation import log_likelihoods as log_likelihoods

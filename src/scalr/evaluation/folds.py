@@ -15,6 +15,14 @@ from scalr.synthesis import check_labels
 
 Rehearsal = Literal["near", "far"]
 REHEARSALS: tuple[Rehearsal, ...] = ("near", "far")
+SEGMENTS = ("all", "warm", "cold")
+"""Segments of judged users: warm users have a target event that may be fitted, cold users have none."""
+WARM_AND_COLD = SEGMENTS[1:]
+
+
+def segment_mask(segment: str, is_warm: Mask) -> Mask:
+    """Return the members of "all", "warm" or "cold", shape (n,), given which users or rows are warm."""
+    return {"all": np.ones(len(is_warm), np.bool_), "warm": is_warm, "cold": ~is_warm}[segment]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -299,8 +307,8 @@ class ImpressionFold:
     is_warm: Mask
 
     def in_segment(self, segment: str) -> Mask:
-        """Say for each judged impression, shape (n,), whether it belongs to "all", "warm" or "cold"."""
-        return {"all": np.ones(len(self.user), np.bool_), "warm": self.is_warm, "cold": ~self.is_warm}[segment]
+        """Return whether each judged impression belongs to "all", "warm" or "cold", shape (n,)."""
+        return segment_mask(segment, self.is_warm)
 
 
 def impression_folds(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.evaluation.folds import Fold
-from scalr.evaluation.metrics.predictive import labelled_rows, normalized_entropy
+from scalr.evaluation.metrics.predictive import judged_rows, normalized_entropy
 from scalr.evaluation.models import Examples, Model, get_model, settled
 from scalr.evaluation.models.features import item_features
 from scalr.foundation import (
@@ -27,7 +27,7 @@ from scalr.foundation import (
 from scalr.logs import EventLog, Vocabulary, catalogue_of
 from scalr.synthesis import SyntheticEvents, kept_by_chance, synthetic_weights
 
-LONG_PASS = 2  # a pass over more than so many times the real rows needs half the patience
+LONG_EPOCH = 2  # ratio of all rows to real rows above which half of the patience is enough
 Rows = tuple[Codes, Codes, Singles]
 """User codes, item codes and weights, shape (n,) each."""
 
@@ -52,11 +52,11 @@ class Trained:
     """A trained model.
 
     Attributes:
-        model: The model of the best pass, or of the last one where the number of passes was given.
-        epochs: Passes over the rows behind `model`, at least 1.
-        validation_losses: Normalized entropy on the judged pairs after each pass; empty where `epochs` was given.
-        receipt: Rows, seconds, passes.
-        strength: Of a conventional method, its own settings; empty for all else.
+        model: The model after the best epoch, or after the last epoch if the number of epochs was given.
+        epochs: Number of epochs that `model` was trained for, at least 1.
+        validation_losses: Normalized entropy on the judged pairs after each epoch; empty if `epochs` was given.
+        receipt: Rows, seconds, epochs.
+        strength: Settings of a conventional method; empty otherwise.
     """
 
     model: Model
@@ -76,24 +76,24 @@ def train(
     extra_real: ExtraReal | None = None,
     progress: Callable[[int, float | None], None] | None = None,
 ) -> Trained:
-    """Fit a model to the positives of a fold, and to synthetic events with their weights.
+    """Fit a model to the positives of a fold and to weighted synthetic events.
 
-    Real rows are the fold's distinct interactions, as the judged pairs are: one that was repeated is one row with the
-    largest of its weights, which fade with age where `half_life` says so. A label of 0 is not used: the negatives of
-    every row are uniform draws from the catalogue. A synthetic row weighs λ · its event's weight · κ / (κ + real target
-    events of its user). Rows without weight are removed before anything random happens, so λ = 0 gives, bit for bit,
-    what no synthetic events give.
+    Real rows are the fold's distinct interactions, like the judged pairs: a repeated interaction is one row with the
+    largest of its weights, and `half_life` makes weights decay with age. Labels of 0 are not used: the negatives of
+    every row are uniform draws from the catalogue. A synthetic row has the weight λ · event weight · κ / (κ + real
+    target events of its user). Rows of weight 0 are removed before any random draw, so λ = 0 gives the same bits as
+    training without synthetic events.
 
     Args:
-        fold: The validation fold to choose the number of passes, or the test fold with `epochs` given.
+        fold: The validation fold to choose the number of epochs, or the test fold with `epochs` given.
         synthetic: Events to add, drawn from a translation fitted on this fold; None for real events alone.
-        settings: Model, objective, λ, κ and the model's own settings; defaults if None.
-        seed: Fixes first parameters, order and negatives; arms with the same seed share them.
-        epochs: Exactly this many passes. None stops when the judged pairs' normalized entropy has not improved for
-            `patience` passes, or half as many where a pass goes over far more than the real rows, and keeps the best
-            pass: for the validation fold only, since it looks at the judged pairs.
-        extra_real: Further real rows (a control). They share the head of the real ones, whatever the objective.
-        progress: Called after each pass with the passes so far and the validation loss, if there is one.
+        settings: Model, objective, λ, κ and the settings of the model; defaults if None.
+        seed: Determines initial parameters, order and negatives; arms with the same seed share them.
+        epochs: Exact number of epochs. None means early stopping: training stops when the normalized entropy of the
+            judged pairs has not improved for `patience` epochs (half as many if synthetic rows outnumber real ones),
+            and the best epoch is kept. Use None on the validation fold only, since it reads the judged pairs.
+        extra_real: Further real rows (a control). They use the head of real rows, whatever the objective.
+        progress: Called after each epoch with the number of epochs and the validation loss, if there is one.
 
     Raises:
         LeakError: If the fold's logs or the synthetic events saw the judged period.
@@ -104,25 +104,25 @@ def train(
     recipe = get_model(settings.model).recipe
     with Stopwatch() as watch:
         examples = examples_of(fold, synthetic, settings, seed, extra_real=extra_real)
-        passes = recipe(examples, settings, seed)
-        is_long = len(examples) > LONG_PASS * examples.n_first
-        model, n_passes, losses = run_passes(
-            passes, fold, settings, seed, epochs=epochs, is_long=is_long, progress=progress
+        models = recipe(examples, settings, seed)
+        is_long = len(examples) > LONG_EPOCH * examples.n_first
+        model, n_epochs, losses = run_epochs(
+            models, fold, settings, seed, epochs=epochs, is_long=is_long, progress=progress
         )
     receipt = watch.receipt(
         "train",
         len(fold.pair.target) + (0 if synthetic is None else len(synthetic)),
         len(examples),
-        epochs=n_passes,
+        epochs=n_epochs,
         real_rows=examples.n_first,
         synthetic_rows=int(examples.is_synthetic.sum()),
         synthetic_weight=round(float(examples.weight[examples.is_synthetic].sum(dtype=np.float64)), 3),
     )
-    return Trained(model, n_passes, losses, receipt)
+    return Trained(model, n_epochs, losses, receipt)
 
 
-def run_passes(
-    passes: Iterator[Model],
+def run_epochs(
+    models: Iterator[Model],
     fold: Fold,
     settings: TrainSettings,
     seed: int,
@@ -131,29 +131,29 @@ def run_passes(
     is_long: bool = False,
     progress: Callable[[int, float | None], None] | None = None,
 ) -> tuple[Model, int, tuple[float, ...]]:
-    """Take passes until the judged pairs' loss has stopped to fall, or exactly `epochs` of them.
+    """Train until early stopping, or for exactly `epochs` epochs.
 
     Args:
-        passes: The model after each pass; it may end, but not before `epochs`.
-        fold: Its judged pairs say when to stop; not looked at where `epochs` is given.
-        settings: Negatives, patience and most passes.
-        seed: Chooses the judged negatives.
-        epochs: See `train`, as is `progress`.
-        is_long: Whether a pass goes over more than `LONG_PASS` times the real rows; half the patience is then enough,
-            since a pass takes more steps, and each costs more.
+        models: The model after each epoch; it may end, but not before `epochs`.
+        fold: The judged pairs decide when to stop; they are not read if `epochs` is given.
+        settings: Negatives, patience and the maximum number of epochs.
+        seed: Determines the judged negatives.
+        epochs: See `train`, as for `progress`.
+        is_long: Whether an epoch has more than `LONG_EPOCH` times the real rows. Half of the patience is then enough,
+            since an epoch takes more steps and costs more.
 
     Returns:
-        The model of the best pass, or of the last one; the number of that pass, from 1; all losses.
+        The model after the best or the last epoch; the number of that epoch, from 1; the losses of all epochs.
 
     Raises:
         SchemaError: If there is nothing to validate on.
         ConfigError: If `epochs` is below 1 or training diverges.
     """
     if epochs is None:
-        return _best(passes, fold, settings, seed, is_long, progress)
+        return _best(models, fold, settings, seed, is_long, progress)
     if epochs < 1:
         raise ConfigError(f"epochs is {epochs}", expected="at least 1, or None for early stopping", fix="give epochs=1")
-    return _last(passes, epochs, progress), epochs, ()
+    return _last(models, epochs, progress), epochs, ()
 
 
 def examples_of(
@@ -164,9 +164,9 @@ def examples_of(
     *,
     extra_real: ExtraReal | None = None,
 ) -> Examples:
-    """Return the weighted rows that a model learns from: real, then further real, then synthetic ones.
+    """Return the weighted training rows: real, then further real, then synthetic rows.
 
-    See `train` for the arguments and errors; nothing of the model's own settings matters here.
+    See `train` for the arguments and errors; the settings of the model are not used.
     """
     target = fold.pair.target
     fold.guard(fold.pair.target.last_time(), "the target log")
@@ -219,12 +219,12 @@ def _training_weights(synthetic: SyntheticEvents, target: EventLog, settings: Tr
 
 
 def interactions(log: EventLog, half_life: float | None = None) -> Rows:
-    """Return distinct (user, item) of the positives, by user and item code, with the largest of their weights.
+    """Return the distinct (user, item) of the positives, by user and item code, with the largest of their weights.
 
     Args:
-        log: Events; rows without weight are left out.
-        half_life: Age at which an event weighs half as much, as a share of the time that the log spans; None for all
-            alike.
+        log: Events; rows of weight 0 are dropped.
+        half_life: Age at which the weight of an event is halved, as a share of the time span of the log; None for no
+            decay.
     """
     log, n_items = fading(log, half_life).positives(), len(log.items)
     cell = log.user.astype(np.int64) * n_items + log.item
@@ -237,7 +237,7 @@ def interactions(log: EventLog, half_life: float | None = None) -> Rows:
 
 
 def fading(log: EventLog, half_life: float | None) -> EventLog:
-    """Return the log with weights that halve with every half-life of age, 1 on average; as it is without time."""
+    """Return the log with weights that halve with each half-life of age and average 1; unchanged without time."""
     if half_life is None or log.time is None or not len(log):
         return log
     age = (int(log.time.max()) - log.time) / max(int(log.time.max()) - int(log.time.min()), 1)
@@ -252,50 +252,50 @@ def _above_zero(user: Codes, item: Codes, weight: Singles) -> Rows:
 
 
 def _best(
-    passes: Iterator[Model],
+    models: Iterator[Model],
     fold: Fold,
     settings: TrainSettings,
     seed: int,
     is_long: bool,
     progress: Callable[[int, float | None], None] | None,
 ) -> tuple[Model, int, tuple[float, ...]]:
-    """Return the model of the best pass, the number of that pass from 1, and all losses."""
+    """Stop early; return the model after the best epoch, the number of that epoch from 1, and all losses."""
     if not len(fold.user):
         raise SchemaError(
-            f"the {fold.name} fold judges no pair, so it cannot say when to stop",
+            f"the {fold.name} fold judges no pair, so training cannot stop early",
             expected="at least one new pair in the judged period",
-            fix="give the number of passes (epochs), or a larger --test-share",
+            fix="give the number of epochs, or a larger --test-share",
         )
-    rows = labelled_rows(fold, settings.negatives, seed)
+    rows = judged_rows(fold, settings.negatives, seed)
     losses: list[float] = []
-    best, best_pass = None, 0
+    best, best_epoch = None, 0
     settings = settled(settings)
     assert settings.patience is not None  # settled
     patience = -(-settings.patience // 2) if is_long else settings.patience
-    for model in islice(passes, settings.max_epochs):
+    for model in islice(models, settings.max_epochs):
         probabilities = model.score(rows.user, rows.item)
         if not np.isfinite(probabilities).all():
             raise DivergenceError(
-                f"model '{settings.model}' diverged in pass {len(losses) + 1}: its predictions are not numbers",
+                f"model '{settings.model}' diverged in epoch {len(losses) + 1}: its predictions are not numbers",
                 expected="a learning rate and weights that let the loss fall",
                 fix=f"lower learning_rate ({settings.learning_rate}) or the event weights",
             )
         losses.append(normalized_entropy(rows.label, probabilities))
         if progress:
             progress(len(losses), losses[-1])
-        if best is None or losses[-1] < losses[best_pass - 1]:
-            best, best_pass = model, len(losses)
-        if len(losses) - best_pass >= patience:
+        if best is None or losses[-1] < losses[best_epoch - 1]:
+            best, best_epoch = model, len(losses)
+        if len(losses) - best_epoch >= patience:
             break
     if best is None:
         raise ValueError("max_epochs is below 1")
-    return best, best_pass, tuple(losses)
+    return best, best_epoch, tuple(losses)
 
 
-def _last(passes: Iterator[Model], epochs: int, progress: Callable[[int, float | None], None] | None) -> Model:
-    """Return the model after `epochs` passes."""
+def _last(models: Iterator[Model], epochs: int, progress: Callable[[int, float | None], None] | None) -> Model:
+    """Return the model after `epochs` epochs."""
     for done in range(1, epochs + 1):
-        model = next(passes)
+        model = next(models)
         if progress:
             progress(done, None)
     return model
@@ -318,7 +318,7 @@ def _latest_times(log: EventLog, user: Codes, item: Codes) -> Times:
 
 
 def _source_times(synthetic: SyntheticEvents, keep: npt.NDArray[np.bool_]) -> Times | None:
-    """Return when the source events of the kept rows happened; None without time."""
+    """Return the times of the source events of the kept rows; None without time."""
     times = synthetic.pair.source.time
     return None if times is None else times[synthetic.source_row[keep]]
 

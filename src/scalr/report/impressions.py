@@ -25,7 +25,6 @@ from scalr.report.drawing import (
 from scalr.report.page import templates
 from scalr.studies import arm_name, comparison_of, count, impression_finding, percent, segment_name, span_text
 
-SEGMENTS = ("all", "warm", "cold")
 CALIBRATIONS = {"raw": ("uncalibrated", GREY), "analytic": ("analytic", ORANGE), "isotonic": ("isotonic", BLUE)}
 CONTROLS = ("shuffled_users", "random_items", "popular_items")
 
@@ -61,8 +60,8 @@ def write_conversions_page(
         "has_charts": has_charts,
         "extra": EXTRA,
         "found": impression_finding(content),
-        "segments": [(segment_name(one), _arm_rows(content, one)) for one in SEGMENTS],
-        "sizes": {segment_name(one): content["protocol"]["test"][one] for one in SEGMENTS},
+        "segments": [(segment_name(one), _arm_rows(content, one)) for one in _segments(content)],
+        "sizes": {segment_name(one): content["protocol"]["test"][one] for one in _segments(content)},
         "calibration": _calibration_rows(content),
         "curve": reliability_chart(curve) if has_charts else None,
         "curve_arm": arm_name(curve["arm"]),
@@ -75,6 +74,11 @@ def write_conversions_page(
     }
     page = templates().get_template("conversions.html.j2").render(context)
     path.write_text(page, encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
+
+
+def _segments(study: Json) -> tuple[str, ...]:
+    """Return the names of the segments, all users first."""
+    return tuple(study["protocol"]["test"])
 
 
 def _arm_rows(study: Json, segment: str) -> list[dict[str, Any]]:
@@ -113,8 +117,8 @@ def _calibration_rows(study: Json) -> list[dict[str, Any]]:
             "arm": arm_name(arm) if method == "raw" else "",
             "is_ours": arm == "scalr",
             "method": CALIBRATIONS[method][0],
-            "ratios": [shown(segments[segment]["calibration_ratio"]["mean"], 3) for segment in SEGMENTS],
-            "entropies": [shown(segments[segment]["normalized_entropy"]["mean"], 4) for segment in SEGMENTS],
+            "ratios": [shown(segments[segment]["calibration_ratio"]["mean"], 3) for segment in _segments(study)],
+            "entropies": [shown(segments[segment]["normalized_entropy"]["mean"], 4) for segment in _segments(study)],
         }
         for arm, methods in study["calibration"]["segments"].items()
         for method, segments in methods.items()

@@ -17,11 +17,10 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from scalr.evaluation import Fold, ImpressionFold, Model, student_t_cdf
+from scalr.evaluation import WARM_AND_COLD, Fold, ImpressionFold, Model, student_t_cdf
 from scalr.foundation import Codes, Floats, Keys, Mask, SchemaError, rng
 
 LEVEL = 0.05
-SEGMENTS = ("warm", "cold")
 CHOOSING_SHARE = 0.5
 COMPARED_ARMS: tuple[Literal["real_only", "scalr", "shuffled_users"], ...] = ("real_only", "scalr", "shuffled_users")
 """Arms that the gate compares; shuffled users have the settings of `scalr`, so that only the users differ."""
@@ -104,7 +103,7 @@ def open_segments(judged: Mapping[str, Sequence[UserLosses]]) -> tuple[Opening, 
         judged: For each of `COMPARED_ARMS`, one judgement per seed, on the judging half of the users.
     """
     return tuple(
-        opening(segment, {arm: _losses(seeds, segment) for arm, seeds in judged.items()}) for segment in SEGMENTS
+        opening(segment, {arm: _losses(seeds, segment) for arm, seeds in judged.items()}) for segment in WARM_AND_COLD
     )
 
 
@@ -116,13 +115,13 @@ def agreed(rehearsed: Mapping[str, Sequence[Opening]]) -> tuple[Opening, ...]:
     """
     named = [replace(one, rehearsal=name) for name, openings in rehearsed.items() for one in openings]
     return tuple(
-        max((one for one in named if one.segment == segment), key=lambda one: one.doubt) for segment in SEGMENTS
+        max((one for one in named if one.segment == segment), key=lambda one: one.doubt) for segment in WARM_AND_COLD
     )
 
 
 def never_open() -> tuple[Opening, ...]:
     """Return the gate of a log in which nothing can be rehearsed."""
-    return tuple(Opening(segment, False, 0, math.nan, math.nan, math.nan) for segment in SEGMENTS)
+    return tuple(Opening(segment, False, 0, math.nan, math.nan, math.nan) for segment in WARM_AND_COLD)
 
 
 def opening(segment: str, losses: Mapping[str, Floats]) -> Opening:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalr.evaluation import (
-    Calibration,
+    ConfidenceCalibration,
     Estimate,
     Fold,
     calibration_curve,
@@ -81,7 +81,7 @@ class TranslationQuality:
     """
 
     segments: Mapping[str, SegmentQuality]
-    calibration: Calibration
+    calibration: ConfidenceCalibration
     settings: TranslateSettings
 
     def to_json(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def translation_quality(
         return {}
     n_catalogue = len(catalogue_of(fold.pair.target))
     probabilities: dict[str, Floats] = {}
-    calibrations: dict[str, tuple[Calibration, TranslateSettings]] = {}
+    calibrations: dict[str, tuple[ConfidenceCalibration, TranslateSettings]] = {}
     for name in names:
         own = settings.model_copy(
             update={"translator": name, "backoff": 0.0 if name == "conditioned" else settings.backoff}
@@ -218,7 +218,9 @@ def _segments(
     return found
 
 
-def _calibration(fitted: Translation, fold: Fold, judged: _Judged, seed: int, threads: int | None) -> Calibration:
+def _calibration(
+    fitted: Translation, fold: Fold, judged: _Judged, seed: int, threads: int | None
+) -> ConfidenceCalibration:
     """Draw one item for each source event and compare what draws for judged users state with what happened."""
     events = sample(fitted, SampleSettings(draws_per_event=1), seed=seed, threads=threads)
     mine = np.isin(events.user, judged.users)

@@ -30,7 +30,7 @@ def fold():
 
 def after(name, fold, passes=2, seed=0):
     rival = get_rival(name)
-    return list(islice(rival.passes(fold, SETTINGS, seed, rival.strengths[0]), passes))[-1]
+    return list(islice(rival.epochs(fold, SETTINGS, seed, rival.strengths[0]), passes))[-1]
 
 
 def everything(fold):
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(name, fold)
 
 def test_a_model_that_was_handed_out_does_not_change(name, fold):
     user, item = everything(fold)
-    passes = get_rival(name).passes(fold, SETTINGS, 0, get_rival(name).strengths[0])
+    passes = get_rival(name).epochs(fold, SETTINGS, 0, get_rival(name).strengths[0])
     first = next(passes)
     before = first.score(user, item)
     list(islice(passes, 2))

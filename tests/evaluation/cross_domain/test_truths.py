@@ -27,7 +27,7 @@ def fold():
 
 def passes(name, fold, n=4, **strength):
     rival = get_rival(name)
-    return list(islice(rival.passes(fold, SETTINGS, 3, {**rival.strengths[0], **strength}), n))[-1]
+    return list(islice(rival.epochs(fold, SETTINGS, 3, {**rival.strengths[0], **strength}), n))[-1]
 
 
 def same_parameters(one, two):

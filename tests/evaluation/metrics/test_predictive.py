@@ -11,7 +11,7 @@ from tests.learning import folds
 from scalr.evaluation.metrics.predictive import (
     auc,
     calibration_ratio,
-    labelled_rows,
+    judged_rows,
     log_loss,
     normalized_entropy,
     row_losses,
@@ -76,14 +76,14 @@ def test_one_class_nan_and_wrong_shapes_are_refused():
         row_losses(zeros, np.array([0.1, np.nan, 0.1]))
 
 
-def test_labelled_rows_are_the_judged_pairs_with_negatives_of_the_catalogue():
+def test_judged_rows_are_the_judged_pairs_with_negatives_of_the_catalogue():
     fold = folds().test
-    rows = labelled_rows(fold, 3, seed=1)
+    rows = judged_rows(fold, 3, seed=1)
     np.testing.assert_array_equal(rows.label, np.tile([1, 0, 0, 0], len(fold.user)))
     np.testing.assert_array_equal(rows.user, np.repeat(fold.user, 4))
     np.testing.assert_array_equal(rows.item[::4], fold.item)
     assert np.isin(rows.item, catalogue_of(fold.pair.target)).all()
-    other = labelled_rows(fold, 3, seed=2).item
+    other = judged_rows(fold, 3, seed=2).item
     assert (other[rows.label == 0] != rows.item[rows.label == 0]).mean() > 0.9
 
 
@@ -91,9 +91,9 @@ def test_negatives_hang_on_the_pair_and_not_on_its_place():
     from dataclasses import replace
 
     fold = folds().test
-    whole = labelled_rows(fold, 3, seed=1).item.reshape(-1, 4)
+    whole = judged_rows(fold, 3, seed=1).item.reshape(-1, 4)
     chosen = np.arange(len(fold.user))[::-3]
-    part = labelled_rows(replace(fold, user=fold.user[chosen], item=fold.item[chosen]), 3, seed=1)
+    part = judged_rows(replace(fold, user=fold.user[chosen], item=fold.item[chosen]), 3, seed=1)
     np.testing.assert_array_equal(part.item.reshape(-1, 4), whole[chosen])
 
 
@@ -103,7 +103,7 @@ def test_negatives_are_uniform():
 
     fold = folds().test
     catalogue = catalogue_of(fold.pair.target)
-    rows = labelled_rows(fold, 20, seed=1)
+    rows = judged_rows(fold, 20, seed=1)
     count = np.bincount(np.searchsorted(catalogue, rows.item[rows.label == 0]), minlength=len(catalogue))
     expected = count.sum() / len(catalogue)
     assert ((count - expected) ** 2 / expected).sum() < chi2.ppf(1 - 1e-4, len(catalogue) - 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.learning import folds, grouped_pair, synthetic_for
 
-from scalr.evaluation.metrics.predictive import calibration_ratio, labelled_rows
+from scalr.evaluation.metrics.predictive import calibration_ratio, judged_rows
 from scalr.evaluation.models import als
 from scalr.evaluation.training import examples_of, train
 from scalr.foundation.config import TrainSettings
@@ -28,7 +28,9 @@ def examples(fold):
 
 def test_users_solve_their_ridge_regression(examples):
     """Held to the normal equations: confidence ALPHA · weight where there are rows, 1 elsewhere."""
-    real, synthetic = (als.Mass.of(examples, rows) for rows in (~examples.is_synthetic, examples.is_synthetic))
+    real, synthetic = (
+        als.Mass.from_examples(examples, rows) for rows in (~examples.is_synthetic, examples.is_synthetic)
+    )
     rows = als._rows(real, synthetic, np.ones(len(real.user), np.bool_))
     solver = als._Solver(rows, examples, SETTINGS, 0)
     for _ in range(15):
@@ -44,10 +46,10 @@ def test_users_solve_their_ridge_regression(examples):
 
 
 def test_held_back_pairs_are_unknown_to_the_factors_that_the_link_is_fitted_with(examples):
-    real = als.Mass.of(examples, ~examples.is_synthetic)
-    none = als.Mass.of(examples, np.zeros(len(examples), np.bool_))
+    real = als.Mass.from_examples(examples, ~examples.is_synthetic)
+    none = als.Mass.from_examples(examples, np.zeros(len(examples), np.bool_))
     seen = np.arange(len(real.user)) % 5 > 0
-    asked = als._asked(examples, real, ~seen, 4, 0)
+    asked = als._link_rows(examples, real, ~seen, 4, 0)
     rows = als._rows(real, none, seen)
     positive = asked.label == 1
     assert positive.sum() > 100
@@ -68,7 +70,7 @@ def test_groups_are_learnt_calibrated_and_a_world_without_any_teaches_nothing():
     learnt_fold, null_fold = (folds(grouped_pair(focus=focus)).validation for focus in (0.9, 0.0))
     trained = train(learnt_fold, None, SETTINGS)
     assert min(trained.validation_losses) < 0.95
-    rows = labelled_rows(learnt_fold, 4, 0)
+    rows = judged_rows(learnt_fold, 4, 0)
     assert 0.7 < calibration_ratio(rows.label, trained.model.score(rows.user, rows.item)) < 1.4
     assert min(train(null_fold, None, SETTINGS).validation_losses) > 0.985
 

@@ -41,11 +41,14 @@ def chosen_rows(examples, *, synthetic: bool):
 
 
 def test_a_held_real_row_looks_as_it_would_without_the_row(examples):
-    features = PairFeatures.of(examples, RANK, 0)
+    features = PairFeatures.from_examples(examples, RANK, 0)
     seen = [place for place, name in enumerate(features.names) if not name.startswith("synthetic")]
     for row in chosen_rows(examples, synthetic=False):
         user, item = examples.user[[row]], examples.item[[row]]
-        truth, none = PairFeatures.of(without(examples, row), RANK, 0), np.array([row_of_nobody(examples, user[0])])
+        truth, none = (
+            PairFeatures.from_examples(without(examples, row), RANK, 0),
+            np.array([row_of_nobody(examples, user[0])]),
+        )
         for asked in (item, (item + 1) % np.int32(len(examples.item_keys))):
             held, free = features.table(user, asked, item), truth.table(user, asked, none)
             np.testing.assert_allclose(held[:, seen], free[:, seen], rtol=2e-4, atol=1e-6)
@@ -57,16 +60,18 @@ def row_of_nobody(examples, user):
 
 
 def test_a_held_synthetic_row_looks_as_it_would_without_the_row(examples):
-    features = PairFeatures.of(examples, RANK, 0)
+    features = PairFeatures.from_examples(examples, RANK, 0)
     for row in chosen_rows(examples, synthetic=True)[:6]:
         user, item = examples.user[[row]], examples.item[[row]]
         held = features.table(user, item, item, held_is_synthetic=True)
-        free = PairFeatures.of(without(examples, row), RANK, 0).table(user, item, item, held_is_synthetic=True)
+        free = PairFeatures.from_examples(without(examples, row), RANK, 0).table(
+            user, item, item, held_is_synthetic=True
+        )
         np.testing.assert_allclose(held, free, rtol=2e-4, atol=1e-6)
 
 
 def test_real_rows_do_not_see_what_synthetic_events_say_of_them(examples):
-    features = PairFeatures.of(examples, RANK, 0)
+    features = PairFeatures.from_examples(examples, RANK, 0)
     real = ~examples.is_synthetic
     held = features.table(examples.user[real], examples.item[real], examples.item[real])
     hidden = [features.names.index(name) for name in ("synthetic popularity", "synthetic affinity")]
@@ -75,7 +80,7 @@ def test_real_rows_do_not_see_what_synthetic_events_say_of_them(examples):
 
 
 def test_columns_count_what_they_say(examples):
-    features = PairFeatures.of(examples, RANK, 0)
+    features = PairFeatures.from_examples(examples, RANK, 0)
     user, item = examples.user[:50], (examples.item[:50] + np.int32(3)) % np.int32(len(examples.item_keys))
     table = dict(zip(features.names, features.table(user, item).T, strict=True))
     group = examples.item_features.categories["group"].codes
@@ -96,7 +101,7 @@ def test_affinity_is_that_of_the_singular_vectors(examples):
     """Held to NumPy's own decomposition, at a rank where the spectrum has a gap: everything."""
     small = without(examples, 0)
     n_users, n_items = len(small.user_keys), len(small.item_keys)
-    features = PairFeatures.of(small, n_items, 0)
+    features = PairFeatures.from_examples(small, n_items, 0)
     real, synthetic = np.zeros((n_users, n_items)), np.zeros((n_users, n_items))
     for matrix, rows in ((real, ~small.is_synthetic), (synthetic, small.is_synthetic)):
         np.add.at(matrix, (small.user[rows], small.item[rows]), small.weight[rows])

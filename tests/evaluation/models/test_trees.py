@@ -34,7 +34,7 @@ def test_negatives_of_real_rows_do_not_hang_on_synthetic_ones(fold):
     tables = []
     for events in (None, synthetic_for(fold)):
         examples = examples_of(fold, events, SETTINGS)
-        features = PairFeatures.of(examples, 4, 0)
+        features = PairFeatures.from_examples(examples, 4, 0)
         tables.append((labelled(examples, features, SETTINGS, 0).columns, features.names.index("real popularity")))
     (alone, place), (mixed, _) = tables
     np.testing.assert_array_equal(alone[:, place], mixed[: len(alone), place])
@@ -42,7 +42,7 @@ def test_negatives_of_real_rows_do_not_hang_on_synthetic_ones(fold):
 
 def test_weights_of_synthetic_rows_are_theirs_and_their_kind_is_a_column(fold):
     examples = examples_of(fold, synthetic_for(fold), SETTINGS)
-    features = PairFeatures.of(examples, 4, 0)
+    features = PairFeatures.from_examples(examples, 4, 0)
     table = labelled(examples, features, SETTINGS, 0)
     kind = table.columns[:, -1] == 1
     total = float(examples.weight[examples.is_synthetic].sum())
@@ -75,7 +75,7 @@ def test_groups_are_learnt_and_a_world_without_any_teaches_nothing():
 
 def test_a_prior_of_popularity_is_what_log_odds_begin_with(fold):
     examples = examples_of(fold, None, SETTINGS)
-    features = PairFeatures.of(examples, 4, 0)
+    features = PairFeatures.from_examples(examples, 4, 0)
     prior = SETTINGS.model_copy(update={"popularity_prior": 0.5})
     table = labelled(examples, features, prior, 0, base=-1.0)
     held = np.exp(table.columns[:, features.names.index("real popularity")].astype(np.float64)) - 1
@@ -91,6 +91,6 @@ def test_repeated_extra_rows_are_one_pair(fold):
             for name in ("user", "item", "weight", "is_synthetic", "time")
         },
     )
-    one, two = (labelled(some, PairFeatures.of(some, 4, 0), SETTINGS, 0) for some in (examples, twice))
+    one, two = (labelled(some, PairFeatures.from_examples(some, 4, 0), SETTINGS, 0) for some in (examples, twice))
     np.testing.assert_array_equal(one.label, two.label)
     np.testing.assert_allclose(2 * one.weight, two.weight)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from scalr.evaluation.cross_domain.collective import Collective
 from scalr.evaluation.cross_domain.distillation import Distillation
-from scalr.evaluation.cross_domain.emcdr import Mapping
+from scalr.evaluation.cross_domain.emcdr import MappedFactors
 from scalr.evaluation.cross_domain.item_knn import ItemNeighbours
 from scalr.evaluation.cross_domain.pooled import Pooled
 from scalr.evaluation.cross_domain.protocol import Rival, Strength
 from scalr.evaluation.folds import Fold
 from scalr.evaluation.models import settled
-from scalr.evaluation.training import Trained, run_passes
+from scalr.evaluation.training import Trained, run_epochs
 from scalr.foundation import RIVALS, Stopwatch, TrainSettings, unknown_name
 
 __all__ = ["Rival", "Strength", "get_rival", "rival_names", "train_rival"]
@@ -21,7 +21,7 @@ __all__ = ["Rival", "Strength", "get_rival", "rival_names", "train_rival"]
 _RIVALS: dict[str, Rival] = {
     "distillation": Distillation(),
     "collective": Collective(),
-    "emcdr": Mapping(),
+    "emcdr": MappedFactors(),
     "pooled": Pooled(),
     "item_knn": ItemNeighbours(),
 }
@@ -56,11 +56,11 @@ def train_rival(
 
     Args:
         name: Name of the method.
-        fold: The validation fold to choose the number of passes, or the test fold with `epochs` given.
+        fold: The validation fold to choose the number of epochs, or the test fold with `epochs` given.
         settings: What all arms share; defaults if None.
-        seed: See `Rival.passes`.
+        seed: See `Rival.epochs`.
         strength: The method's own settings; the first that it would try if None.
-        epochs: Exactly this many passes, without a look at the judged pairs; None stops early, see `scalr.train`.
+        epochs: Exactly this many epochs, without a look at the judged pairs; None stops early, see `scalr.train`.
 
     Raises:
         LeakError: If the fold's logs saw the judged period.
@@ -71,8 +71,8 @@ def train_rival(
     strength = rival.strengths[0] if strength is None else strength
     is_long = rival.reads_source and len(fold.pair.source) > len(fold.pair.target)
     with Stopwatch() as watch:
-        passes = rival.passes(fold, settings, seed, strength)
-        model, n_passes, losses = run_passes(passes, fold, settings, seed, epochs=epochs, is_long=is_long)
+        models = rival.epochs(fold, settings, seed, strength)
+        model, n_epochs, losses = run_epochs(models, fold, settings, seed, epochs=epochs, is_long=is_long)
     n_rows = len(fold.pair.target) + len(fold.pair.source)
-    receipt = watch.receipt(name, n_rows, n_rows, epochs=n_passes, **strength)
-    return Trained(model, n_passes, losses, receipt, strength)
+    receipt = watch.receipt(name, n_rows, n_rows, epochs=n_epochs, **strength)
+    return Trained(model, n_epochs, losses, receipt, strength)

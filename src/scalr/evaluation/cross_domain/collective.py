@@ -37,7 +37,7 @@ class Collective:
     )
     reads_source: bool = True
 
-    def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
-        """Yield a model after each pass; see `Rival`. A weight of 0 gives what real events alone give."""
+    def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
+        """Yield a model after each epoch; see `Rival`. A weight of 0 gives what real events alone give."""
         two_heads = settings.model_copy(update={"objective": "auxiliary", "synthetic_penalty": strength["penalty"]})
         return shared_users(fold, two_heads, seed, strength["weight"])

@@ -20,10 +20,10 @@ from scalr.foundation import TrainSettings, combine_keys, rng
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """The reference model, trained on real events and on a teacher's soft labels, pass by pass.
+    """The reference model, trained on real events and on a teacher's soft labels, epoch by epoch.
 
-    The teacher factorises both domains collectively (`source` is the weight of the source's loss) for `passes` passes
-    before the student begins. After each pass of the student it labels target items of users with source events: as
+    The teacher factorises both domains collectively (`source` is the weight of the source's loss) for `passes` epochs
+    before the student begins. After each epoch of the student it labels target items of users with source events: as
     many rows as there are real ones, or source interactions where they are fewer, users in proportion to their source
     interactions. A row has one item drawn by popularity and `negatives` uniform ones. `weight` is that of a row.
 
@@ -44,8 +44,8 @@ class Distillation:
     )
     reads_source: bool = False
 
-    def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
-        """Yield a model after each pass; see `Rival`."""
+    def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
+        """Yield a model after each epoch; see `Rival`."""
         examples = examples_of(fold, None, settings, seed)
         pupils, popular, catalogue = interactions(fold.pair.source)[0], examples.item, examples.catalogue
         teachers = shared_users(

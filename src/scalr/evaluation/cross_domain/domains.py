@@ -46,7 +46,7 @@ def both_domains(fold: Fold, settings: TrainSettings, seed: int, weight: float) 
 
 
 def shared_users(fold: Fold, settings: TrainSettings, seed: int, weight: float) -> Iterator[Model]:
-    """Yield after each pass the target half of a factorisation of both domains, whose users share their factors.
+    """Yield after each epoch the target half of a factorisation of both domains, whose users share their factors.
 
     Args:
         fold: Whose visible logs.

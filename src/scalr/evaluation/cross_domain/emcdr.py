@@ -16,12 +16,12 @@ from scalr.evaluation.models.mf import fit_factorization
 from scalr.evaluation.training import examples_of
 from scalr.foundation import Singles, TrainSettings
 
-SOURCE_PASSES = 10
-"""Passes over the source log; the target's are chosen on the validation fold."""
+SOURCE_EPOCHS = 10
+"""Epochs over the source log; the target's are chosen on the validation fold."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MappedFactors:
     """Each domain is factorised alone; a ridge regression over the users of both maps factors to factors.
 
     Users with target events keep the factors that these gave them, so for them this is the reference model. `ridge` is
@@ -34,14 +34,14 @@ class Mapping:
     strengths: tuple[Strength, ...] = tuple({"ridge": ridge} for ridge in (0.001, 0.01, 0.1, 1.0, 0.0001, 10.0))
     reads_source: bool = False
 
-    def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
-        """Yield a model after each pass; see `Rival`."""
+    def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
+        """Yield a model after each epoch; see `Rival`."""
         real = examples_of(fold, None, settings, seed)
         source = alone(fold.pair.source, real)
         if not len(source):
             yield from fit_factorization(real, settings, seed)
             return
-        known = list(islice(fit_factorization(source, settings, seed), SOURCE_PASSES))[-1].user_factors
+        known = list(islice(fit_factorization(source, settings, seed), SOURCE_EPOCHS))[-1].user_factors
         n_users = len(real.user_keys)
         in_source, in_target = users_of(source.user, n_users), users_of(real.user, n_users)
         both, cold = in_source & in_target, in_source & ~in_target

@@ -107,7 +107,7 @@ class ItemNeighbours:
     The regression is fitted on the last of the visible target events, with neighbours among the events before them;
     then neighbours are found anew among all. `shrinkage` is the number of common users at which a similarity counts
     half, `neighbours` those of each target item in either domain, `popularity` the share of an item's log popularity in
-    its log-odds. There are no passes.
+    its log-odds. There are no epochs.
 
     References:
         Sarwar et al. 2001, Item-based collaborative filtering recommendation algorithms.
@@ -128,7 +128,7 @@ class ItemNeighbours:
     )
     reads_source: bool = False
 
-    def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
+    def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
         """Yield the one model there is; see `Rival`."""
         real, target = examples_of(fold, None, settings, seed), fold.pair.target
         warm, cold = calibrated(fold.pair, settings, seed, strength)

@@ -22,10 +22,10 @@ class Rival(Protocol):
 
     @property
     def reads_source(self) -> bool:
-        """Return whether a pass goes over the source log's rows as well."""
+        """Return whether an epoch goes over the source log's rows as well."""
 
-    def passes(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
-        """Yield a model after each pass; a model that was handed out never changes.
+    def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
+        """Yield a model after each epoch; a model that was handed out never changes.
 
         Nothing but `fold.pair` is looked at, never the judged pairs or the hidden events in `fold.seen`. The same
         arguments give the same models.

@@ -15,7 +15,7 @@ FLOOR = 1e-12  # keeps the log finite; far below what single precision predicts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledRows:
+class JudgedRows:
     """Judged pairs, each followed by its negatives.
 
     Attributes:
@@ -29,7 +29,7 @@ class LabelledRows:
     label: npt.NDArray[np.int8]
 
 
-def labelled_rows(fold: Fold, negatives: int, seed: int) -> LabelledRows:
+def judged_rows(fold: Fold, negatives: int, seed: int) -> JudgedRows:
     """Give each judged pair of a fold uniform negatives from the catalogue.
 
     A negative is a hash of the seed, the pair's keys and the negative's number, so every model and arm is judged on
@@ -50,7 +50,7 @@ def labelled_rows(fold: Fold, negatives: int, seed: int) -> LabelledRows:
     item[:, 1:] = catalogue[(chance * len(catalogue)).astype(np.int64)].reshape(-1, negatives)
     label = np.zeros((len(keys), width), np.int8)
     label[:, 0] = 1
-    return LabelledRows(np.repeat(fold.user, width), item.ravel(), label.ravel())
+    return JudgedRows(np.repeat(fold.user, width), item.ravel(), label.ravel())
 
 
 def row_losses(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: float = FLOOR) -> Floats:

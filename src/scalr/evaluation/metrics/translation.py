@@ -119,7 +119,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class ConfidenceCalibration:
     """Stated confidence against outcomes.
 
     Attributes:
@@ -152,7 +152,7 @@ def _observed(bucket: Bucket) -> dict[str, Any]:
 
 def calibration_curve(
     stated: Floats, outcome: Floats, user: Int64, user_keys: Keys, *, buckets: int = BUCKETS, seed: int = 0
-) -> Calibration:
+) -> ConfidenceCalibration:
     """Compare stated confidence with outcomes in buckets of equal mass.
 
     Args:
@@ -164,7 +164,7 @@ def calibration_curve(
         seed: Any integer.
     """
     if not len(stated):
-        return Calibration((), math.nan, math.nan)
+        return ConfidenceCalibration((), math.nan, math.nan)
     place, found = equal_mass_buckets(stated, buckets), []
     for number in range(int(place.max()) + 1):
         mine = place == number
@@ -174,4 +174,4 @@ def calibration_curve(
         found.append(Bucket(int(mine.sum()), float(stated[mine].mean()), observed))
     distance = sum(bucket.draws * abs(bucket.stated - bucket.observed.value) for bucket in found) / len(stated)
     mean, happened = float(stated.mean()), float(outcome.mean())
-    return Calibration(tuple(found), distance / mean, mean / happened if happened > 0 else math.nan)
+    return ConfidenceCalibration(tuple(found), distance / mean, mean / happened if happened > 0 else math.nan)

@@ -36,8 +36,8 @@ class ModelKind:
         title: What it is, in a few words.
         learning_rate: Its own step size.
         l2: Its own penalty.
-        max_epochs: Its own most passes.
-        patience: Its own passes without a better validation loss before it stops.
+        max_epochs: Its own most epochs.
+        patience: Its own epochs without a better validation loss before it stops.
         extra: The optional dependencies that it needs; None for none.
         tuned: Training settings that matter to it and that a study may choose on real events alone.
         ranks_pairwise: Whether it ranks by scoring pair after pair, which takes long for a whole catalogue.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.evaluation.kernels import factorization
-from scalr.evaluation.models.link import Asked, fit_log_odds
+from scalr.evaluation.models.link import LinkRows, fit_log_odds
 from scalr.evaluation.models.mf import Factorization
 from scalr.evaluation.models.pair_features import Mass
 from scalr.evaluation.models.protocol import Examples
@@ -39,7 +39,7 @@ class _Rows:
 
 
 def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Factorization]:
-    """Fit weighted regularised least squares; each pass solves for all users and all items once.
+    """Fit weighted regularised least squares; each epoch solves for all users and all items once.
 
     Real and synthetic weights of a pair add up; confidence is `ALPHA` · weight. Scores are no probabilities, so a
     logistic link is fitted on score, log popularity of the item and log activity of the user: on a hashed fifth of the
@@ -60,20 +60,23 @@ def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[
     """
     require_extra("implicit", "models")
     require_extra("sklearn", "models")
-    real, synthetic = Mass.of(examples, ~examples.is_synthetic), Mass.of(examples, examples.is_synthetic)
+    real, synthetic = (
+        Mass.from_examples(examples, ~examples.is_synthetic),
+        Mass.from_examples(examples, examples.is_synthetic),
+    )
     chance = rng.keyed_units(seed, rng.Purpose.CALIBRATE, examples.user_keys[real.user], examples.item_keys[real.item])
     seen = chance >= HELD_BACK
-    asked = _asked(examples, real, ~seen, settings.negatives, seed)
+    link_rows = _link_rows(examples, real, ~seen, settings.negatives, seed)
     wholes = _rows(real, synthetic, np.ones(len(seen), np.bool_)), _rows(real, synthetic, seen)
     solvers = [_Solver(rows, examples, settings, seed) for rows in wholes]
     while True:
         (users, items), fitted = (solver.step() for solver in solvers)
-        link = _link(asked, wholes[1], fitted)
+        link = _link(link_rows, wholes[1], fitted)
         yield _linked(link, wholes[0], users, items, examples)
 
 
 class _Solver:
-    """A factorisation that goes on from pass to pass, on one thread, so that its sums have one order."""
+    """A factorisation that goes on from epoch to epoch, on one thread, so that its sums have one order."""
 
     def __init__(self, rows: _Rows, examples: Examples, settings: TrainSettings, seed: int) -> None:
         from implicit.cpu.als import AlternatingLeastSquares
@@ -120,7 +123,7 @@ def _rows(real: Mass, synthetic: Mass, seen: npt.NDArray[np.bool_]) -> _Rows:
     return _Rows(summed.astype(np.float32), np.log(of_item + 0.5), np.log1p(of_user))
 
 
-def _asked(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], negatives: int, seed: int) -> Asked:
+def _link_rows(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], negatives: int, seed: int) -> LinkRows:
     """Return the held-back pairs whose item and user are seen all the same, each with its negatives."""
     n_users, n_items = len(real.of_user), len(real.of_item)
     is_known = np.bincount(real.item[~held_back], minlength=n_items) > 0
@@ -141,17 +144,17 @@ def _asked(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], neg
         item[:, slot + 1] = catalogue[(chance * len(catalogue)).astype(np.int64)]
     label = np.zeros(item.shape)
     label[:, 0] = 1.0
-    return Asked(np.repeat(user, width), item.ravel(), label.ravel(), np.repeat(real.weight[keep], width))
+    return LinkRows(np.repeat(user, width), item.ravel(), label.ravel(), np.repeat(real.weight[keep], width))
 
 
-def _link(asked: Asked, rows: _Rows, factors: tuple[Singles, Singles]) -> Floats:
+def _link(link_rows: LinkRows, rows: _Rows, factors: tuple[Singles, Singles]) -> Floats:
     """Return the intercept and the coefficients of score, popularity and activity, shape (4,)."""
-    if len(asked.user) == 0:
+    if len(link_rows.user) == 0:
         return np.array([0.0, 1.0, 0.0, 0.0])
     users, items = factors
-    score = np.einsum("nd,nd->n", users[asked.user], items[asked.item]).astype(np.float64)
-    columns = np.stack([score, rows.popularity[asked.item], rows.activity[asked.user]], axis=1)
-    return fit_log_odds(columns, asked.label, asked.weight)
+    score = np.einsum("nd,nd->n", users[link_rows.user], items[link_rows.item]).astype(np.float64)
+    columns = np.stack([score, rows.popularity[link_rows.item], rows.activity[link_rows.user]], axis=1)
+    return fit_log_odds(columns, link_rows.label, link_rows.weight)
 
 
 def _linked(link: Floats, rows: _Rows, users: Singles, items: Singles, examples: Examples) -> Factorization:

@@ -12,7 +12,7 @@ PENALTY = 1.0  # inverse strength of the ridge penalty on standardised columns, 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class LinkRows:
     """Labelled pairs that a link is fitted on.
 
     Attributes:

@@ -21,8 +21,8 @@ from scalr.logs import ItemTable
 
 EXTRA = "models"
 BUCKETS = 10  # of a column of numbers with more distinct ones than this, with about equally many items each
-SOLVER = "newton-cg"  # nine passes where lbfgs stops early on rare labels
-MOST_PASSES = 200
+SOLVER = "newton-cg"  # nine iterations where lbfgs stops early on rare labels
+MAX_ITERATIONS = 200
 TOLERANCE = 1e-4
 
 
@@ -230,14 +230,14 @@ def fit_logistic(rows: LabelledRows, design: Design, l2: float, *, auxiliary: bo
     """
     linear = require_extra("sklearn.linear_model", EXTRA)
     unsettled = require_extra("sklearn.exceptions", EXTRA).ConvergenceWarning
-    model = linear.LogisticRegression(C=1.0 / l2, solver=SOLVER, max_iter=MOST_PASSES, tol=TOLERANCE)
+    model = linear.LogisticRegression(C=1.0 / l2, solver=SOLVER, max_iter=MAX_ITERATIONS, tol=TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("error", unsettled)
         try:
             model.fit(design.matrix, rows.label, sample_weight=rows.weight)
         except unsettled as error:
             raise DivergenceError(
-                f"the logistic regression did not settle in {MOST_PASSES} passes with a penalty of {l2:g}",
+                f"the logistic regression did not settle in {MAX_ITERATIONS} iterations with a penalty of {l2:g}",
                 expected="a penalty that holds rare columns back",
                 fix="raise conversions.penalties",
             ) from error

@@ -31,7 +31,7 @@ LEARNING_RATE, L2 = 0.1, 0.05  # where the settings name none
 FIRST_SPREAD = (
     0.05  # standard deviation of the first factors; 0.01 is slow to leave zero, 0.1 drowns cold users in noise
 )
-AVERAGING = np.float32(0.5)  # share of earlier passes in the model that is handed out
+AVERAGING = np.float32(0.5)  # share of earlier epochs in the model that is handed out
 LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
 MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
 

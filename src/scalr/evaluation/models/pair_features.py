@@ -46,7 +46,7 @@ class Mass:
     of_item: Floats
 
     @classmethod
-    def of(cls, examples: Examples, rows: npt.NDArray[np.bool_]) -> Mass:
+    def from_examples(cls, examples: Examples, rows: npt.NDArray[np.bool_]) -> Mass:
         """Add up the chosen rows."""
         n_users, n_items = len(examples.user_keys), len(examples.item_keys)
         cell = examples.user[rows].astype(np.int64) * n_items + examples.item[rows]
@@ -68,9 +68,9 @@ def _found(cells: Int64, weight: Floats, major: Int64, width: int, minor: Codes)
     """Return the weight of cell major · width + minor among ascending `cells`; 0 where there is none."""
     if not len(cells):
         return np.zeros(len(major))
-    asked = major * width + minor
-    place = np.minimum(np.searchsorted(cells, asked), len(cells) - 1)
-    return np.where(cells[place] == asked, weight[place], 0.0)
+    query = major * width + minor
+    place = np.minimum(np.searchsorted(cells, query), len(cells) - 1)
+    return np.where(cells[place] == query, weight[place], 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +90,7 @@ class Factors:
     synthetic: Singles
 
 
-def fit_factors(real: Mass, synthetic: Mass, keys: Keys, stream: np.uint64, rank: int, left_out: Codes) -> Factors:
+def fit_pair_factors(real: Mass, synthetic: Mass, keys: Keys, stream: np.uint64, rank: int, left_out: Codes) -> Factors:
     """Return the leading right singular vectors of the scaled matrix of all users but `left_out`.
 
     Rows of users are scaled by mass ** -1/2, columns of items likewise (the linear graph filter of GF-CF).
@@ -132,7 +132,7 @@ def _inverse_root(mass: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class _Query:
     """Pairs, and the weights that are not to count: of the held real row, of the pair's own and the held synthetic."""
 
     user: Codes
@@ -164,15 +164,18 @@ class PairFeatures:
     folds: tuple[Factors, ...]
 
     @classmethod
-    def of(cls, examples: Examples, rank: int, seed: int) -> PairFeatures:
+    def from_examples(cls, examples: Examples, rank: int, seed: int) -> PairFeatures:
         """Count the rows and fit the factors; all that is random hangs on the seed and on keys."""
-        real, synthetic = Mass.of(examples, ~examples.is_synthetic), Mass.of(examples, examples.is_synthetic)
+        real, synthetic = (
+            Mass.from_examples(examples, ~examples.is_synthetic),
+            Mass.from_examples(examples, examples.is_synthetic),
+        )
         stream = rng.stream(seed, rng.Purpose.FIRST_PARAMETERS)
         chance = rng.keyed_units(0, rng.Purpose.FEATURE_FOLDS, examples.user_keys)
         fold_of = (chance * USER_FOLDS).astype(np.int32)
         left_out = [np.flatnonzero(fold_of == fold).astype(np.int32) for fold in range(USER_FOLDS)]
         folds = tuple(
-            fit_factors(real, synthetic, examples.item_keys, stream, rank, users)
+            fit_pair_factors(real, synthetic, examples.item_keys, stream, rank, users)
             for users in (*left_out, np.zeros(0, np.int32))
         )
         tables = examples.item_features
@@ -207,19 +210,19 @@ class PairFeatures:
             held: Shape (n,), items of the user's rows that are to look as if they had not happened; None for none.
             held_is_synthetic: Whether these are synthetic rows.
         """
-        asked = self._asked(user, item, held, held_is_synthetic)
+        query = self._query(user, item, held, held_is_synthetic)
         activity = (
-            np.maximum(self.real.of_user[user] - asked.real_held, 0.0),
-            np.maximum(self.synthetic.of_user[user] - asked.own - asked.synthetic_held, 0.0),
+            np.maximum(self.real.of_user[user] - query.real_held, 0.0),
+            np.maximum(self.synthetic.of_user[user] - query.own - query.synthetic_held, 0.0),
         )
         popularity = (
-            np.maximum(self.real.of_item[item] - np.where(held == item, asked.real_held, 0.0), 0.0),
-            np.maximum(self.synthetic.of_item[item] - asked.own, 0.0),
+            np.maximum(self.real.of_item[item] - np.where(held == item, query.real_held, 0.0), 0.0),
+            np.maximum(self.synthetic.of_item[item] - query.own, 0.0),
         )
         columns = [np.log1p(one) for one in (*popularity, *activity)]
-        columns += self._affinities(asked, activity)
+        columns += self._affinities(query, activity)
         for categories in self.categories.values():
-            columns += self._shares(asked, categories, activity)
+            columns += self._shares(query, categories, activity)
         columns += [categories.codes[item] for categories in self.categories.values()]
         columns += [numbers[item] for numbers in self.numbers.values()]
         if held is not None and not held_is_synthetic:
@@ -229,25 +232,25 @@ class PairFeatures:
             columns[self.names.index("affinity")] = columns[self.names.index("real affinity")]
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def _asked(self, user: Codes, item: Codes, held: Codes | None, held_is_synthetic: bool) -> _Asked:
+    def _query(self, user: Codes, item: Codes, held: Codes | None, held_is_synthetic: bool) -> _Query:
         """Look up the weights that do not count."""
         none = np.zeros(len(user))
         own = self.synthetic.at(user, item)
         if held is None:
-            return _Asked(user, item, None, none, own, none)
+            return _Query(user, item, None, none, own, none)
         if held_is_synthetic:
-            return _Asked(user, item, held, none, own, np.where(held == item, 0.0, self.synthetic.at(user, held)))
-        return _Asked(user, item, held, self.real.at(user, held), own, none)
+            return _Query(user, item, held, none, own, np.where(held == item, 0.0, self.synthetic.at(user, held)))
+        return _Query(user, item, held, self.real.at(user, held), own, none)
 
-    def _shares(self, asked: _Asked, categories: Categories, activity: tuple[Floats, Floats]) -> list[Floats]:
+    def _shares(self, query: _Query, categories: Categories, activity: tuple[Floats, Floats]) -> list[Floats]:
         """Return the share of the item's category in the user's real and in its synthetic rows, smoothed."""
         code, columns = categories.codes, []
-        of_item = code[asked.item]
-        same = np.zeros(len(of_item), np.bool_) if asked.held is None else code[asked.held] == of_item
-        gone = asked.real_held, asked.own + asked.synthetic_held
-        gone_here = np.where(same, asked.real_held, 0.0), asked.own + np.where(same, asked.synthetic_held, 0.0)
+        of_item = code[query.item]
+        same = np.zeros(len(of_item), np.bool_) if query.held is None else code[query.held] == of_item
+        gone = query.real_held, query.own + query.synthetic_held
+        gone_here = np.where(same, query.real_held, 0.0), query.own + np.where(same, query.synthetic_held, 0.0)
         for mass, out, here, total in zip((self.real, self.synthetic), gone, gone_here, activity, strict=True):
-            counted = np.maximum(self._of_category(mass, categories, asked.user, of_item) - here, 0.0)
+            counted = np.maximum(self._of_category(mass, categories, query.user, of_item) - here, 0.0)
             of_all = np.bincount(code, mass.of_item, categories.size)[of_item] - here
             usual = np.maximum(of_all, 0.0) / np.maximum(mass.of_item.sum() - out, LEAST_MASS)
             columns.append((counted + CATEGORY_SMOOTHING * usual) / (total + CATEGORY_SMOOTHING))
@@ -260,9 +263,9 @@ class PairFeatures:
         weight = np.bincount(place, mass.weight, len(distinct)).astype(np.float64)
         return _found(distinct, weight, user.astype(np.int64), categories.size, code)
 
-    def _affinities(self, asked: _Asked, activity: tuple[Floats, Floats]) -> list[Floats]:
+    def _affinities(self, query: _Query, activity: tuple[Floats, Floats]) -> list[Floats]:
         """Return the affinity by real rows, by synthetic rows, and by both, each per unit of weight."""
-        user, item, held = asked.user, asked.item, asked.held
+        user, item, held = query.user, query.item, query.held
         sums = np.zeros((2, len(user)))
         fold_of = np.full(len(user), USER_FOLDS) if held is None else self.fold_of[user]
         for fold in np.unique(fold_of):
@@ -271,11 +274,11 @@ class PairFeatures:
             vector, scale = factors.item[of_item], factors.scale[of_item]
             sums[0, rows] = _products(factors.real[user[rows]], vector)
             sums[1, rows] = _products(factors.synthetic[user[rows]], vector)
-            sums[1, rows] -= asked.own[rows] * scale * _products(vector, vector)
+            sums[1, rows] -= query.own[rows] * scale * _products(vector, vector)
             if held is not None:
                 between = factors.scale[held[rows]] * _products(factors.item[held[rows]], vector)
-                sums[0, rows] -= asked.real_held[rows] * between
-                sums[1, rows] -= asked.synthetic_held[rows] * between
+                sums[0, rows] -= query.real_held[rows] * between
+                sums[1, rows] -= query.synthetic_held[rows] * between
             roots = np.zeros(len(rows))
             np.divide(1.0, scale, out=roots, where=scale > 0)
             sums[:, rows] *= roots

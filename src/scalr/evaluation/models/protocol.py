@@ -73,11 +73,11 @@ class Model(Protocol):
 
 
 class Recipe(Protocol):
-    """How a model is fitted: an endless iterator of models, one after each pass over the examples.
+    """How a model is fitted: an endless iterator of models, one after each epoch over the examples.
 
-    Whoever trains takes as many passes as it wants and keeps the best model; so a model that was handed out must not
-    change with the passes that follow. The same examples, settings and seed give the same models.
+    Whoever trains takes as many epochs as it wants and keeps the best model; so a model that was handed out must not
+    change with the epochs that follow. The same examples, settings and seed give the same models.
     """
 
     def __call__(self, examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Model]:
-        """Start from parameters that depend on the seed and the keys alone, and yield after each pass."""
+        """Start from parameters that depend on the seed and the keys alone, and yield after each epoch."""

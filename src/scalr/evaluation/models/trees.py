@@ -15,7 +15,7 @@ from scalr.foundation import Codes, Floats, Singles, TrainSettings, require_extr
 
 LEARNING_RATE, L2 = 0.05, 1.0  # where the settings name none
 MAX_EPOCHS, PATIENCE = 60, 5
-ROUNDS = 5  # boosting rounds of one pass
+ROUNDS = 5  # boosting rounds of one epoch
 LEAVES = 7
 LEAST_ROWS = 100  # of a leaf
 SYNTHETIC_PER_REAL = 2  # labelled synthetic pairs per real one at most; the others count in columns only
@@ -41,13 +41,13 @@ class Table:
 
 @dataclass(slots=True, eq=False)
 class _Scored:
-    """The pairs that were scored last, so that the next pass adds its own trees alone."""
+    """The pairs that were scored last, so that the next epoch adds its own trees alone."""
 
     user: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
     item: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
     columns: Singles = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     logits: Floats = field(default_factory=lambda: np.zeros(0))
-    passes: int = 0
+    epochs: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +56,7 @@ class Trees:
 
     Attributes:
         booster: A `lightgbm.Booster`.
-        passes: Passes whose trees count.
+        epochs: Epochs whose trees count.
         features: Columns of a pair.
         with_kind: Whether the last column says that a row is synthetic.
         prior: Multiple of an item's log popularity that log-odds begin with.
@@ -66,7 +66,7 @@ class Trees:
     """
 
     booster: Any
-    passes: int
+    epochs: int
     features: PairFeatures
     with_kind: bool
     prior: float
@@ -97,19 +97,19 @@ class Trees:
     def _remembered(self, user: Codes, item: Codes) -> Singles:
         """Return logits; of the pairs that were asked for last only with the trees that came since."""
         last = self._last
-        if not (np.array_equal(last.user, user) and np.array_equal(last.item, item) and last.passes):
+        if not (np.array_equal(last.user, user) and np.array_equal(last.item, item) and last.epochs):
             last = _Scored(user.copy(), item.copy(), self._columns(user, item), self._offset(item), 0)
-        elif last.passes > self.passes:
+        elif last.epochs > self.epochs:
             last = _Scored(user, item, last.columns, self._offset(item), 0)
-        logits = self._grown(last.columns, last.logits, last.passes)
-        if self.passes > last.passes:
+        logits = self._grown(last.columns, last.logits, last.epochs)
+        if self.epochs > last.epochs:
             self._last.user, self._last.item, self._last.columns = last.user, last.item, last.columns
-            self._last.logits, self._last.passes = logits, self.passes
+            self._last.logits, self._last.epochs = logits, self.epochs
         return logits.astype(np.float32)
 
-    def _grown(self, columns: Singles, logits: Floats, passes: int) -> Floats:
-        """Add the trees of the passes after the first `passes`, one pass at a time, so that sums have one order."""
-        for number in range(passes, self.passes):
+    def _grown(self, columns: Singles, logits: Floats, epochs: int) -> Floats:
+        """Add the trees of the epochs after the first `epochs`, one epoch at a time, so that sums have one order."""
+        for number in range(epochs, self.epochs):
             logits = logits + self.booster.predict(
                 columns, raw_score=True, start_iteration=number * ROUNDS, num_iteration=ROUNDS, num_threads=1
             )
@@ -123,7 +123,7 @@ class Trees:
 
 
 def fit_trees(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Trees]:
-    """Boost trees on the log loss of labelled rows; each pass is `ROUNDS` more rounds of the same booster.
+    """Boost trees on the log loss of labelled rows; each epoch is `ROUNDS` more rounds of the same booster.
 
     Positives of the same pair and kind are one row with their summed weight, whose negatives hang on the seed and the
     pair alone. Synthetic rows speak in two ways: the columns of their user count them, and a sample of them, with the
@@ -140,7 +140,7 @@ def fit_trees(examples: Examples, settings: TrainSettings, seed: int) -> Iterato
     """
     lightgbm = require_extra("lightgbm", "models")
     require_extra("scipy", "models")
-    features = PairFeatures.of(examples, settings.dimensions, seed)
+    features = PairFeatures.from_examples(examples, settings.dimensions, seed)
     with_kind = settings.objective == "auxiliary"
     base, prior = -float(np.log(settings.negatives)), settings.popularity_prior or 0.0
     table = labelled(examples, features, settings, seed, base)
@@ -170,12 +170,12 @@ def fit_trees(examples: Examples, settings: TrainSettings, seed: int) -> Iterato
         "verbose": -1,
     }
     booster, last = lightgbm.Booster(parameters, data), _Scored()
-    passes = 0
+    epochs = 0
     while True:
         for _ in range(ROUNDS):
             booster.update()
-        passes += 1
-        yield Trees(booster, passes, features, with_kind, prior, base, examples.fitted_until, examples.fitted_on, last)
+        epochs += 1
+        yield Trees(booster, epochs, features, with_kind, prior, base, examples.fitted_until, examples.fitted_on, last)
 
 
 def labelled(

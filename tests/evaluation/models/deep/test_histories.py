@@ -35,7 +35,7 @@ row = st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans())
 def test_histories_are_what_a_plain_loop_finds(rows, length):
     user, time, synthetic = ([one[x] for one in rows] for x in range(3))
     told = examples(user, range(len(rows)), time, synthetic)
-    histories = Histories.of(told, length, 0)
+    histories = Histories.from_examples(told, length, 0)
 
     def expected(of: int, before: int) -> list[int]:
         real = [x for x, one in enumerate(user) if one == of and not synthetic[x]]
@@ -52,14 +52,14 @@ def test_later_rows_change_no_history():
     user, time = [0, 0, 0, 1], [1, 2, 3, 2]
     told = examples(user, [5, 6, 7, 8], time, [False] * 4)
     other = replace(told, item=np.array([5, 6, 49, 8], np.int32))
-    one, two = (Histories.of(rows, 3, 0).ahead_of(np.arange(4), told.user) for rows in (told, other))
+    one, two = (Histories.from_examples(rows, 3, 0).ahead_of(np.arange(4), told.user) for rows in (told, other))
     np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_without_time_no_row_sees_itself(seed):
     told = examples([0] * 30, range(30), None, [False] * 30)
-    found = Histories.of(told, 40, seed).ahead_of(np.arange(30), told.user)
+    found = Histories.from_examples(told, 40, seed).ahead_of(np.arange(30), told.user)
     lengths = (found > 0).sum(axis=1)
     assert sorted(lengths.tolist()) == list(range(30))
     assert not (found == np.arange(1, 31)[:, None]).any()

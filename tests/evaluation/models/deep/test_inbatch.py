@@ -1,4 +1,4 @@
-"""The loss in_batch: against a plain loop, against the popularity of a world that is known, and its link."""
+"""The loss in_batch: against a plain loop, against the known popularity of a world, and its link."""
 
 import math
 from dataclasses import replace
@@ -9,8 +9,8 @@ import pytest
 from tests.learning import folds, synthetic_for
 
 from scalr.evaluation.models import deep, get_model, model_names
-from scalr.evaluation.models.deep.rows import HeldRows, Rows, Sampling, held
-from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.deep.entities import Entities
+from scalr.evaluation.models.deep.rows import MemoryRows, Sampling, TrainingRows, rows_in_memory
 from scalr.evaluation.models.protocol import Examples
 from scalr.evaluation.training import examples_of, train
 from scalr.foundation.config import TrainSettings
@@ -80,7 +80,7 @@ def known_world(n_rows: int = 12_000, n_users: int = 300, seed: int = 0) -> tupl
 
 
 def slope_on_log_popularity(learner, rows, popularity) -> float:
-    batches = learner.passes(held(rows, 0), 256)
+    batches = learner.epochs(rows_in_memory(rows, 0), 256)
     offset = list(islice(batches, 12))[-1].rank_scores(np.arange(50, dtype=np.int32)).mean(axis=0)
     return float(np.polyfit(np.log(popularity), offset, 1)[0])
 
@@ -92,13 +92,13 @@ def test_scores_know_popularity_by_the_correction_and_are_blind_to_it_without(mo
     monkeypatch.setattr(module, "linked", lambda model, asked: model)  # what the softmax learns, by itself
     rows, popularity = known_world()
     settings = SETTINGS.model_copy(update={"l2": 0.0})
-    sources = held(rows, 0)
+    sources = rows_in_memory(rows, 0)
     begin = module.Learner.begin(
-        "two_tower", World.of(rows), np.zeros((2, 20), np.float32), settings, (0.03, 0.0), 0, sources
+        "two_tower", Entities.from_examples(rows), np.zeros((2, 20), np.float32), settings, (0.03, 0.0), 0, sources
     )
     assert slope_on_log_popularity(begin, rows, popularity) == pytest.approx(1.0, abs=0.1)
     again = module.Learner.begin(
-        "two_tower", World.of(rows), np.zeros((2, 20), np.float32), settings, (0.03, 0.0), 0, sources
+        "two_tower", Entities.from_examples(rows), np.zeros((2, 20), np.float32), settings, (0.03, 0.0), 0, sources
     )
     blind = replace(again, in_batch=in_batch(np.full(20, 0.05, np.float32)))
     assert slope_on_log_popularity(blind, rows, popularity) == pytest.approx(0.0, abs=0.1)
@@ -110,14 +110,14 @@ def test_synthetic_rows_count_by_the_chance_that_a_pass_has_them():
     def rows(first, item, weight, synthetic):
         n = len(item)
         codes = np.array(item, np.int32)
-        return Rows(
+        return TrainingRows(
             np.arange(first, first + n), codes, codes, np.array(weight, np.float32), np.full(n, synthetic, np.bool_)
         )
 
-    real = HeldRows(rows(0, [0, 0, 1], [1.0, 2.0, 1.0], False), Sampling(0, mixed=False))
-    mixed = HeldRows(rows(3, [1, 2, 2, 2], [0.5, 0.25, 0.25, 3.0], True), Sampling(0, mixed=True))
+    real = MemoryRows(rows(0, [0, 0, 1], [1.0, 2.0, 1.0], False), Sampling(0, mixed=False))
+    mixed = MemoryRows(rows(3, [1, 2, 2, 2], [0.5, 0.25, 0.25, 3.0], True), Sampling(0, mixed=True))
     expected = np.array([2.0, 1.5, 1.5]) / 5.0
-    found = InBatch.of((real, mixed), 4, torch.device("cpu")).log_share.exp().numpy()
+    found = InBatch.from_sources((real, mixed), 4, torch.device("cpu")).log_share.exp().numpy()
     np.testing.assert_allclose(found[:3], expected, rtol=1e-6)
     drawn = np.zeros(3)
     for epoch in range(4000):
@@ -174,14 +174,14 @@ def test_what_synthetic_rows_know_about_themselves_is_theirs(fold):
 
 
 def test_rows_that_were_held_back_meet_their_own_base_rate_and_are_not_learnt_from(fold):
-    from scalr.evaluation.models.deep.link import HELD_BACK, asked_of
+    from scalr.evaluation.models.deep.link import HELD_BACK, link_rows_of
     from scalr.evaluation.models.deep.rows import Negatives
 
     examples = examples_of(fold, synthetic_for(fold), SETTINGS)
     model = model_after(examples, 4)
-    real, negatives = held(examples, 0)[0], Negatives(0, 4, examples.catalogue, examples.catalogue)
+    real, negatives = rows_in_memory(examples, 0)[0], Negatives(0, 4, examples.catalogue, examples.catalogue)
     left_out, seen = real.part(0.0, HELD_BACK), real.part(HELD_BACK, 1.0)
-    asked = asked_of(left_out, negatives)
+    asked = link_rows_of(left_out, negatives)
     assert len(asked.user) == 5 * left_out.count(0)
     assert left_out.count(0) + seen.count(0) == examples.n_first
     assert left_out.count(0) == pytest.approx(HELD_BACK * examples.n_first, rel=0.3)
@@ -237,4 +237,4 @@ def test_streams_refuse_it_too(fold):
     examples = examples_of(fold, None, SETTINGS)
     settings = SETTINGS.model_copy(update={"model": "deepfm"})
     with pytest.raises(ConfigError, match="cannot be trained"):
-        deep.fit_rows("deepfm", held(examples, 0), World.of(examples), settings)
+        deep.fit_rows("deepfm", rows_in_memory(examples, 0), Entities.from_examples(examples), settings)

@@ -19,22 +19,22 @@ import torch
 from scalr.foundation.config import TrainSettings
 from scalr.evaluation.models.deep import fit_rows
 from scalr.evaluation.models.deep.streamed import StreamedRows
-from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.deep.entities import Entities
 
 torch.set_num_threads(1)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 users, items, window, batch = map(int, sys.argv[2:6])
-world = World(users, np.arange(items, dtype=np.int32), None, np.zeros((items, 0), np.int64), ())
+entities = Entities(users, np.arange(items, dtype=np.int32), None, np.zeros((items, 0), np.int64), ())
 settings = TrainSettings(model="two_tower", loss=sys.argv[6], dimensions=2, negatives=1, batch_size=batch)
 
 def one_pass(file):
-    real = StreamedRows.of([file], 0, window=window)
+    real = StreamedRows.from_files([file], 0, window=window)
     further = file.with_name("further-" + file.name)
-    mixed = StreamedRows.of([further], 0, mixed=True, first_number=real.count(0), window=window)
+    mixed = StreamedRows.from_files([further], 0, mixed=True, first_number=real.count(0), window=window)
     sources = (real, mixed)
-    return next(fit_rows("two_tower", sources, world, settings, 0))
+    return next(fit_rows("two_tower", sources, entities, settings, 0))
 
 one_pass(Path(sys.argv[1]).with_name("small.parquet"))  # code and buffers
 before = peak()

@@ -12,9 +12,9 @@ import pytest
 from tests.learning import folds, synthetic_for
 
 from scalr.evaluation.models import deep
-from scalr.evaluation.models.deep.rows import held
+from scalr.evaluation.models.deep.entities import Entities, item_fields
+from scalr.evaluation.models.deep.rows import rows_in_memory
 from scalr.evaluation.models.deep.streamed import StreamedRows
-from scalr.evaluation.models.deep.world import World, item_fields
 from scalr.evaluation.models.features import Categories, ItemFeatures
 from scalr.evaluation.training import examples_of, train
 from scalr.foundation.config import TrainSettings
@@ -119,7 +119,9 @@ def test_models_that_keep_no_checkpoints_say_so(fold, name):
 def test_prediction_leaves_out_what_synthetic_rows_know_about_themselves(name, examples):
     from scalr.evaluation.models.deep.learner import Learner
 
-    learner = Learner.begin(name, World.of(examples), np.zeros((2, 60), np.float32), SETTINGS, (0.1, 1.0), 0)
+    learner = Learner.begin(
+        name, Entities.from_examples(examples), np.zeros((2, 60), np.float32), SETTINGS, (0.1, 1.0), 0
+    )
     learner.remember()
     before = scores(learner.model(), examples)
     with torch.no_grad():
@@ -137,7 +139,7 @@ def test_prediction_leaves_out_what_synthetic_rows_know_about_themselves(name, e
 @pytest.mark.parametrize("strength", [None, 0.0, 0.5])
 def test_the_synthetic_head_begins_at_all_of_its_own_popularity(strength, examples):
     settings = SETTINGS.model_copy(update={"popularity_prior": strength, "objective": "auxiliary"})
-    prior = deep._prior(held(examples, 0), World.of(examples), settings)
+    prior = deep._prior(rows_in_memory(examples, 0), Entities.from_examples(examples), settings)
     n_items, n_catalogue = len(examples.item_keys), len(examples.catalogue)
     for head, (share, rows) in enumerate([(strength or 0.0, ~examples.is_synthetic), (1.0, examples.is_synthetic)]):
         taken = np.bincount(examples.item[rows], examples.weight[rows], n_items)
@@ -148,11 +150,11 @@ def test_the_synthetic_head_begins_at_all_of_its_own_popularity(strength, exampl
 
 def test_without_synthetic_rows_their_head_begins_at_nothing(fold):
     real = examples_of(fold, None, SETTINGS)
-    assert not deep._prior(held(real, 0), World.of(real), SETTINGS)[1].any()
+    assert not deep._prior(rows_in_memory(real, 0), Entities.from_examples(real), SETTINGS)[1].any()
 
 
 def test_what_is_handed_out_is_the_mean_of_the_parameters_on_their_way(examples, monkeypatch):
-    from scalr.evaluation.models.deep.learner import AVERAGES_PER_PASS, Learner
+    from scalr.evaluation.models.deep.learner import AVERAGES_PER_EPOCH, Learner
 
     seen, plain = [], Learner.remember
 
@@ -162,10 +164,10 @@ def test_what_is_handed_out_is_the_mean_of_the_parameters_on_their_way(examples,
 
     monkeypatch.setattr(Learner, "remember", noted)
     model = passes("deepfm", examples, 3)[-1]
-    assert len(seen) == 3 * AVERAGES_PER_PASS
+    assert len(seen) == 3 * AVERAGES_PER_EPOCH
     average = {name: torch.zeros_like(value) for name, value in seen[0].items()}
     for times, now in enumerate(seen):  # the first so many count alike, then all before fade by half in a pass
-        share = max(1 / (times + 1), 1 - 0.5 ** (1 / AVERAGES_PER_PASS))
+        share = max(1 / (times + 1), 1 - 0.5 ** (1 / AVERAGES_PER_EPOCH))
         average = {name: (1 - share) * value + share * now[name] for name, value in average.items()}
     for name, value in model.network.named_parameters():
         torch.testing.assert_close(value, average[name], rtol=1e-4, atol=1e-6)
@@ -176,7 +178,7 @@ def test_what_is_handed_out_is_the_mean_of_the_parameters_on_their_way(examples,
 def test_histories_in_short_rows_are_what_they_are_in_long_ones(examples):
     from scalr.evaluation.models.deep import networks
 
-    network = networks.build("sasrec", World.of(examples), 8, 0)
+    network = networks.build("sasrec", Entities.from_examples(examples), 8, 0)
     random = np.random.default_rng(0)
     for lengths in (random.integers(0, networks.HISTORY + 1, 200), [0], [3], [networks.HISTORY], [5, 6, 10, 11]):
         history = np.zeros((len(lengths), networks.HISTORY), np.int64)
@@ -231,8 +233,8 @@ def files_of(examples, folder, row_group_size=100):
 def streamed(examples, folder, **others):
     real, synthetic = files_of(examples, folder)
     return (
-        StreamedRows.of(real, 0, **others),
-        StreamedRows.of(synthetic, 0, mixed=True, first_number=examples.n_first, **others),
+        StreamedRows.from_files(real, 0, **others),
+        StreamedRows.from_files(synthetic, 0, mixed=True, first_number=examples.n_first, **others),
     )
 
 
@@ -240,13 +242,13 @@ def streamed(examples, folder, **others):
 def test_streamed_rows_give_the_model_of_rows_in_memory(examples, tmp_path, prior):
     settings = SETTINGS.model_copy(update={"popularity_prior": prior})
     sources = streamed(examples, tmp_path)
-    models = islice(deep.fit_rows("deepfm", sources, World.of(examples), settings, 0), 2)
+    models = islice(deep.fit_rows("deepfm", sources, Entities.from_examples(examples), settings, 0), 2)
     for one, other in zip(models, passes("deepfm", examples, 2, settings), strict=True):
         np.testing.assert_array_equal(scores(one, examples), scores(other, examples))
 
 
 def test_a_small_window_visits_the_same_rows(examples, tmp_path):
-    for one, other in zip(streamed(examples, tmp_path, window=50), held(examples, 0), strict=True):
+    for one, other in zip(streamed(examples, tmp_path, window=50), rows_in_memory(examples, 0), strict=True):
         parts = list(one.portions(1))
         assert len(parts) > 1
         assert max(map(len, parts)) < 150  # a window and a row group
@@ -258,9 +260,9 @@ def test_a_small_window_visits_the_same_rows(examples, tmp_path):
 def test_files_without_the_columns_and_networks_without_streams_are_refused(examples, tmp_path):
     pq.write_table(pa.table({"user": [1]}), tmp_path / "bad.parquet")
     with pytest.raises(SchemaError, match="no column 'item'"):
-        StreamedRows.of([tmp_path / "bad.parquet"], 0)
+        StreamedRows.from_files([tmp_path / "bad.parquet"], 0)
     with pytest.raises(ConfigError, match="reads what users did before"):
-        deep.fit_rows("sasrec", held(examples, 0), World.of(examples))
+        deep.fit_rows("sasrec", rows_in_memory(examples, 0), Entities.from_examples(examples))
 
 
 def test_a_missing_extra_is_named(examples, monkeypatch):

@@ -1,16 +1,16 @@
-"""Rows of a pass: none lost, none dependent on others, mixed rows of the weight that they had."""
+"""Rows of an epoch: none lost, none dependent on others, mixed rows of the weight that they had."""
 
 from dataclasses import fields
 
 import numpy as np
 import pytest
 
-from scalr.evaluation.models.deep.rows import HeldRows, Negatives, Rows, Sampling, batches
+from scalr.evaluation.models.deep.rows import MemoryRows, Negatives, Sampling, TrainingRows, batches
 
 
-def some(n: int, first: int = 0, weight: float = 1.0, seed: int = 0) -> Rows:
+def some(n: int, first: int = 0, weight: float = 1.0, seed: int = 0) -> TrainingRows:
     random = np.random.default_rng(seed)
-    return Rows(
+    return TrainingRows(
         np.arange(first, first + n),
         random.integers(0, 9, n).astype(np.int32),
         random.integers(0, 7, n).astype(np.int32),
@@ -20,12 +20,12 @@ def some(n: int, first: int = 0, weight: float = 1.0, seed: int = 0) -> Rows:
 
 
 def sources(n_real: int, n_further: int, weight: float = 0.3):
-    real = HeldRows(some(n_real), Sampling(3, mixed=False))
-    return real, HeldRows(some(n_further, n_real, weight), Sampling(3, mixed=True))
+    real = MemoryRows(some(n_real), Sampling(3, mixed=False))
+    return real, MemoryRows(some(n_further, n_real, weight), Sampling(3, mixed=True))
 
 
-def same(one: Rows, other: Rows) -> bool:
-    return all(np.array_equal(getattr(one, name.name), getattr(other, name.name)) for name in fields(Rows))
+def same(one: TrainingRows, other: TrainingRows) -> bool:
+    return all(np.array_equal(getattr(one, name.name), getattr(other, name.name)) for name in fields(TrainingRows))
 
 
 @pytest.mark.parametrize(("n_real", "n_further", "size"), [(100, 0, 7), (100, 400, 16), (1, 3, 50), (64, 640, 64)])
@@ -35,7 +35,7 @@ def test_a_pass_visits_every_real_row_once_and_each_batch_has_its_share(n_real, 
     found = list(pass_)
     assert len(found) == n_batches
     assert max(map(len, found)) <= size + 1
-    whole = Rows.joined(found)
+    whole = TrainingRows.joined(found)
     assert sorted(whole.number[~whole.is_synthetic].tolist()) == list(range(n_real))
     assert len(np.unique(whole.number)) == len(whole) == n_real + pair[1].count(2)
     real = np.array([(~rows.is_synthetic).sum() for rows in found])
@@ -52,7 +52,7 @@ def test_an_empty_source_changes_nothing():
 def test_real_rows_keep_their_order_and_negatives_beside_further_ones():
     catalogue = np.arange(7, dtype=np.int32)
     negatives = Negatives(3, 4, catalogue, catalogue)
-    alone, beside = (Rows.joined(list(batches(sources(50, n), 4, 8)[1])) for n in (0, 500))
+    alone, beside = (TrainingRows.joined(list(batches(sources(50, n), 4, 8)[1])) for n in (0, 500))
     real = beside.take(~beside.is_synthetic)
     assert same(alone, real)
     np.testing.assert_array_equal(negatives.items(alone, 4), negatives.items(real, 4))
@@ -72,7 +72,7 @@ def test_mixed_rows_weigh_in_expectation_what_they_weighed(weight):
 
 
 def test_negatives_are_uniform_and_each_kind_has_its_catalogue():
-    rows = Rows.joined([some(6000), some(6000, 6000)])
+    rows = TrainingRows.joined([some(6000), some(6000, 6000)])
     real, synthetic = np.array([0, 1, 2], np.int32), np.array([5, 6], np.int32)
     items = Negatives(0, 3, real, synthetic).items(rows, 0)
     np.testing.assert_array_equal(items[:, 0], rows.item)

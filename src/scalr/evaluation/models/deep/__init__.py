@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from scalr.evaluation.models.deep.entities import Entities
 from scalr.evaluation.models.deep.histories import Histories
-from scalr.evaluation.models.deep.rows import RowSource, held
-from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.deep.rows import RowSource, rows_in_memory
 from scalr.evaluation.models.prior import log_popularity
 from scalr.evaluation.models.protocol import Examples, Model
 from scalr.foundation import ConfigError, Singles, TrainSettings, require_extra
@@ -50,16 +50,23 @@ class Network:
             examples: Rows to learn from.
             settings: Objective, dimensions, step size, decay, negatives, batches, device.
             seed: Any integer.
-            checkpoint: Folder in which every pass is kept. A training that was cut off hands out again what it kept
+            checkpoint: Folder in which every epoch is kept. A training that was cut off hands out again what it kept
                 there, and goes on: the models are those of a training that was not.
 
         Raises:
             MissingExtraError: If torch-rechub is not installed.
-            ConfigError: If the folder has passes of another training, or the network has not the loss asked for.
+            ConfigError: If the folder has epochs of another training, or the network has not the loss asked for.
         """
         require_extra("torch_rechub", EXTRA)
-        histories = Histories.of(examples, HISTORY, seed) if self.reads_history else None
-        return _passes(self, held(examples, seed), World.of(examples, histories), settings, seed, checkpoint)
+        histories = Histories.from_examples(examples, HISTORY, seed) if self.reads_history else None
+        return _epochs(
+            self,
+            rows_in_memory(examples, seed),
+            Entities.from_examples(examples, histories),
+            settings,
+            seed,
+            checkpoint,
+        )
 
 
 NETWORKS: dict[str, Network] = {
@@ -77,13 +84,13 @@ NETWORKS: dict[str, Network] = {
 def fit_rows(
     name: str,
     sources: tuple[RowSource, ...],
-    world: World,
+    world: Entities,
     settings: TrainSettings | None = None,
     seed: int = 0,
     *,
     checkpoint: Path | None = None,
 ) -> Iterator[Model]:
-    """Fit a network to rows that need not fit in memory; yield the model after each pass, without end.
+    """Fit a network to rows that need not fit in memory; yield the model after each epoch, without end.
 
     Users, items and their parameters must fit; rows come portion by portion. Networks that read histories take rows in
     memory only.
@@ -98,7 +105,7 @@ def fit_rows(
 
     Raises:
         MissingExtraError: If torch-rechub is not installed.
-        ConfigError: If the network reads histories, has not the loss asked for, or the folder has passes of another
+        ConfigError: If the network reads histories, has not the loss asked for, or the folder has epochs of another
             training.
     """
     network = NETWORKS[name]
@@ -109,18 +116,18 @@ def fit_rows(
             fix="take one of these, or train on rows in memory (scalr.train)",
         )
     require_extra("torch_rechub", EXTRA)
-    return _passes(network, sources, world, settings or TrainSettings(model=name), seed, checkpoint)
+    return _epochs(network, sources, world, settings or TrainSettings(model=name), seed, checkpoint)
 
 
-def _passes(
+def _epochs(
     network: Network,
     sources: tuple[RowSource, ...],
-    world: World,
+    entities: Entities,
     settings: TrainSettings,
     seed: int,
     checkpoint: Path | None,
 ) -> Iterator[Model]:
-    from scalr.evaluation.models.deep.checkpoints import Kept
+    from scalr.evaluation.models.deep.checkpoints import EpochCheckpoints
     from scalr.evaluation.models.deep.learner import Learner
     from scalr.evaluation.models.deep.link import HELD_BACK
 
@@ -135,13 +142,13 @@ def _passes(
         held_back, sources = whole.part(0.0, HELD_BACK), (whole.part(HELD_BACK, 1.0), *sources[1:])
         if not held_back.count(0) or not sources[0].count(0):  # too few rows to share
             held_back, sources = whole, (whole, *sources[1:])
-    learner = Learner.begin(network.name, world, _prior(sources, world, settings), settings, rates, seed, sources)
+    learner = Learner.begin(network.name, entities, _prior(sources, entities, settings), settings, rates, seed, sources)
     asked, kept = (network.name, settings, seed), None
     if checkpoint is not None:
-        kept = Kept.of(checkpoint, asked, sources)
+        kept = EpochCheckpoints.at(checkpoint, asked, sources)
     elif settings.checkpoints is not None:
-        kept = Kept.within(Path(settings.checkpoints), asked, sources)
-    return learner.passes(sources, settings.batch_size, kept, held_back)
+        kept = EpochCheckpoints.within(Path(settings.checkpoints), asked, sources)
+    return learner.epochs(sources, settings.batch_size, kept, held_back)
 
 
 def check_loss(name: str, loss: str | None, losses: tuple[str, ...]) -> None:
@@ -164,19 +171,19 @@ def check_loss(name: str, loss: str | None, losses: tuple[str, ...]) -> None:
     )
 
 
-def _prior(sources: tuple[RowSource, ...], world: World, settings: TrainSettings) -> Singles:
+def _prior(sources: tuple[RowSource, ...], entities: Entities, settings: TrainSettings) -> Singles:
     """Return what the log-odds of items begin with, by head, shape (2, n_items).
 
     What is popular among synthetic rows is theirs alone and does not drift, so their head begins with all of it. Left
     to the biases, which move slowly, it would be learnt by the shared embeddings meanwhile.
     """
-    prior = np.zeros((2, world.n_items), np.float32)
+    prior = np.zeros((2, entities.n_items), np.float32)
     strengths = settings.popularity_prior or 0.0, 1.0
     real, synthetic = (
-        np.sum(sides, axis=0) for sides in zip(*(one.popularity(world.n_items) for one in sources), strict=True)
+        np.sum(sides, axis=0) for sides in zip(*(one.popularity(entities.n_items) for one in sources), strict=True)
     )
     if settings.objective != "auxiliary":
         real = real + synthetic
     for head, (strength, taken) in enumerate(zip(strengths, (real, synthetic), strict=True)):
-        prior[head] = strength * log_popularity(taken, float(taken.sum()), len(world.catalogue))
+        prior[head] = strength * log_popularity(taken, float(taken.sum()), len(entities.catalogue))
     return prior

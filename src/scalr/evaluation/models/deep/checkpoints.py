@@ -1,4 +1,4 @@
-"""Passes of a training, kept in files, so that one that was cut off goes on. Imported on use: it needs torch."""
+"""Epochs of a training, kept in files, so that one that was cut off goes on. Imported on use: it needs torch."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from scalr.evaluation.models.deep.rows import RowSource
 from scalr.foundation import ConfigError, TrainSettings
 
 State = dict[str, Any]
-CONTENTS = 2  # counts what passes consist of, so that those of an older version are another training's
+CONTENTS = 2  # counts what epochs consist of, so that those of an older version are another training's
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A folder with one file per pass.
+class EpochCheckpoints:
+    """A folder with one file per epoch.
 
     Attributes:
         folder: The folder.
-        identity: Digest of network, settings, seed and the rows of the first pass.
+        identity: Digest of network, settings, seed and the rows of the first epoch.
     """
 
     folder: Path
     identity: str
 
     @classmethod
-    def of(cls, folder: Path, asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> Self:
+    def at(cls, folder: Path, asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> Self:
         """Open or make the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder, _identity(asked, sources))
@@ -45,7 +45,7 @@ class Kept:
         return cls(folder, identity)
 
     def load(self, number: int) -> State | None:
-        """Return the state after pass `number`; None where it was not kept.
+        """Return the state after epoch `number`; None where it was not kept.
 
         Raises:
             ConfigError: If it belongs to another training.
@@ -57,13 +57,13 @@ class Kept:
         if state.pop("identity") != self.identity:
             raise ConfigError(
                 f"'{file}' belongs to another training",
-                expected="passes of the same network, rows, settings and seed",
+                expected="epochs of the same network, rows, settings and seed",
                 fix="give another folder, or remove this one",
             )
         return state
 
     def save(self, number: int, state: State) -> None:
-        """Keep the state after pass `number`; the file appears whole or not at all."""
+        """Keep the state after epoch `number`; the file appears whole or not at all."""
         part = self._file(number).with_suffix(f".part-{threading.get_ident()}")  # the same training may run twice
         torch.save({**state, "identity": self.identity}, part)
         os.replace(part, self._file(number))
@@ -74,7 +74,7 @@ class Kept:
 
 def _identity(asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> str:
     name, settings, seed = asked
-    told = settings.model_dump_json(exclude={"checkpoints"})  # wherever passes are kept, they are the same
+    told = settings.model_dump_json(exclude={"checkpoints"})  # wherever epochs are kept, they are the same
     digest = hashlib.blake2b(f"{CONTENTS} {name} {seed} {told}".encode(), digest_size=16)
     for source in sources:
         for rows in source.portions(0):

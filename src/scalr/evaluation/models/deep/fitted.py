@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from scalr.evaluation.models.deep.entities import Entities
 from scalr.evaluation.models.deep.networks import Towers
-from scalr.evaluation.models.deep.world import World
 from scalr.evaluation.models.mf import Factorization
 from scalr.evaluation.models.protocol import Model
 from scalr.foundation import Codes, Floats, Singles
@@ -61,34 +61,34 @@ class PairwiseModel:
         return logits
 
 
-def handed_out(network: nn.Module, offset: Singles, world: World, device: torch.device) -> Model:
+def handed_out(network: nn.Module, offset: Singles, entities: Entities, device: torch.device) -> Model:
     """Return the model of a network that nobody will change any more.
 
     Args:
         network: In evaluation mode.
         offset: Shape (n_items,), added to its logits.
-        world: Users and items.
+        entities: Users and items.
         device: Where the network is.
     """
     if not isinstance(network, Towers):
-        return PairwiseModel(network, offset, world.fitted_until, world.fitted_on, device)
-    users, items = _user_vectors(network, world, device), _item_vectors(network, world, device)
-    return Factorization(users, items, offset, np.float32(0.0), world.fitted_until, world.fitted_on)
+        return PairwiseModel(network, offset, entities.fitted_until, entities.fitted_on, device)
+    users, items = _user_vectors(network, entities, device), _item_vectors(network, entities, device)
+    return Factorization(users, items, offset, np.float32(0.0), entities.fitted_until, entities.fitted_on)
 
 
 @torch.inference_mode()
-def _user_vectors(network: Towers, world: World, device: torch.device) -> Singles:
+def _user_vectors(network: Towers, entities: Entities, device: torch.device) -> Singles:
     found = []
-    for start in range(0, world.n_users, BLOCK):
-        users = np.arange(start, min(start + BLOCK, world.n_users), dtype=np.int64)
-        history = None if world.histories is None else torch.from_numpy(world.histories.latest(users)).to(device)
+    for start in range(0, entities.n_users, BLOCK):
+        users = np.arange(start, min(start + BLOCK, entities.n_users), dtype=np.int64)
+        history = None if entities.histories is None else torch.from_numpy(entities.histories.latest(users)).to(device)
         found.append(network.user_vectors(torch.from_numpy(users).to(device), history).cpu().numpy())
     return np.ascontiguousarray(np.concatenate(found))
 
 
 @torch.inference_mode()
-def _item_vectors(network: Towers, world: World, device: torch.device) -> Singles:
-    blocks = torch.arange(world.n_items, device=device).split(BLOCK)
+def _item_vectors(network: Towers, entities: Entities, device: torch.device) -> Singles:
+    blocks = torch.arange(entities.n_items, device=device).split(BLOCK)
     return np.ascontiguousarray(np.concatenate([network.item_vectors(items).cpu().numpy() for items in blocks]))
 
 

@@ -33,7 +33,7 @@ class Histories:
     before: Int64
 
     @classmethod
-    def of(cls, examples: Examples, length: int, seed: int) -> Self:
+    def from_examples(cls, examples: Examples, length: int, seed: int) -> Self:
         """Put the rows in order. Without time the order is a hash of the row's number, so it says nothing.
 
         Args:

@@ -20,7 +20,7 @@ class InBatch:
     is therefore taken off its logit (logQ): then scores become log P(item | user) plus a constant of the user.
 
     Attributes:
-        log_share: Shape (n_items,), log of the share of each item among the rows of a pass, in expectation.
+        log_share: Shape (n_items,), log of the share of each item among the rows of an epoch, in expectation.
 
     References:
         Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, sec. 3.
@@ -29,8 +29,8 @@ class InBatch:
     log_share: torch.Tensor
 
     @classmethod
-    def of(cls, sources: tuple[RowSource, ...], n_items: int, device: torch.device) -> Self:
-        """Count the mixed stream: real rows once, synthetic ones with the probability by which a pass has them."""
+    def from_sources(cls, sources: tuple[RowSource, ...], n_items: int, device: torch.device) -> Self:
+        """Count the mixed stream: real rows once, synthetic ones with the probability by which an epoch has them."""
         times = np.sum([source.appearances(n_items) for source in sources], axis=0)
         known = times > 0
         share = np.log(times, where=known, out=np.zeros(n_items)) - np.log(max(float(times.sum()), 1.0))

@@ -14,23 +14,23 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from scalr.evaluation.models.deep.checkpoints import Kept, State
+from scalr.evaluation.models.deep.checkpoints import EpochCheckpoints, State
+from scalr.evaluation.models.deep.entities import Entities
 from scalr.evaluation.models.deep.fitted import handed_out
 from scalr.evaluation.models.deep.inbatch import InBatch
-from scalr.evaluation.models.deep.link import asked_of, linked
+from scalr.evaluation.models.deep.link import link_rows_of, linked
 from scalr.evaluation.models.deep.networks import Towers, build
-from scalr.evaluation.models.deep.rows import Negatives, Rows, RowSource, batches
-from scalr.evaluation.models.deep.steps import Steps
-from scalr.evaluation.models.deep.world import World
-from scalr.evaluation.models.link import Asked
+from scalr.evaluation.models.deep.optimiser import Optimiser
+from scalr.evaluation.models.deep.rows import Negatives, RowSource, TrainingRows, batches
+from scalr.evaluation.models.link import LinkRows
 from scalr.evaluation.models.mf import Factorization
 from scalr.evaluation.models.prior import REAL, SYNTHETIC
 from scalr.evaluation.models.protocol import Model
 from scalr.foundation import Singles, TrainSettings, rng
 
-LEAST_STEPS, LEAST_BATCH = 25, 32  # a pass over few rows takes smaller batches, else it would hardly move
-AVERAGES_PER_PASS = 10  # times that the parameters enter their average
-FADING = 0.5 ** (1 / AVERAGES_PER_PASS)  # of what is in the average, each time: a pass later it counts half
+LEAST_STEPS, LEAST_BATCH = 25, 32  # an epoch over few rows takes smaller batches, else it would hardly move
+AVERAGES_PER_EPOCH = 10  # times that the parameters enter their average
+FADING = 0.5 ** (1 / AVERAGES_PER_EPOCH)  # of what is in the average, each time: an epoch later it counts half
 
 
 class Heads(nn.Module):
@@ -64,14 +64,14 @@ class Learner:
     """A network while it learns; its parameters change with every step.
 
     Steps of a constant size never come to rest, so what is handed out is an average of the parameters on their way, as
-    in the reference model: half of it is the last pass (Polyak and Juditsky 1992, with a memory that fades).
+    in the reference model: half of it is the last epoch (Polyak and Juditsky 1992, with a memory that fades).
     """
 
     network: nn.Module
     heads: Heads
     averages: tuple[AveragedModel, AveragedModel]
-    steps: Steps
-    world: World
+    optimiser: Optimiser
+    entities: Entities
     negatives: Negatives
     auxiliary: bool
     device: torch.device
@@ -81,7 +81,7 @@ class Learner:
     def begin(
         cls,
         name: str,
-        world: World,
+        entities: Entities,
         prior: Singles,
         settings: TrainSettings,
         rates: tuple[float, float],
@@ -93,39 +93,39 @@ class Learner:
         The loss `in_batch` counts the rows of `sources`.
         """
         # torch-rechub's SASRec makes tensors on the CPU while it computes, so a history keeps it there.
-        device = device_of(settings) if world.histories is None else torch.device("cpu")
+        device = device_of(settings) if entities.histories is None else torch.device("cpu")
         first = int(rng.stream(seed, rng.Purpose.FIRST_PARAMETERS) >> np.uint64(1))
-        network = build(name, world, settings.dimensions, first).to(device)
+        network = build(name, entities, settings.dimensions, first).to(device)
         heads = Heads(prior, settings.negatives).to(device)
-        other = world.catalogue if world.synthetic_catalogue is None else world.synthetic_catalogue
-        negatives = Negatives(seed, settings.negatives, world.catalogue, other)
-        steps = Steps.of([network, heads], world, *rates)
+        other = entities.catalogue if entities.synthetic_catalogue is None else entities.synthetic_catalogue
+        negatives = Negatives(seed, settings.negatives, entities.catalogue, other)
+        optimiser = Optimiser.from_modules([network, heads], entities, *rates)
         in_batch = None
         if settings.loss == "in_batch":
             assert isinstance(network, Towers)
-            in_batch = InBatch.of(sources, world.n_items, device)
+            in_batch = InBatch.from_sources(sources, entities.n_items, device)
             heads.intercept.requires_grad_(False)  # a softmax does not see it; rounding errors would move it
         averages = AveragedModel(network, multi_avg_fn=_faded), AveragedModel(heads, multi_avg_fn=_faded)
         auxiliary = settings.objective == "auxiliary"
-        return cls(network, heads, averages, steps, world, negatives, auxiliary, device, in_batch)
+        return cls(network, heads, averages, optimiser, entities, negatives, auxiliary, device, in_batch)
 
-    def passes(
+    def epochs(
         self,
         sources: tuple[RowSource, ...],
         batch_size: int,
-        kept: Kept | None = None,
+        kept: EpochCheckpoints | None = None,
         held_back: RowSource | None = None,
     ) -> Iterator[Model]:
-        """Go through the rows again and again; yield the model after each pass.
+        """Go through the rows again and again; yield the model after each epoch.
 
         Args:
             sources: The fold's own real rows first.
             batch_size: Most positives per step.
-            kept: Where passes are kept; those that are there are not gone through again.
+            kept: Where epochs are kept; those that are there are not gone through again.
             held_back: Real rows by which scores become probabilities; None where they are.
         """
         size = min(batch_size, max(LEAST_BATCH, sources[0].count(0) // LEAST_STEPS))
-        asked = None if held_back is None else asked_of(held_back, self.negatives)
+        link_rows = None if held_back is None else link_rows_of(held_back, self.negatives)
         epoch = 0
         while True:
             known = None if kept is None else kept.load(epoch)
@@ -133,22 +133,22 @@ class Learner:
                 self._restore(known)
             else:
                 self.network.train()
-                n_batches, pass_ = batches(sources, epoch, size)
-                for place, rows in enumerate(pass_):
+                n_batches, epoch_batches = batches(sources, epoch, size)
+                for place, rows in enumerate(epoch_batches):
                     self.step(rows, epoch, 1 / n_batches)
                     if is_averaged(place, n_batches):
                         self.remember()
                 if kept is not None:
                     kept.save(epoch, self._state())
             epoch += 1
-            yield self.model(asked)
+            yield self.model(link_rows)
 
     def _parts(self) -> dict[str, Any]:
         average_network, average_heads = self.averages
         return {
             "network": self.network,
             "heads": self.heads,
-            "layers": self.steps.layers,
+            "layers": self.optimiser.layers,
             "average_network": average_network,
             "average_heads": average_heads,
         }
@@ -165,7 +165,7 @@ class Learner:
         for average, part in zip(self.averages, (self.network, self.heads), strict=True):
             average.update_parameters(part)
 
-    def step(self, rows: Rows, epoch: int, share: float) -> None:
+    def step(self, rows: TrainingRows, epoch: int, share: float) -> None:
         """Take one gradient step."""
         if self.in_batch is not None:
             self._step_in_batch(rows, self.in_batch, share)
@@ -174,19 +174,19 @@ class Learner:
         item = self._put(items.astype(np.int64))
         weight = self._put(rows.weight)
         history = None
-        if self.world.histories is not None:
-            history = self._put(self.world.histories.ahead_of(rows.number, rows.user))
+        if self.entities.histories is not None:
+            history = self._put(self.entities.histories.ahead_of(rows.number, rows.user))
         synthetic = self._put(rows.is_synthetic) if self.auxiliary and rows.is_synthetic.any() else None
         logit = self.heads(self.network(self._put(rows.user.astype(np.int64)), item, history), item, synthetic)
         loss = functional.softplus(-logit[:, 0]) + functional.softplus(logit[:, 1:]).sum(dim=1)
-        self.steps.begin()
+        self.optimiser.begin()
         size = float(rows.weight.sum(dtype=np.float64)) * logit.shape[1]
         ((weight * loss).sum() / size).backward()
         weights = np.repeat(rows.weight, items.shape[1])
         users = np.repeat(rows.user, items.shape[1])
-        self.steps.take((users, weights), (items.reshape(-1), weights), size, share)
+        self.optimiser.take((users, weights), (items.reshape(-1), weights), size, share)
 
-    def _step_in_batch(self, rows: Rows, in_batch: InBatch, share: float) -> None:
+    def _step_in_batch(self, rows: TrainingRows, in_batch: InBatch, share: float) -> None:
         item, weight = self._put(rows.item.astype(np.int64)), self._put(rows.weight)
         synthetic = self._put(rows.is_synthetic) if rows.is_synthetic.any() else None
         apart = synthetic if self.negatives.synthetic is not self.negatives.real else None
@@ -194,28 +194,28 @@ class Learner:
         logit = users @ self.network.item_vectors(item).T
         logit = self.heads(logit, item[None, :], synthetic if self.auxiliary else None)
         found = in_batch.log_probabilities(logit, item, apart)
-        self.steps.begin()
+        self.optimiser.begin()
         size = float(rows.weight.sum(dtype=np.float64))
         (-(weight * found.diagonal()).sum() / size).backward()
         # A candidate's weight is that of a negative of all rows, and on the diagonal of a positive as well.
         pushed = weight @ found.detach().exp()
-        self.steps.take((rows.user, rows.weight), (rows.item, (weight + pushed).cpu().numpy()), size, share)
+        self.optimiser.take((rows.user, rows.weight), (rows.item, (weight + pushed).cpu().numpy()), size, share)
 
-    def model(self, asked: Asked | None = None) -> Model:
+    def model(self, link_rows: LinkRows | None = None) -> Model:
         """Return what has been learnt so far, a copy; with labelled pairs its scores become their log-odds."""
         network, heads = copy.deepcopy(self.averages[0].module).eval(), self.averages[1].module
         with torch.no_grad():
             offset = (heads.prior[REAL] + heads.real_bias.weight[:, 0] + heads.intercept[REAL]).cpu().numpy().copy()
-        model = handed_out(network, offset, self.world, self.device)
-        return linked(model, asked) if asked is not None and isinstance(model, Factorization) else model
+        model = handed_out(network, offset, self.entities, self.device)
+        return linked(model, link_rows) if link_rows is not None and isinstance(model, Factorization) else model
 
     def _put(self, values: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(values).to(self.device)
 
 
 def is_averaged(place: int, n_batches: int) -> bool:
-    """Say whether the parameters enter their average after a batch of a pass: after the last one at any rate."""
-    return AVERAGES_PER_PASS * (place + 1) // n_batches > AVERAGES_PER_PASS * place // n_batches
+    """Say whether the parameters enter their average after a batch of an epoch: after the last one at any rate."""
+    return AVERAGES_PER_EPOCH * (place + 1) // n_batches > AVERAGES_PER_EPOCH * place // n_batches
 
 
 @torch.no_grad()

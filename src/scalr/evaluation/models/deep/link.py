@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from scalr.evaluation.kernels import factorization
-from scalr.evaluation.models.deep.rows import Negatives, Rows, RowSource
-from scalr.evaluation.models.link import Asked, fit_log_odds
+from scalr.evaluation.models.deep.rows import Negatives, RowSource, TrainingRows
+from scalr.evaluation.models.link import LinkRows, fit_log_odds
 from scalr.evaluation.models.mf import Factorization
 from scalr.foundation import Floats
 
@@ -17,26 +17,26 @@ MOST_POSITIVES = 50_000  # more would not change two numbers
 LEAST_SCALE = 1e-3  # a link never turns the order of items round
 
 
-def asked_of(real: RowSource, negatives: Negatives) -> Asked:
-    """Return the first real rows of a pass, which are a random sample of them, each with its uniform negatives."""
-    parts: list[Rows] = []
+def link_rows_of(real: RowSource, negatives: Negatives) -> LinkRows:
+    """Return the first real rows of an epoch, which are a random sample of them, each with its uniform negatives."""
+    parts: list[TrainingRows] = []
     for rows in real.portions(0):
         parts.append(rows.take(~rows.is_synthetic))
         if sum(map(len, parts)) >= MOST_POSITIVES:
             break
-    rows = Rows.joined(parts).take(slice(0, MOST_POSITIVES))
+    rows = TrainingRows.joined(parts).take(slice(0, MOST_POSITIVES))
     items = negatives.items(rows, 0)
     label = np.zeros(items.shape)
     label[:, 0] = 1.0
     weight = np.repeat(rows.weight, items.shape[1]).astype(np.float64)
-    return Asked(np.repeat(rows.user, items.shape[1]), items.reshape(-1), label.reshape(-1), weight)
+    return LinkRows(np.repeat(rows.user, items.shape[1]), items.reshape(-1), label.reshape(-1), weight)
 
 
-def linked(model: Factorization, asked: Asked) -> Factorization:
+def linked(model: Factorization, link_rows: LinkRows) -> Factorization:
     """Return the model whose scores are log-odds of these labels, in the same order."""
     parameters = (model.user_factors, model.item_factors, model.item_bias, model.intercept)
-    score = factorization.pair_scores(*parameters, asked.user, asked.item).astype(np.float64)
-    scale, offset = fit_link(score, asked.label, asked.weight)
+    score = factorization.pair_scores(*parameters, link_rows.user, link_rows.item).astype(np.float64)
+    scale, offset = fit_link(score, link_rows.label, link_rows.weight)
     return replace(
         model,
         user_factors=(scale * model.user_factors).astype(np.float32),

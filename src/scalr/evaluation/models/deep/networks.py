@@ -16,7 +16,7 @@ from torch_rechub.basic.features import SequenceFeature, SparseFeature
 from torch_rechub.models.matching import DSSM, SASRec
 from torch_rechub.models.ranking import DCNv2, DeepFM, WideDeep
 
-from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.deep.entities import Entities
 
 LARGEST_LOGIT = 13.8  # where single precision tells a probability from 0 and 1
 HISTORY = 20  # items that `sasrec` looks at
@@ -28,12 +28,12 @@ FIRST_SCALE = 2.0  # of the cosine of two towers, which alone is within ±1
 Inputs = dict[str, torch.Tensor]
 
 
-class ItemTable(nn.Module):
+class ItemLookup(nn.Module):
     """Looks up what networks read about items: the code and the fields of the item table."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, entities: Entities) -> None:
         super().__init__()
-        self.register_buffer("fields", torch.empty(world.fields.shape, dtype=torch.int64), persistent=False)
+        self.register_buffer("fields", torch.empty(entities.fields.shape, dtype=torch.int64), persistent=False)
 
     def forward(self, item: torch.Tensor) -> Inputs:
         """Return inputs by name for items, shape (n,)."""
@@ -41,18 +41,18 @@ class ItemTable(nn.Module):
         return {"item": item, **{f"field{x}": known[:, x] for x in range(known.shape[1])}}
 
 
-def item_features(world: World, dimensions: int) -> list[Any]:
+def item_descriptions(entities: Entities, dimensions: int) -> list[Any]:
     """Return the descriptions of the item's code and fields."""
-    fields = [SparseFeature(f"field{x}", size, dimensions) for x, size in enumerate(world.sizes)]
-    return [SparseFeature("item", world.n_items, dimensions), *fields]
+    fields = [SparseFeature(f"field{x}", size, dimensions) for x, size in enumerate(entities.sizes)]
+    return [SparseFeature("item", entities.n_items, dimensions), *fields]
 
 
 class Pairwise(nn.Module):
     """A network that mixes user and item from its first layer on: it scores pair by pair."""
 
-    def __init__(self, world: World, network: nn.Module, doubled: tuple[str, ...] = ()) -> None:
+    def __init__(self, entities: Entities, network: nn.Module, doubled: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.network, self.table, self.doubled = network, ItemTable(world), doubled
+        self.network, self.table, self.doubled = network, ItemLookup(entities), doubled
 
     def forward(self, user: torch.Tensor, item: torch.Tensor, history: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits of items (n, k) for users (n,), shape (n, k)."""
@@ -83,12 +83,12 @@ class Towers(nn.Module, ABC):
 class TwoTower(Towers):
     """DSSM: the scaled cosine of a user tower and an item tower."""
 
-    def __init__(self, world: World, dimensions: int) -> None:
+    def __init__(self, entities: Entities, dimensions: int) -> None:
         super().__init__()
         tower = {"dims": [2 * dimensions, dimensions], "activation": TOWER}
-        self.user = [SparseFeature("user", world.n_users, dimensions)]
-        self.network = DSSM(self.user, item_features(world, dimensions), tower, tower)
-        self.table, self.log_scale = ItemTable(world), nn.Parameter(torch.empty(1))
+        self.user = [SparseFeature("user", entities.n_users, dimensions)]
+        self.network = DSSM(self.user, item_descriptions(entities, dimensions), tower, tower)
+        self.table, self.log_scale = ItemLookup(entities), nn.Parameter(torch.empty(1))
 
     def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
         """Return shape (n, d)."""
@@ -102,9 +102,9 @@ class TwoTower(Towers):
 class Sequence(Towers):
     """SASRec: self-attention over the user's latest items, against item embeddings."""
 
-    def __init__(self, world: World, dimensions: int) -> None:
+    def __init__(self, entities: Entities, dimensions: int) -> None:
         super().__init__()
-        feature = SequenceFeature("seq", world.n_items + 1, max(dimensions, 2), pooling="concat")
+        feature = SequenceFeature("seq", entities.n_items + 1, max(dimensions, 2), pooling="concat")
         # Its dropout would take torch's global random numbers, which parallel trainings share.
         self.network = SASRec([feature], max_len=HISTORY, dropout_rate=0.0, num_blocks=1, num_heads=1)
 
@@ -132,27 +132,27 @@ def _mixer(dimensions: int) -> dict[str, Any]:
     return {"dims": [4 * dimensions, 2 * dimensions], "activation": "relu"}
 
 
-def _features(world: World, dimensions: int) -> list[Any]:
-    return [SparseFeature("user", world.n_users, dimensions), *item_features(world, dimensions)]
+def _features(entities: Entities, dimensions: int) -> list[Any]:
+    return [SparseFeature("user", entities.n_users, dimensions), *item_descriptions(entities, dimensions)]
 
 
-def _wide_deep(world: World, dimensions: int) -> nn.Module:
-    deep = _features(world, dimensions)
+def _wide_deep(entities: Entities, dimensions: int) -> nn.Module:
+    deep = _features(entities, dimensions)
     wide = [SparseFeature(f"wide_{one.name}", one.vocab_size, 1) for one in deep]
-    return Pairwise(world, WideDeep(wide, deep, _mixer(dimensions)), tuple(one.name for one in deep))
+    return Pairwise(entities, WideDeep(wide, deep, _mixer(dimensions)), tuple(one.name for one in deep))
 
 
-def _deepfm(world: World, dimensions: int) -> nn.Module:
-    features = _features(world, dimensions)
-    return Pairwise(world, DeepFM(features, features, _mixer(dimensions)))
+def _deepfm(entities: Entities, dimensions: int) -> nn.Module:
+    features = _features(entities, dimensions)
+    return Pairwise(entities, DeepFM(features, features, _mixer(dimensions)))
 
 
-def _dcn_v2(world: World, dimensions: int) -> nn.Module:
-    features = _features(world, dimensions)
-    return Pairwise(world, DCNv2(features, 2, _mixer(dimensions), use_low_rank_mixture=False))
+def _dcn_v2(entities: Entities, dimensions: int) -> nn.Module:
+    features = _features(entities, dimensions)
+    return Pairwise(entities, DCNv2(features, 2, _mixer(dimensions), use_low_rank_mixture=False))
 
 
-NETWORKS: dict[str, Callable[[World, int], nn.Module]] = {
+NETWORKS: dict[str, Callable[[Entities, int], nn.Module]] = {
     "two_tower": TwoTower,
     "wide_deep": _wide_deep,
     "deepfm": _deepfm,
@@ -161,7 +161,7 @@ NETWORKS: dict[str, Callable[[World, int], nn.Module]] = {
 }
 
 
-def build(name: str, world: World, dimensions: int, seed: int) -> nn.Module:
+def build(name: str, entities: Entities, dimensions: int, seed: int) -> nn.Module:
     """Return a network with first parameters that depend on the seed and the shapes alone.
 
     Torch's global random numbers are left alone, so threads may train at the same time: modules are built without
@@ -169,18 +169,18 @@ def build(name: str, world: World, dimensions: int, seed: int) -> nn.Module:
 
     Args:
         name: Of the network.
-        world: Users and items.
+        entities: Users and items.
         dimensions: Length of the embeddings; layers are 1, 2 or 4 times as wide.
         seed: Of the first parameters, below 2**63.
     """
     with torch.device("meta"):
-        network = without_batch_norm(NETWORKS[name](world, dimensions))
+        network = without_batch_norm(NETWORKS[name](entities, dimensions))
     network.to_empty(device="cpu")
     random = torch.Generator().manual_seed(seed)
     for module in network.modules():
         fill(module, random)
-        if isinstance(module, ItemTable):
-            module.fields = torch.from_numpy(world.fields)
+        if isinstance(module, ItemLookup):
+            module.fields = torch.from_numpy(entities.fields)
     return network
 
 

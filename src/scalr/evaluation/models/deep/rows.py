@@ -1,6 +1,6 @@
-"""Rows that a network learns from, pass by pass: which synthetic ones stay, their order, batches, negatives.
+"""Rows that a network learns from, epoch by epoch: which synthetic ones stay, their order, batches, negatives.
 
-What is random about a row is a hash of seed, pass and the row's number, so it depends on no other row and on no part
+What is random about a row is a hash of seed, epoch and the row's number, so it depends on no other row and on no part
 size; rows in memory and rows streamed from files give the same batches where one window holds them all.
 """
 
@@ -20,7 +20,7 @@ WHOLE = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class TrainingRows:
     """Positive rows.
 
     Attributes:
@@ -56,30 +56,30 @@ class RowSource(Protocol):
     """Rows that can be gone through again and again, in memory or not."""
 
     def count(self, epoch: int) -> int:
-        """Return how many rows pass `epoch` has."""
+        """Return how many rows epoch `epoch` has."""
 
-    def portions(self, epoch: int) -> Iterator[Rows]:
-        """Return exactly these rows, portion by portion, in the order in which the pass visits them."""
+    def portions(self, epoch: int) -> Iterator[TrainingRows]:
+        """Return exactly these rows, portion by portion, in the order in which the epoch visits them."""
 
     def popularity(self, n_items: int) -> tuple[Floats, Floats]:
         """Return the weight of all real and of all synthetic rows by item, shape (n_items,) each."""
 
     def appearances(self, n_items: int) -> Floats:
-        """Return how often a pass has each item in expectation, shape (n_items,)."""
+        """Return how often an epoch has each item in expectation, shape (n_items,)."""
 
     def part(self, low: float, high: float) -> Self:
-        """Return those of its rows whose hash, in [0, 1), is from `low` to below `high`: the same in every pass."""
+        """Return those of its rows whose hash, in [0, 1), is from `low` to below `high`: the same in every epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a pass takes rows.
+    """How an epoch takes rows.
 
     Attributes:
         seed: Any integer.
         mixed: Whether a row stays with its weight as probability (1 at most) and, if it stays, weighs 1 (or its weight
-            above 1): its expected weight is what it was, and a pass costs the sum of the weights, not all rows.
-        within: Hashes, in [0, 1), of the rows that passes may have: from the first number to below the second.
+            above 1): its expected weight is what it was, and an epoch costs the sum of the weights, not all rows.
+        within: Hashes, in [0, 1), of the rows that epochs may have: from the first number to below the second.
     """
 
     seed: int
@@ -90,47 +90,49 @@ class Sampling:
         """Return the same for a part of the rows."""
         return replace(self, within=(low, high))
 
-    def allowed(self, rows: Rows) -> Rows:
-        """Return the rows that any pass may have."""
+    def allowed(self, rows: TrainingRows) -> TrainingRows:
+        """Return the rows that any epoch may have."""
         if self.within == WHOLE:
             return rows
         chance = rng.keyed_units(self.seed, rng.Purpose.CALIBRATE, rows.number.astype(np.uint64))
         return rows.take((chance >= self.within[0]) & (chance < self.within[1]))
 
-    def kept(self, rows: Rows, epoch: int) -> Rows:
-        """Return the rows that pass `epoch` has."""
+    def kept(self, rows: TrainingRows, epoch: int) -> TrainingRows:
+        """Return the rows that epoch `epoch` has."""
         rows = self.allowed(rows)
         if not self.mixed:
             return rows
         chance = _units(self.seed, rng.Purpose.MIX, rows.number, epoch)
         rows = rows.take(chance < rows.weight)
-        return Rows(rows.number, rows.user, rows.item, np.maximum(rows.weight, np.float32(1)), rows.is_synthetic)
+        return TrainingRows(
+            rows.number, rows.user, rows.item, np.maximum(rows.weight, np.float32(1)), rows.is_synthetic
+        )
 
-    def appearances(self, rows: Rows, n_items: int) -> Floats:
-        """Return how often a pass has each item in expectation, shape (n_items,)."""
+    def appearances(self, rows: TrainingRows, n_items: int) -> Floats:
+        """Return how often an epoch has each item in expectation, shape (n_items,)."""
         rows = self.allowed(rows)
         chance = np.minimum(rows.weight.astype(np.float64), 1.0) if self.mixed else None
         times: Floats = np.bincount(rows.item, chance, n_items).astype(np.float64)
         return times
 
-    def shuffled(self, rows: Rows, epoch: int) -> Rows:
-        """Return the rows in the order in which pass `epoch` visits them."""
+    def shuffled(self, rows: TrainingRows, epoch: int) -> TrainingRows:
+        """Return the rows in the order in which epoch `epoch` visits them."""
         return rows.take(np.argsort(_units(self.seed, rng.Purpose.TRAIN_ORDER, rows.number, epoch), kind="stable"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldRows:
+class MemoryRows:
     """Rows in memory."""
 
-    rows: Rows
+    rows: TrainingRows
     sampling: Sampling
 
     def count(self, epoch: int) -> int:
-        """Return how many rows pass `epoch` has."""
+        """Return how many rows epoch `epoch` has."""
         return len(self.sampling.kept(self.rows, epoch))
 
-    def portions(self, epoch: int) -> Iterator[Rows]:
-        """Return the rows of a pass, shuffled, in one portion."""
+    def portions(self, epoch: int) -> Iterator[TrainingRows]:
+        """Return the rows of an epoch, shuffled, in one portion."""
         yield self.sampling.shuffled(self.sampling.kept(self.rows, epoch), epoch)
 
     def popularity(self, n_items: int) -> tuple[Floats, Floats]:
@@ -138,7 +140,7 @@ class HeldRows:
         return popularity_of(self.sampling.allowed(self.rows), n_items)
 
     def appearances(self, n_items: int) -> Floats:
-        """Return how often a pass has each item in expectation, shape (n_items,)."""
+        """Return how often an epoch has each item in expectation, shape (n_items,)."""
         return self.sampling.appearances(self.rows, n_items)
 
     def part(self, low: float, high: float) -> Self:
@@ -146,7 +148,7 @@ class HeldRows:
         return replace(self, sampling=self.sampling.part(low, high))
 
 
-def popularity_of(rows: Rows, n_items: int) -> tuple[Floats, Floats]:
+def popularity_of(rows: TrainingRows, n_items: int) -> tuple[Floats, Floats]:
     """Return the weight of real and of synthetic rows by item, shape (n_items,) each."""
     real, synthetic = ~rows.is_synthetic, rows.is_synthetic
     return (
@@ -155,38 +157,38 @@ def popularity_of(rows: Rows, n_items: int) -> tuple[Floats, Floats]:
     )
 
 
-def held(examples: Examples, seed: int) -> tuple[HeldRows, HeldRows]:
-    """Return the fold's own real rows, all of which every pass visits, and the further ones, which are mixed in."""
+def rows_in_memory(examples: Examples, seed: int) -> tuple[MemoryRows, MemoryRows]:
+    """Return the fold's own real rows, all of which every epoch visits, and the further ones, which are mixed in."""
     columns = (examples.user, examples.item, examples.weight, examples.is_synthetic)
-    rows = Rows(np.arange(len(examples), dtype=np.int64), *columns)
+    rows = TrainingRows(np.arange(len(examples), dtype=np.int64), *columns)
     first, further = rows.take(slice(None, examples.n_first)), rows.take(slice(examples.n_first, None))
-    return HeldRows(first, Sampling(seed, mixed=False)), HeldRows(further, Sampling(seed, mixed=True))
+    return MemoryRows(first, Sampling(seed, mixed=False)), MemoryRows(further, Sampling(seed, mixed=True))
 
 
-def batches(sources: tuple[RowSource, ...], epoch: int, size: int) -> tuple[int, Iterator[Rows]]:
-    """Return the number of batches of a pass and the batches, each with its share of every source.
+def batches(sources: tuple[RowSource, ...], epoch: int, size: int) -> tuple[int, Iterator[TrainingRows]]:
+    """Return the number of batches of an epoch and the batches, each with its share of every source.
 
     Args:
         sources: One after another within a batch. An empty one changes nothing about the others.
-        epoch: Number of the pass, from 0.
-        size: Most rows of a batch; all batches of a pass are about as large.
+        epoch: Number of the epoch, from 0.
+        size: Most rows of a batch; all batches of an epoch are about as large.
     """
     counts = [source.count(epoch) for source in sources]
     n_batches = -(-sum(counts) // size)
     taken = [_cut(source.portions(epoch), _bounds(n, n_batches)) for source, n in zip(sources, counts, strict=True)]
-    return n_batches, (Rows.joined(list(shares)) for shares in zip(*taken, strict=True))
+    return n_batches, (TrainingRows.joined(list(shares)) for shares in zip(*taken, strict=True))
 
 
 def _bounds(count: int, n_batches: int) -> list[int]:
     return [count * batch // n_batches for batch in range(1, n_batches + 1)]
 
 
-def _cut(portions: Iterator[Rows], bounds: list[int]) -> Iterator[Rows]:
+def _cut(portions: Iterator[TrainingRows], bounds: list[int]) -> Iterator[TrainingRows]:
     """Return rows [bounds[x - 1], bounds[x]) of all portions together, for every x."""
     waiting, place = next(portions, None), 0
     assert waiting is not None or not bounds or bounds[-1] == 0
     for bound in bounds:
-        parts: list[Rows] = []
+        parts: list[TrainingRows] = []
         while waiting is not None and place + len(waiting) < bound:
             place += len(waiting)
             parts.append(waiting)
@@ -194,12 +196,12 @@ def _cut(portions: Iterator[Rows], bounds: list[int]) -> Iterator[Rows]:
         if waiting is not None:
             parts.append(waiting.take(slice(0, bound - place)))
             waiting, place = waiting.take(slice(bound - place, None)), bound
-        yield Rows.joined(parts) if parts else _none()
+        yield TrainingRows.joined(parts) if parts else _none()
 
 
-def _none() -> Rows:
+def _none() -> TrainingRows:
     codes = np.empty(0, np.int32)
-    return Rows(np.empty(0, np.int64), codes, codes, np.empty(0, np.float32), np.empty(0, np.bool_))
+    return TrainingRows(np.empty(0, np.int64), codes, codes, np.empty(0, np.float32), np.empty(0, np.bool_))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,7 +220,7 @@ class Negatives:
     real: Codes
     synthetic: Codes
 
-    def items(self, rows: Rows, epoch: int) -> Codes:
+    def items(self, rows: TrainingRows, epoch: int) -> Codes:
         """Return each row's item, then its negatives, shape (n, 1 + per_row)."""
         slots = np.tile(np.arange(self.per_row, dtype=np.uint64), len(rows))
         numbers = np.repeat(rows.number, self.per_row)
@@ -235,5 +237,5 @@ class Negatives:
 def _units(
     seed: int, purpose: rng.Purpose, number: Int64, epoch: int, *more: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.float64]:
-    """Return one uniform number in [0, 1) per row number and pass."""
+    """Return one uniform number in [0, 1) per row number and epoch."""
     return rng.keyed_units(seed, purpose, number.astype(np.uint64), np.full(len(number), epoch, np.uint64), *more)

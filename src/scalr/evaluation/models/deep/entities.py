@@ -17,7 +17,7 @@ BUCKETS = 10  # of a number, with about equally many items each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class World:
+class Entities:
     """Users and items.
 
     Attributes:
@@ -46,8 +46,8 @@ class World:
         return len(self.fields)
 
     @classmethod
-    def of(cls, examples: Examples, histories: Histories | None = None) -> Self:
-        """Return the world of some rows."""
+    def from_examples(cls, examples: Examples, histories: Histories | None = None) -> Self:
+        """Return the entities of some rows."""
         fields, sizes = item_fields(examples.item_features, len(examples.item_keys))
         return cls(
             len(examples.user_keys),

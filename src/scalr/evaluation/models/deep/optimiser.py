@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scalr.evaluation.models.deep.world import World
+from scalr.evaluation.models.deep.entities import Entities
 from scalr.foundation import Codes, Singles
 
 LAYERS = 0.003  # of the step size, for Adam
@@ -20,7 +20,7 @@ Pulls = tuple[Codes, Singles]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Steps:
+class Optimiser:
     """How parameters move.
 
     Embeddings and biases of users and items take plain steps, the sum over their rows, as in the reference model: who
@@ -31,8 +31,8 @@ class Steps:
         of_items: Tables with a row per item; a table with one row more has padding first.
         layers: Adam, for all else.
         rate: Step size per row of the log.
-        l2: Decay of these tables in a whole pass, in units of `rate`.
-        world: Users and items.
+        l2: Decay of these tables in a whole epoch, in units of `rate`.
+        entities: Users and items.
     """
 
     of_users: tuple[nn.Parameter, ...]
@@ -40,10 +40,10 @@ class Steps:
     layers: torch.optim.Optimizer
     rate: float
     l2: float
-    world: World
+    entities: Entities
 
     @classmethod
-    def of(cls, modules: list[nn.Module], world: World, rate: float, l2: float) -> Steps:
+    def from_modules(cls, modules: list[nn.Module], entities: Entities, rate: float, l2: float) -> Optimiser:
         """Tell tables of users and items by their names in the networks; see `networks`."""
         users: dict[int, nn.Parameter] = {}
         items: dict[int, nn.Parameter] = {}
@@ -56,7 +56,7 @@ class Steps:
                 items[id(parameter)] = parameter
         others = [parameter for _, parameter in every if id(parameter) not in users | items]
         layers = torch.optim.Adam(others, lr=LAYERS * rate, fused=True)
-        return cls(tuple(users.values()), tuple(items.values()), layers, rate, l2, world)
+        return cls(tuple(users.values()), tuple(items.values()), layers, rate, l2, entities)
 
     def begin(self) -> None:
         """Forget the gradients of the step before."""
@@ -72,12 +72,12 @@ class Steps:
             users: Which users the batch's gradients belong to, and their weights.
             items: The same of items.
             size: What the loss was divided by.
-            share: Of the pass that the batch is.
+            share: Of the epoch that the batch is.
         """
         self.layers.step()
         for tables, (codes, weight), n in (
-            (self.of_users, users, self.world.n_users),
-            (self.of_items, items, self.world.n_items),
+            (self.of_users, users, self.entities.n_users),
+            (self.of_items, items, self.entities.n_items),
         ):
             held_back = self._held_back(codes, weight, n)
             for table in tables:
