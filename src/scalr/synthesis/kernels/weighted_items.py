@@ -140,7 +140,7 @@ def _propose(cumulative: Floats, guide: Codes, n: Any, left: Any) -> Any:
     return k
 
 
-@njit(nogil=True)
+@njit(inline="always")
 def _own_free_weight(workspace: Workspace, k: int, stamp: Any) -> Any:
     """Return the weight of distinct item `k` without the user whose items have the stamp."""
     i = U32(workspace.distinct[k])
@@ -191,7 +191,7 @@ def _draw_rejected(workspace: Workspace, key: Any, stamp: Any, item: Codes) -> N
             item[d] = _scan(workspace, stamp, left) if total > 0.0 else np.int32(NO_ITEM)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(inline="always")
 def _fill_confidence(tally: Codes, stamp: Any, others: float, drawn: Draws, first: int, last: int) -> None:
     """Fill confidence and support of the places [first, last), the draws of a user whose items have the stamp."""
     for f in range(first, last):
@@ -249,7 +249,7 @@ def _draw(
             _fill_confidence(tally, stamp, np.float64(width - own), drawn, out, out + draws)
 
 
-@njit(nogil=True)
+@njit(inline="always")
 def _merge_ranks(workspace: Workspace, stamp: Any, least: int, item: Codes) -> None:
     """Fill `item` with the items of the highest counts without the user whose items have the stamp.
 
