@@ -271,9 +271,9 @@ OPTIONS = {
         "source.parquet",
     ),
     "trials kept in a pipe": _trials(
-        "no plain file", lambda desk: (os.mkfifo(desk.folder / "t.jsonl"), str(desk.folder / "t.jsonl"))[1]
+        "not a regular file", lambda desk: (os.mkfifo(desk.folder / "t.jsonl"), str(desk.folder / "t.jsonl"))[1]
     ),
-    "trials kept in a device": _trials("no plain file", lambda desk: "/dev/zero"),
+    "trials kept in a device": _trials("not a regular file", lambda desk: "/dev/zero"),
     "trials of no loss": _trials("line 1 of", lambda desk: desk.file("t.jsonl", _trial(loss=float("nan")))),
     "trials of an infinite rank": _trials("line 1 of", lambda desk: desk.file("t.jsonl", _trial(ndcg=float("inf")))),
     "trials of infinite length": _trials("line 1 of", lambda desk: desk.file("t.jsonl", _trial(epochs=float("inf")))),

@@ -73,7 +73,7 @@ READ: dict[str, tuple[str, Callable[[Desk, str], list[str]], str]] = {
     "a file of trials": (
         "trials.jsonl",
         lambda desk, given: ["study", *desk.generate()[1:], "--seeds", "1", "--trials-file", given],
-        "no plain file",
+        "not a regular file",
     ),
     "a run to export": (
         "run",

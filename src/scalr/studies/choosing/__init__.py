@@ -1,1 +1,1 @@
-"""Settings chosen on validation periods."""
+"""Hyper-parameter search on validation periods."""

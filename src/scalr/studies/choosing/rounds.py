@@ -1,4 +1,4 @@
-"""What `auto` tries, round by round: candidates that depend on the best settings so far."""
+"""Rounds of candidate settings for `auto`; candidates depend on the best settings so far."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LAWS: tuple[Changes, ...] = tuple(
     )
 )
 OWN_TRAINING = ("l2", "learning_rate", "popularity_prior", "shrinkage", "synthetic_penalty")
-"""Training settings, besides the weight, that synthetic events may choose otherwise than real ones alone."""
-LARGEST_STEP_SIZE = 0.2  # beyond which training comes near to diverging
-MOST_DRAWS = 4_000_000  # of a trial, where more draws per event are tried
-LAST_DRAWS = 8_000_000  # of the last trials, which others do not begin from
+"""Training settings, besides the weight, for which synthetic events may choose other values than real events alone."""
+LARGEST_STEP_SIZE = 0.2  # training is close to diverging beyond it
+MAX_DRAWS = 4_000_000  # of a trial, if more draws per event are tried
+MAX_LAST_DRAWS = 8_000_000  # of the last trials, from which no other round starts
 
 Round = tuple[str, Callable[[Steps], Sequence[Changes]]]
 
@@ -39,18 +39,18 @@ def baseline_rounds(*, timed: bool, is_free: bool) -> list[Round]:
         timed: Whether the target log has times.
         is_free: Whether the popularity prior may be chosen.
     """
-    found: list[Round] = [("popularity", _priors)] if is_free else []
+    rounds: list[Round] = [("popularity", _priors)] if is_free else []
     if timed:
-        found.append(("half-life", lambda now: [{"train.half_life": share} for share in HALF_LIVES]))
-        found += [("popularity again", _priors)] if is_free else []
-    found.append(("penalty", partial(_times, name="train.l2", factors=(2.0, 0.5))))
-    found.append(("step", partial(_times, name="train.learning_rate", factors=(0.5, 2.0))))
-    found.append(("penalty again", partial(_times, name="train.l2", factors=(2.0, 0.5))))
+        rounds.append(("half-life", lambda now: [{"train.half_life": share} for share in HALF_LIVES]))
+        rounds += [("popularity again", _priors)] if is_free else []
+    rounds.append(("penalty", partial(_times, name="train.l2", factors=(2.0, 0.5))))
+    rounds.append(("step", partial(_times, name="train.learning_rate", factors=(0.5, 2.0))))
+    rounds.append(("penalty again", partial(_times, name="train.l2", factors=(2.0, 0.5))))
     for name in ("half_life", "l2", "learning_rate"):
-        found.append((f"finer {name.replace('_', '-')}", partial(_finer, name=f"train.{name}")))
+        rounds.append((f"finer {name.replace('_', '-')}", partial(_finer, name=f"train.{name}")))
     if is_free:
-        found.append(("finer popularity", _other_priors))
-    return found
+        rounds.append(("finer popularity", _other_priors))
+    return rounds
 
 
 def _finer(now: Steps, name: str) -> list[Changes]:
@@ -65,7 +65,7 @@ def _other_priors(now: Steps) -> list[Changes]:
 
 
 def model_rounds(tuned: Collection[str], *, timed: bool) -> list[Round]:
-    """Return another model's rounds for real events alone, few since each of its trials takes long.
+    """Return another model's rounds for real events alone: few, since each of its trials takes long.
 
     Args:
         tuned: Names of the training settings that matter to it.
@@ -77,7 +77,7 @@ def model_rounds(tuned: Collection[str], *, timed: bool) -> list[Round]:
         ("l2", ("penalty", partial(_times, name="train.l2", factors=(0.1, 10)))),
         ("popularity_prior", ("popularity", _priors)),
         ("half_life", ("half-life", lambda now: half_lives)),
-        # Which step is best depends on what the others are by now; and it may be beyond the first ones.
+        # The best step depends on the other settings, which have changed, and may lie outside the first candidates.
         ("learning_rate", ("step again", _steps)),
         ("l2", ("penalty again", partial(_times, name="train.l2", factors=(0.3, 3)))),
         ("popularity_prior", ("popularity again", _priors)),
@@ -93,14 +93,14 @@ def weight_rounds(tuned: Collection[str]) -> list[Round]:
         tuned: Names of the training settings that matter to it.
     """
     weight = "train.synthetic_weight"
-    own: dict[str, Round] = {
+    of_model: dict[str, Round] = {
         "popularity_prior": ("popularity", _priors),
         "learning_rate": ("step", _steps),
     }
     return [
         ("weight", partial(_times, name=weight, factors=(1 / 30, 0.1, 1 / 3, 3))),
         ("shrinkage", lambda now: [{"train.shrinkage": one} for one in (None, 1.0, 4.0)]),
-        *(round_ for name, round_ in own.items() if name in tuned),
+        *(round_ for name, round_ in of_model.items() if name in tuned),
         ("finer weight", partial(_times, name=weight, factors=(0.6, 1.7))),
     ]
 
@@ -119,14 +119,14 @@ def _times(now: Steps, name: str, factors: tuple[float, ...]) -> list[Changes]:
 
 def event_rounds(log: EventLog, n_events: int) -> list[Round]:
     """Return the rounds for synthetic events; windows need a target log whose times are days."""
-    found: list[Round] = [("law", lambda now: LAWS), ("strength", _strengths)]
-    found.append(("neighbours", partial(_neighbours, n_events=n_events)))
+    rounds: list[Round] = [("law", lambda now: LAWS), ("strength", _strengths)]
+    rounds.append(("neighbours", partial(_neighbours, n_events=n_events)))
     if log.time is not None and log.time_unit is not None and log.time_unit.kind != "order":
         days = (int(log.time.max()) - int(log.time.min())) / MICROSECONDS_PER_DAY
         windows = [{"translate.window_days": _rounded(share * days)} for share in WINDOWS if share * days > 0]
-        found.append(("window", lambda now: [] if now.translate.translator == "factor" else windows))
+        rounds.append(("window", lambda now: [] if now.translate.translator == "factor" else windows))
     return [
-        *found,
+        *rounds,
         ("law again", _laws_again),
         ("finer", _finer_strengths),
         ("less noise", partial(_less_noise, n_events=n_events)),
@@ -134,7 +134,7 @@ def event_rounds(log: EventLog, n_events: int) -> list[Round]:
 
 
 def first_changes(steps: Steps) -> Changes:
-    """Return where the rounds begin, all that they change in words: the first law, at the weights that were given."""
+    """Return the start of the rounds, with every setting that they change: the first law at the given weights."""
     names = ("synthetic_weight", "shrinkage", "synthetic_penalty")
     return {**LAWS[0], **{f"train.{name}": getattr(steps.train, name) for name in names}}
 
@@ -158,7 +158,7 @@ def _neighbours(now: Steps, n_events: int) -> list[Changes]:
         {"sample.draws_per_event": 4 * draws, "train.synthetic_weight": _rounded(weight / 2)},
     ]
     return [
-        *(changes for changes in more if changes["sample.draws_per_event"] * n_events <= MOST_DRAWS),
+        *(changes for changes in more if changes["sample.draws_per_event"] * n_events <= MAX_DRAWS),
         {"train.synthetic_weight": _rounded(weight / 2)},
         {"train.synthetic_weight": _rounded(weight * 2)},
         {"train.shrinkage": 4.0 if now.train.shrinkage is None else None},
@@ -169,12 +169,12 @@ def _neighbours(now: Steps, n_events: int) -> list[Changes]:
 
 
 def _less_noise(now: Steps, n_events: int) -> list[Changes]:
-    """Return more draws at the same total weight: events that say the same with less luck, for what they cost."""
+    """Return more draws at the same total weight: less noise in the events, at a higher cost."""
     draws, weight = now.sample.draws_per_event, now.train.synthetic_weight
     return [
         {"sample.draws_per_event": times * draws, "train.synthetic_weight": _rounded(weight / times)}
         for times in (2, 4)
-        if times * draws * n_events <= LAST_DRAWS
+        if times * draws * n_events <= MAX_LAST_DRAWS
     ]
 
 
@@ -199,7 +199,7 @@ def _laws_again(now: Steps) -> list[Changes]:
 
 
 def for_a_control(now: Steps, baseline: TrainSettings) -> list[Changes]:
-    """Return what a control tries: other weights, and the training that real events alone chose."""
+    """Return the candidates of a control: other weights, and the training that real events alone chose."""
     weight = now.train.synthetic_weight
     return [
         {"train.synthetic_weight": _rounded(weight / 3)},
@@ -209,11 +209,11 @@ def for_a_control(now: Steps, baseline: TrainSettings) -> list[Changes]:
 
 
 def with_training_of(steps: Steps, train: TrainSettings) -> Steps:
-    """Return the settings with another training, at their own synthetic weight."""
+    """Return the settings with other training settings, but their own synthetic weight."""
     weight = steps.train.synthetic_weight
     return steps.model_copy(update={"train": train.model_copy(update={"synthetic_weight": weight})})
 
 
 def _rounded(value: float) -> float:
-    """Return two significant digits, which people can read and repeat."""
+    """Round to two significant digits, so that people can read and repeat the settings."""
     return float(f"{value:.2g}")
