@@ -215,7 +215,7 @@ OPTIONS = {
     "a day of nothing": _on_spark("the day is ''", "--day", ""),
     "a day with escapes": _on_spark("the day is", "--day", "\x1b[2J"),
     "Spark and integer codes": _on_spark("layout is 'compact'", "--layout", "compact"),
-    "Spark and a check for leaks": _on_spark("checked for leaks", "--check-leaks"),
+    "Spark and a check for leaks": _on_spark("the check for leaky columns", "--check-leaks"),
     "Spark and going on": _on_spark("--resume is given", "--resume"),
     "Spark and a manifest": Case(
         lambda desk: ["run", "--from-manifest", "x.json", "--engine", "spark", "--out", str(desk.out)],
