@@ -50,10 +50,10 @@ class ImpressionChoice:
 
     def best(self, arm: ConversionArm) -> MassTrial:
         """Return the trial of an arm with the lowest log loss."""
-        return best_of(self.trials[arm])
+        return lowest_loss(self.trials[arm])
 
 
-def best_of(trials: Sequence[MassTrial]) -> MassTrial:
+def lowest_loss(trials: Sequence[MassTrial]) -> MassTrial:
     """Return the trial with the lowest log loss; the first wins ties."""
     return min(trials, key=lambda trial: trial.log_loss)
 
@@ -120,7 +120,7 @@ def choose_masses(trials: MassTrials, steps: Steps, arms: Sequence[ConversionArm
     tried = {arms[0]: trials.run(trials.rows(steps), arms[0], [(0.0, l2) for l2 in penalties])}
     translators: dict[str, float] = {}
     if steps.translate.translator == AUTO and len(arms) > 1:
-        setting = middle, best_of(tried[arms[0]]).l2
+        setting = middle, lowest_loss(tried[arms[0]]).l2
         for name in TRANSLATORS:
             rows = trials.rows(steps.changed({"translate.translator": name}))
             translators[name] = trials.run(rows, "scalr", [setting])[0].log_loss
@@ -128,6 +128,6 @@ def choose_masses(trials: MassTrials, steps: Steps, arms: Sequence[ConversionArm
     rows = trials.rows(steps)
     for arm in arms[1:]:
         first = trials.run(rows, arm, [(middle, l2) for l2 in penalties])
-        l2 = best_of(first).l2
+        l2 = lowest_loss(first).l2
         tried[arm] = first + trials.run(rows, arm, [(mass, l2) for mass in masses if mass != middle])
     return ImpressionChoice(steps, translators, tried)
