@@ -16,7 +16,7 @@ from scalr.runs.records import REPORT, Evidence, Generated, Page, Record, StudyK
 from scalr.runs.requests import job_facts
 
 
-class Workspace(Protocol):
+class JobFolder(Protocol):
     """The folder that a job fills, with the logs that an engine has opened for it."""
 
     @property
@@ -40,7 +40,7 @@ class Workspace(Protocol):
 class Engine(Protocol):
     """Reads logs and writes synthetic events: on this machine, or on Spark."""
 
-    def open(self, job: Job, out: Path, execution: Execution) -> AbstractContextManager[Workspace]:
+    def open(self, job: Job, out: Path, execution: Execution) -> AbstractContextManager[JobFolder]:
         """Open the folder of a job, which becomes the output when the block ends without an error.
 
         Raises:

@@ -39,7 +39,7 @@ class LocalEngine:
     leaks: LeakCheck = "off"
 
     @contextmanager
-    def open(self, job: Job, out: Path, execution: Execution) -> Iterator[LocalWorkspace]:
+    def open(self, job: Job, out: Path, execution: Execution) -> Iterator[LocalJobFolder]:
         """Open a folder that can be resumed, and read the logs; see `Engine.open`."""
         refuse_unfit(self.leaks, self.layout)
         plan = None if execution.resume is None else RunPlan(job.command, job.request)
@@ -51,12 +51,12 @@ class LocalEngine:
             run.check_inputs(stored.inputs)
             if self.layout == "target":
                 check_columns(stored)
-            yield LocalWorkspace(self, run, execution, room, stored, reading)
+            yield LocalJobFolder(self, run, execution, room, stored, reading)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LocalWorkspace:
-    """A folder with logs that were read; see `Workspace`."""
+class LocalJobFolder:
+    """A folder with logs that were read; see `JobFolder`."""
 
     engine: LocalEngine
     run: UnfinishedRun
@@ -125,16 +125,16 @@ class LoadedLogs:
     reading: Receipt
 
     @contextmanager
-    def open(self, job: Job, out: Path, execution: Execution) -> Iterator[LoadedWorkspace]:
+    def open(self, job: Job, out: Path, execution: Execution) -> Iterator[LoadedJobFolder]:
         """Open a new folder, which is removed where the study does not finish; see `Engine.open`."""
         with resumable_folder(out, None) as run:
             resources = StudyResources(execution.n_threads, execution.board, execution.trials_file, run.pieces)
-            yield LoadedWorkspace(run.folder, resources, StudySample(self.pair, (self.reading,)))
+            yield LoadedJobFolder(run.folder, resources, StudySample(self.pair, (self.reading,)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LoadedWorkspace:
-    """A folder for a study; see `Workspace`."""
+class LoadedJobFolder:
+    """A folder for a study; see `JobFolder`."""
 
     folder: Path
     resources: StudyResources

@@ -49,22 +49,22 @@ class SparkEngine:
     study_events: int = STUDY_EVENTS
 
     @contextmanager
-    def open(self, job: Job, out: Path, execution: Execution) -> Iterator[SparkWorkspace]:
+    def open(self, job: Job, out: Path, execution: Execution) -> Iterator[SparkJobFolder]:
         """Open a folder that the driver and all workers share; see `Engine.open`."""
         chooses = job.study is not None and job.steps.translate.translator == AUTO
         check_translator(job.steps.translate.model_copy(update={"translator": ON_SPARK[0]} if chooses else {}))
         if self.day is None:
             with finished_folder(out) as folder:
-                yield SparkWorkspace(self, folder, execution, job.steps)
+                yield SparkJobFolder(self, folder, execution, job.steps)
         else:
             check_days(out)
             out.mkdir(parents=True, exist_ok=True)
-            yield SparkWorkspace(self, out, execution, job.steps)
+            yield SparkJobFolder(self, out, execution, job.steps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SparkWorkspace:
-    """A folder that all machines share; see `Workspace`."""
+class SparkJobFolder:
+    """A folder that all machines share; see `JobFolder`."""
 
     engine: SparkEngine
     folder: Path

@@ -10,7 +10,7 @@ from tests.learning import folds, synthetic_for
 
 from scalr.evaluation.models import deep, get_model, model_names
 from scalr.evaluation.models.deep.entities import Entities
-from scalr.evaluation.models.deep.rows import MemoryRows, Sampling, TrainingRows, rows_in_memory
+from scalr.evaluation.models.deep.rows import MemoryRows, RowSampling, TrainingRows, rows_in_memory
 from scalr.evaluation.models.protocol import Examples
 from scalr.evaluation.training import examples_of, train
 from scalr.foundation.config import TrainSettings
@@ -114,8 +114,8 @@ def test_synthetic_rows_count_by_the_chance_that_a_pass_has_them():
             np.arange(first, first + n), codes, codes, np.array(weight, np.float32), np.full(n, synthetic, np.bool_)
         )
 
-    real = MemoryRows(rows(0, [0, 0, 1], [1.0, 2.0, 1.0], False), Sampling(0, mixed=False))
-    mixed = MemoryRows(rows(3, [1, 2, 2, 2], [0.5, 0.25, 0.25, 3.0], True), Sampling(0, mixed=True))
+    real = MemoryRows(rows(0, [0, 0, 1], [1.0, 2.0, 1.0], False), RowSampling(0, mixed=False))
+    mixed = MemoryRows(rows(3, [1, 2, 2, 2], [0.5, 0.25, 0.25, 3.0], True), RowSampling(0, mixed=True))
     expected = np.array([2.0, 1.5, 1.5]) / 5.0
     found = InBatch.from_sources((real, mixed), 4, torch.device("cpu")).log_share.exp().numpy()
     np.testing.assert_allclose(found[:3], expected, rtol=1e-6)
@@ -175,11 +175,11 @@ def test_what_synthetic_rows_know_about_themselves_is_theirs(fold):
 
 def test_rows_that_were_held_back_meet_their_own_base_rate_and_are_not_learnt_from(fold):
     from scalr.evaluation.models.deep.link import HELD_BACK, link_rows_of
-    from scalr.evaluation.models.deep.rows import Negatives
+    from scalr.evaluation.models.deep.rows import UniformNegatives
 
     examples = examples_of(fold, synthetic_for(fold), SETTINGS)
     model = model_after(examples, 4)
-    real, negatives = rows_in_memory(examples, 0)[0], Negatives(0, 4, examples.catalogue, examples.catalogue)
+    real, negatives = rows_in_memory(examples, 0)[0], UniformNegatives(0, 4, examples.catalogue, examples.catalogue)
     left_out, seen = real.part(0.0, HELD_BACK), real.part(HELD_BACK, 1.0)
     asked = link_rows_of(left_out, negatives)
     assert len(asked.user) == 5 * left_out.count(0)

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from scalr.evaluation.models.deep.rows import MemoryRows, Negatives, Sampling, TrainingRows, batches
+from scalr.evaluation.models.deep.rows import MemoryRows, RowSampling, TrainingRows, UniformNegatives, batches
 
 
 def some(n: int, first: int = 0, weight: float = 1.0, seed: int = 0) -> TrainingRows:
@@ -20,8 +20,8 @@ def some(n: int, first: int = 0, weight: float = 1.0, seed: int = 0) -> Training
 
 
 def sources(n_real: int, n_further: int, weight: float = 0.3):
-    real = MemoryRows(some(n_real), Sampling(3, mixed=False))
-    return real, MemoryRows(some(n_further, n_real, weight), Sampling(3, mixed=True))
+    real = MemoryRows(some(n_real), RowSampling(3, mixed=False))
+    return real, MemoryRows(some(n_further, n_real, weight), RowSampling(3, mixed=True))
 
 
 def same(one: TrainingRows, other: TrainingRows) -> bool:
@@ -51,7 +51,7 @@ def test_an_empty_source_changes_nothing():
 
 def test_real_rows_keep_their_order_and_negatives_beside_further_ones():
     catalogue = np.arange(7, dtype=np.int32)
-    negatives = Negatives(3, 4, catalogue, catalogue)
+    negatives = UniformNegatives(3, 4, catalogue, catalogue)
     alone, beside = (TrainingRows.joined(list(batches(sources(50, n), 4, 8)[1])) for n in (0, 500))
     real = beside.take(~beside.is_synthetic)
     assert same(alone, real)
@@ -62,19 +62,19 @@ def test_real_rows_keep_their_order_and_negatives_beside_further_ones():
 @pytest.mark.parametrize("weight", [0.05, 0.5, 1.0, 3.0])
 def test_mixed_rows_weigh_in_expectation_what_they_weighed(weight):
     rows = some(20_000, 5, weight)
-    kept = Sampling(1, mixed=True).kept(rows, 0)
+    kept = RowSampling(1, mixed=True).kept(rows, 0)
     chance = min(weight, 1.0)
     error = 5 * np.sqrt(20_000 * chance * (1 - chance))  # 5 standard errors
     assert abs(len(kept) - 20_000 * chance) <= error
     np.testing.assert_array_equal(kept.weight, np.float32(max(weight, 1.0)))
-    again = Sampling(1, mixed=True).kept(rows, 1)
+    again = RowSampling(1, mixed=True).kept(rows, 1)
     assert np.array_equal(kept.number, again.number) == (weight >= 1)
 
 
 def test_negatives_are_uniform_and_each_kind_has_its_catalogue():
     rows = TrainingRows.joined([some(6000), some(6000, 6000)])
     real, synthetic = np.array([0, 1, 2], np.int32), np.array([5, 6], np.int32)
-    items = Negatives(0, 3, real, synthetic).items(rows, 0)
+    items = UniformNegatives(0, 3, real, synthetic).items(rows, 0)
     np.testing.assert_array_equal(items[:, 0], rows.item)
     for catalogue, drawn in ((real, items[:6000, 1:]), (synthetic, items[6000:, 1:])):
         counts = [(drawn == item).sum() for item in catalogue]

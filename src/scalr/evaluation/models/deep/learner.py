@@ -21,7 +21,7 @@ from scalr.evaluation.models.deep.inbatch import InBatch
 from scalr.evaluation.models.deep.link import link_rows_of, linked
 from scalr.evaluation.models.deep.networks import Towers, build
 from scalr.evaluation.models.deep.optimiser import Optimiser
-from scalr.evaluation.models.deep.rows import Negatives, RowSource, TrainingRows, batches
+from scalr.evaluation.models.deep.rows import RowSource, TrainingRows, UniformNegatives, batches
 from scalr.evaluation.models.link import LinkRows
 from scalr.evaluation.models.mf import Factorization
 from scalr.evaluation.models.prior import REAL, SYNTHETIC
@@ -72,7 +72,7 @@ class Learner:
     averages: tuple[AveragedModel, AveragedModel]
     optimiser: Optimiser
     entities: Entities
-    negatives: Negatives
+    negatives: UniformNegatives
     auxiliary: bool
     device: torch.device
     in_batch: InBatch | None = None
@@ -98,7 +98,7 @@ class Learner:
         network = build(name, entities, settings.dimensions, first).to(device)
         heads = Heads(prior, settings.negatives).to(device)
         other = entities.catalogue if entities.synthetic_catalogue is None else entities.synthetic_catalogue
-        negatives = Negatives(seed, settings.negatives, entities.catalogue, other)
+        negatives = UniformNegatives(seed, settings.negatives, entities.catalogue, other)
         optimiser = Optimiser.from_modules([network, heads], entities, *rates)
         in_batch = None
         if settings.loss == "in_batch":

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from scalr.evaluation.kernels import factorization
-from scalr.evaluation.models.deep.rows import Negatives, RowSource, TrainingRows
+from scalr.evaluation.models.deep.rows import RowSource, TrainingRows, UniformNegatives
 from scalr.evaluation.models.link import LinkRows, fit_log_odds
 from scalr.evaluation.models.mf import Factorization
 from scalr.foundation import Floats
@@ -17,7 +17,7 @@ MOST_POSITIVES = 50_000  # more would not change two numbers
 LEAST_SCALE = 1e-3  # a link never turns the order of items round
 
 
-def link_rows_of(real: RowSource, negatives: Negatives) -> LinkRows:
+def link_rows_of(real: RowSource, negatives: UniformNegatives) -> LinkRows:
     """Return the first real rows of an epoch, which are a random sample of them, each with its uniform negatives."""
     parts: list[TrainingRows] = []
     for rows in real.portions(0):

@@ -72,7 +72,7 @@ class RowSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class RowSampling:
     """How an epoch takes rows.
 
     Attributes:
@@ -125,7 +125,7 @@ class MemoryRows:
     """Rows in memory."""
 
     rows: TrainingRows
-    sampling: Sampling
+    sampling: RowSampling
 
     def count(self, epoch: int) -> int:
         """Return how many rows epoch `epoch` has."""
@@ -162,7 +162,7 @@ def rows_in_memory(examples: Examples, seed: int) -> tuple[MemoryRows, MemoryRow
     columns = (examples.user, examples.item, examples.weight, examples.is_synthetic)
     rows = TrainingRows(np.arange(len(examples), dtype=np.int64), *columns)
     first, further = rows.take(slice(None, examples.n_first)), rows.take(slice(examples.n_first, None))
-    return MemoryRows(first, Sampling(seed, mixed=False)), MemoryRows(further, Sampling(seed, mixed=True))
+    return MemoryRows(first, RowSampling(seed, mixed=False)), MemoryRows(further, RowSampling(seed, mixed=True))
 
 
 def batches(sources: tuple[RowSource, ...], epoch: int, size: int) -> tuple[int, Iterator[TrainingRows]]:
@@ -205,7 +205,7 @@ def _none() -> TrainingRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Negatives:
+class UniformNegatives:
     """Uniform draws from a catalogue.
 
     Attributes:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pyarrow.parquet as pq
 
-from scalr.evaluation.models.deep.rows import WHOLE, Sampling, TrainingRows, popularity_of
+from scalr.evaluation.models.deep.rows import WHOLE, RowSampling, TrainingRows, popularity_of
 from scalr.foundation import Floats, SchemaError, rng
 
 COLUMNS = ("user", "item", "weight", "is_synthetic")
@@ -52,7 +52,7 @@ class StreamedRows:
     """
 
     groups: tuple[Group, ...]
-    sampling: Sampling
+    sampling: RowSampling
     window: int = WINDOW
 
     @classmethod
@@ -87,7 +87,7 @@ class StreamedRows:
         groups = tuple(
             Group(file, place, first, rows) for (file, place, rows), first in zip(sizes, starts, strict=False)
         )
-        return cls(groups, Sampling(seed, mixed), window)
+        return cls(groups, RowSampling(seed, mixed), window)
 
     def count(self, epoch: int) -> int:
         """Return the number of rows of an epoch; reads weights if rows are sampled or restricted to a part."""
