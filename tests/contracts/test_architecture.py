@@ -197,6 +197,32 @@ def test_cycles_are_seen() -> None:
     assert structure.reachable({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})["a"] == {"a", "b", "c"}
 
 
+def test_functions_are_short() -> None:
+    lines = [one.lines for one in structure.functions()]
+    assert structure.quantile(lines, 0.9) <= 25
+    assert structure.quantile(lines, 0.99) <= 55
+    assert [one for one in structure.functions() if one.lines > 90] == []
+
+
+def test_functions_take_few_parameters() -> None:
+    """Eight, and twelve for compiled loops; two public functions keep the nine they had."""
+    many = {
+        f"{one.module}.{one.name}": one.parameters
+        for one in structure.functions()
+        if one.parameters > (12 if one.is_kernel else 8)
+    }
+    assert {name: n for name, n in many.items() if name not in PUBLIC_WITH_NINE or n > 9} == {}
+
+
+def test_a_public_name_is_defined_once() -> None:
+    assert structure.repeated_names() == {}
+
+
+def test_the_picture_is_current() -> None:
+    """If not: `python -m benchmarks.structure --draw`."""
+    assert structure.PICTURE.read_text(encoding="utf-8") == structure.drawing()
+
+
 def test_names_say_something() -> None:
     assert {module for module in structure.files() if VAGUE & set(module.split("."))} == set()
 
