@@ -11,7 +11,6 @@ import argparse
 import ast
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ PICTURE = ROOT.parents[1] / "docs" / "architecture.svg"
 SIDE = {"engines": -1, "evaluation": 1, "studies": 1, "report": 1}
 """Wings that are drawn left or right of the middle, since engines and studies do not meet."""
 WIDTH, BOX_WIDTH, BOX_HEIGHT, ROW, ASIDE = 900, 436, 46, 76, 226  # pixels
-PURPOSE = 68  # characters of a wing's purpose that fit into its box
 
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -233,6 +231,14 @@ def figures() -> list[tuple[str, str]]:
     ]
 
 
+def purposes() -> dict[str, str]:
+    """Return what each wing is for: the list in the docstring of the package."""
+    lines = str(ast.get_docstring(tree("scalr"))).splitlines()
+    return {
+        line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.split()[:1] and line.split()[0] in wings()
+    }
+
+
 def direct(edges: Mapping[str, set[str]]) -> list[tuple[str, str]]:
     """Return the edges that no longer chain implies."""
     reach = reachable(edges)
@@ -270,16 +276,15 @@ def drawing() -> str:
         parts.append(f'<path marker-end="url(#head)" d="M{x} {begin}C{x} {middle} {to_x} {middle} {to_x} {end}"/>')
         words = f"{names_between(wing, other)} names"
         parts.append(f'<text class="few edge" x="{(x + to_x) // 2 + 8}" y="{middle + 4}">{words}</text>')
+    purpose = purposes()
     for wing, (x, y) in sorted(place.items()):
         left, wide = x - BOX_WIDTH // 2, BOX_WIDTH
-        purpose = str(ast.get_docstring(tree(f"scalr.{wing}"))).splitlines()[0].split(". ")[0].rstrip(".")
-        purpose = textwrap.shorten(purpose.replace("`", ""), PURPOSE, placeholder=" …")
         n_files = sum(wing_of(module) == wing for module in files())
         parts += [
             f'<rect x="{left}" y="{y - BOX_HEIGHT // 2}" width="{wide}" height="{BOX_HEIGHT}" rx="6"/>',
             f'<text class="name" x="{left + 14}" y="{y - 3}">{wing}</text>',
             f'<text class="few" x="{left + wide - 14}" y="{y - 3}" text-anchor="end">{n_files} files</text>',
-            f'<text x="{left + 14}" y="{y + 15}">{purpose}</text>',
+            f'<text x="{left + 14}" y="{y + 15}">{purpose[wing]}</text>',
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"
 

@@ -4,16 +4,16 @@ The steps, each a function from values to a value: `read_pair`, `split`, `fit`, 
 `evaluate`; `generate`, `study` and `run` chain them. Public names are listed in `__init__.pyi` and imported on first
 use, so `import scalr` loads nothing heavy.
 
-    foundation  arrays, errors, settings, randomness: imports nothing of scalr
+    foundation  arrays, errors, settings, random numbers; imports no other wing
     logs        event logs: files or frames in, a pair of logs out
-    synthesis   P(target item | user, source item): estimated, sampled, refined, written as rows
-    engines     where that is carried out: in memory, part by part on this machine, or on Spark
-    evaluation  one fold: cut, train, judge
-    studies     many arms and seeds, one answer
-    report      pages of HTML
-    runs        whole jobs that leave a folder
+    synthesis   the method: P(target item | user, source item), drawn and refined
+    engines     carry out the method: in memory, part by part, or on Spark
+    evaluation  one fold: cut the logs, train a model, judge it
+    studies     many arms and seeds, one answer: what synthetic events are worth
+    report      HTML pages about runs and studies
+    runs        whole jobs that leave a folder and its manifest
     adapters    events of a run in the form of other libraries
-    cli         the command `scalr`
+    cli         the command scalr, one module per subcommand
 """
 
 import lazy_loader as lazy
