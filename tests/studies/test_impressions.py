@@ -241,5 +241,5 @@ def test_what_cannot_be_studied_is_refused() -> None:
 
 def test_a_solver_that_does_not_settle_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scalr.evaluation.models.logistic.MAX_ITERATIONS", 1)
-    with pytest.raises(DivergenceError, match="did not settle"):
+    with pytest.raises(DivergenceError, match="did not converge"):
         conversion_study(impression_world(impressions=4000)[0], Steps.parse(QUICK))

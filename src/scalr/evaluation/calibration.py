@@ -1,7 +1,8 @@
-"""Put predicted probabilities right with real rows that came later: by a known change of base rate, or by isotonic fit.
+"""Calibrate predicted probabilities on later real rows: by a shift of the log-odds or by isotonic regression.
 
-Adding positives, thinning negatives or the mere passing of time moves the base rate; ranking does not notice, bids and
-budgets do. A calibration is fitted on real rows of the validation period only, and applied to whatever comes after.
+The base rate changes when positives are added, when negatives are subsampled, and over time. Ranking does not depend
+on the base rate, but bids and budgets do. A calibration is fitted on real rows of the validation period only and is
+applied to later rows.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FLOOR = 1e-12  # keeps log-odds finite
 
 
 class Calibration(Protocol):
-    """Turns predicted probabilities into better ones, each by itself and without changing their order."""
+    """A non-decreasing map from predicted to calibrated probabilities."""
 
     def apply(self, probabilities: Floats) -> Floats:
         """Return calibrated P(label = 1), shape (n,)."""
@@ -30,7 +31,7 @@ class LogOddsShift:
     """Adds a constant to the log-odds.
 
     Attributes:
-        shift: What is added; above 0 raises all probabilities.
+        shift: The constant; a positive value raises all probabilities.
     """
 
     shift: float
@@ -44,18 +45,18 @@ class LogOddsShift:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IsotonicSteps:
-    """A rising step function, straight lines between its corners.
+    """A non-decreasing, piecewise linear function.
 
     Attributes:
-        stated: Shape (n,), predicted probabilities at the corners, ascending.
-        true: Shape (n,), calibrated probabilities there, ascending, in (0, 1).
+        stated: Shape (n,), predicted probabilities at the knots, ascending.
+        true: Shape (n,), calibrated probabilities at the knots, ascending, in (0, 1).
     """
 
     stated: Floats
     true: Floats
 
     def apply(self, probabilities: Floats) -> Floats:
-        """Return calibrated probabilities, shape (n,); outside of the corners those of the nearest one."""
+        """Return calibrated probabilities, shape (n,); they are constant outside the range of the knots."""
         found: Floats = np.interp(probabilities, self.stated, self.true)
         return found
 
@@ -63,12 +64,12 @@ class IsotonicSteps:
 def log_odds_shift(trained_rate: float, true_rate: float) -> LogOddsShift:
     """Return the correction for a model that was trained at one base rate and predicts at another.
 
-    It is exact where rows of each label were kept or dropped (or weighted) regardless of their features, so that only
-    the share of positives changed: odds then change by one factor, the ratio of the two rates' odds.
+    The correction is exact if sampling (or weighting) of rows depended on their labels only, not on their features.
+    All odds then change by the same factor: the odds of the true rate divided by the odds of the trained rate.
 
     Args:
         trained_rate: Share of positives, by weight, among the rows that the predicting head was trained on, in (0, 1).
-        true_rate: Share of positives where it predicts, in (0, 1).
+        true_rate: Share of positives among the rows that the model predicts, in (0, 1).
 
     Raises:
         SchemaError: If a rate is not strictly between 0 and 1.
@@ -95,16 +96,16 @@ def log_odds_shift(trained_rate: float, true_rate: float) -> LogOddsShift:
 def fit_log_odds_shift(
     labels: npt.NDArray[np.int8], *, trained_rate: float, is_synthetic: npt.NDArray[np.bool_]
 ) -> LogOddsShift:
-    """Return `log_odds_shift` to the base rate of some real rows.
+    """Return the `log_odds_shift` from `trained_rate` to the base rate of real rows.
 
     Args:
         labels: Shape (n,), 0 or 1, both present.
         trained_rate: See `log_odds_shift`.
-        is_synthetic: Shape (n,), whether a row is synthetic; none may be.
+        is_synthetic: Shape (n,), whether a row is synthetic; synthetic rows are refused.
 
     Raises:
         LeakError: If a row is synthetic.
-        SchemaError: If labels are of one kind.
+        SchemaError: If shapes differ, `labels` holds one class only, or `trained_rate` is not in (0, 1).
     """
     _refuse_synthetic(is_synthetic, len(labels))
     _refuse_one_kind(labels)
@@ -114,20 +115,20 @@ def fit_log_odds_shift(
 def fit_isotonic(
     labels: npt.NDArray[np.int8], probabilities: Floats, *, is_synthetic: npt.NDArray[np.bool_]
 ) -> IsotonicSteps:
-    """Fit the rising function from predictions to labels with the least squared error on some real rows.
+    """Fit the non-decreasing function from predictions to labels with the least squared error on real rows.
 
-    Rates are kept within half a row of 0 and 1, so that no label can cost an infinite loss. It needs hundreds of
-    positives: with few, its steps are wide and differences between predictions are lost within them.
+    Calibrated probabilities are clipped to [0.5 / n, 1 - 0.5 / n], so every loss is finite. The fit needs hundreds of
+    positives. With few positives its steps are wide, and different predictions get the same probability.
 
     Args:
         labels: Shape (n,), 0 or 1, both present.
         probabilities: Shape (n,), predictions for these rows by a model that was not trained on them.
-        is_synthetic: Shape (n,), whether a row is synthetic; none may be.
+        is_synthetic: Shape (n,), whether a row is synthetic; synthetic rows are refused.
 
     Raises:
         LeakError: If a row is synthetic.
-        SchemaError: If labels are of one kind.
-        MissingExtraError: Without the extra `models` (scikit-learn).
+        SchemaError: If shapes differ or `labels` holds one class only.
+        MissingExtraError: If the extra `models` (scikit-learn) is not installed.
     """
     _refuse_synthetic(is_synthetic, len(labels))
     _refuse_one_kind(labels)
@@ -148,7 +149,7 @@ def _refuse_synthetic(is_synthetic: npt.NDArray[np.bool_], n: int) -> None:
     if is_synthetic.any():
         raise LeakError(
             f"{int(is_synthetic.sum())} of {n} rows for calibration are synthetic",
-            expected="real rows only: synthetic labels say nothing about how often people convert",
+            expected="real rows only: synthetic labels carry no information about the conversion rate",
             fix="calibrate on impressions of the validation period",
         )
 

@@ -1,4 +1,4 @@
-"""Cut a pair of logs into what may be fitted and what is judged."""
+"""Split a pair of logs into training data and held-out evaluation data."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ def segment_mask(segment: str, is_warm: Mask) -> Mask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """What may be fitted, and the new pairs that judge it.
+    """Training logs and the held-out (user, item) pairs that models are judged on.
 
     Attributes:
         name: "validation" or "test".
-        pair: Logs that may be fitted: events before `until`, hidden users' target events left out.
+        pair: Training logs: events before `until`, without the target events of hidden users.
         until: First instant of the judged period; None for a random split.
-        user: Shape (n,), users of the judged pairs.
-        item: Shape (n,), items of the judged pairs; each (user, item) is new to the user and stands once.
-        seen: Every target event before the period, hidden users' too: not for fitting, but their pairs are not new.
-        left_out: Pairs of the period that are not judged, by reason.
+        user: Shape (n,), user codes of the judged pairs.
+        item: Shape (n,), item codes of the judged pairs; each (user, item) is new to the user and occurs once.
+        seen: All target events before the period, including those of hidden users. They are not training data, but
+            their pairs do not count as new.
+        left_out: Number of pairs of the period that are not judged, by reason.
     """
 
     name: str
@@ -48,12 +49,16 @@ class Fold:
     left_out: Mapping[str, int]
 
     def is_cold(self, user: Codes) -> Mask:
-        """Say for each user, shape (n,), whether it has no target event that may be fitted."""
+        """Return whether each user has no target event in the training log, shape (n,)."""
         cold: Mask = ~has_events(self.pair.target.positives())[user]
         return cold
 
     def guard(self, fitted_until: int | None, what: str) -> None:
-        """Refuse what saw an event of the judged period.
+        """Refuse a model or translation that was fitted on an event of the judged period.
+
+        Args:
+            fitted_until: Latest time of the events that it was fitted on; None without time.
+            what: Name of the object in the error message.
 
         Raises:
             LeakError: If `fitted_until` is not before `until`.
@@ -67,14 +72,14 @@ class Fold:
             )
 
     def guard_log(self, fitted_on: int | None, what: str) -> None:
-        """Refuse what was fitted on other target events than this fold shows, hidden or later ones for instance.
+        """Refuse a model or translation that was fitted on another target log, such as one with hidden or later events.
 
         Args:
-            fitted_on: Digest of the target log it was fitted on; None where nobody knows.
-            what: What was fitted.
+            fitted_on: Digest of the target log that it was fitted on; None if unknown.
+            what: Name of the object in the error message.
 
         Raises:
-            LeakError: If the digest is not that of the fold's target log.
+            LeakError: If the digest differs from the digest of the fold's target log.
         """
         if fitted_on is not None and fitted_on != self.pair.target.digest():
             raise LeakError(
@@ -86,11 +91,11 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Two folds of one pair: `validation` chooses settings, `test` judges once they are chosen.
+    """Two folds of one pair: settings are chosen on `validation`, and the final models are judged once on `test`.
 
     Attributes:
-        validation: Fitted before the validation period, judged on it.
-        test: Fitted before the test period, judged on it.
+        validation: Training data before the validation period, and the pairs of that period.
+        test: Training data before the test period, and the pairs of that period.
         hidden_users: Codes of users whose target history is hidden in both folds.
         by: "time" or "random".
     """
@@ -102,16 +107,16 @@ class Split:
 
 
 def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
-    """Cut a pair into a validation and a test fold.
+    """Split a pair into a validation and a test fold.
 
     Args:
-        pair: Logs to cut.
-        settings: Shares, or the instant; see `SplitSettings`.
-        seed: Chooses the hidden users (and nothing else).
+        pair: Logs to split.
+        settings: Shares of the periods, or the first instant of the test period; see `SplitSettings`.
+        seed: Determines which users are hidden, and nothing else.
 
     Raises:
-        SchemaError: If a split by time is asked for and a log has no time.
-        ConfigError: If one side of a cut has no target events.
+        SchemaError: If the split is by time and a log has no time.
+        ConfigError: If a period has no positive target events, or no source event precedes a judged period.
     """
     period, (validation_cut, test_cut) = periods(pair, settings)
     hidden = _hidden_users(pair, settings, seed)
@@ -124,19 +129,20 @@ def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
 
 
 def rehearsal(name: Rehearsal, pair: Pair, settings: SplitSettings, seed: int = 0) -> Split | None:
-    """Return a split of what is before the test period, to do there what will be done for the test period.
+    """Return a split of the events before the test period, to rehearse a decision that is applied to the test period.
 
-    `near` is judged on the validation period, `far` on a period as long as the test period, which ends where that
-    begins; each has a validation period of the usual length before it. Hidden users are those of `split`.
+    `near` is judged on the validation period. `far` is judged on a period that is as long as the test period and ends
+    where the test period begins. Each has a validation period of the usual length before it. `split` hides the same
+    users.
 
     Args:
         name: `near` or `far`.
-        pair: Logs to cut.
-        settings: As given to `split`.
-        seed: As given to `split`.
+        pair: Logs to split.
+        settings: The settings of `split`.
+        seed: The seed of `split`.
 
     Returns:
-        The split; None where a period has no positive target event, or nothing that may be fitted is before both.
+        The split; None if a period has no positive target event or no source event precedes the validation period.
     """
     target = pair.target
     lengths = (settings.validation_share if name == "near" else _test_share(pair, settings), settings.validation_share)
@@ -168,12 +174,12 @@ def _test_share(pair: Pair, settings: SplitSettings) -> float:
 
 
 def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | None, int | None]]:
-    """Return the period of each target event, shape (n,), and the first instants of the last two.
+    """Return the period of each target event, shape (n,), and the first instants of periods 1 and 2.
 
-    Periods are 0 (fitted in both folds), 1 (validation) and 2 (test); the instants are None for a random split.
+    Periods are 0 (training data of both folds), 1 (validation) and 2 (test); the instants are None for a random split.
 
     Raises:
-        SchemaError: If a split by time is asked for and a log has no time.
+        SchemaError: If the split is by time and a log has no time.
         ConfigError: If a period has no positive target events.
     """
     target = pair.target
@@ -189,7 +195,7 @@ def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | Non
 
 
 def _times_of(pair: Pair) -> Times:
-    """Return the target's times, after making sure that both logs have some."""
+    """Return the times of target events, shape (n,); refuse a pair with a log that has no time."""
     if pair.target.time is None or pair.source.time is None:
         name = (pair.target if pair.target.time is None else pair.source).name
         raise SchemaError(
@@ -208,7 +214,7 @@ def _hidden_users(pair: Pair, settings: SplitSettings, seed: int) -> Codes:
 
 
 def _edges(settings: SplitSettings, lengths: Sequence[float]) -> tuple[float, ...]:
-    """Return where the periods of a random split begin; see `_instants`."""
+    """Return the lower edges of the periods of a random split, ascending; see `_instants`."""
     edges = [1 - settings.test_share]
     for length in lengths:
         edges.insert(0, edges[0] - length)
@@ -216,13 +222,16 @@ def _edges(settings: SplitSettings, lengths: Sequence[float]) -> tuple[float, ..
 
 
 def _places(target: EventLog) -> Floats:
-    """Return where a random split puts each event, shape (n,), from 0 to 1; events of one pair are together."""
+    """Return a position in [0, 1) for each event of a random split, shape (n,); events of a pair share a position."""
     keys = (target.users.keys[target.user], target.items.keys[target.item])
     return rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
 
 
 def _instants(pair: Pair, settings: SplitSettings, lengths: Sequence[float]) -> tuple[int, ...]:
-    """Return the first instants of periods, in order: those of these shares before the test period, then its own."""
+    """Return the first instants of the periods, ascending; the last is the first instant of the test period.
+
+    Each of `lengths` adds a period before the earlier ones: a share of the positive target events.
+    """
     ordered = np.sort(_times_of(replace(pair, target=pair.target.positives())))
     n = len(ordered)
     if settings.test_from is None:
@@ -289,15 +298,15 @@ DAY = 86_400 * 1_000_000  # microseconds
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImpressionFold:
-    """What may be fitted, and the real impressions that judge it.
+    """Training logs and the held-out real impressions that models are judged on.
 
     Attributes:
-        fold: Logs that may be fitted: impressions before the period whose labels are known by then, hidden users'
-            left out; source events before it.
-        user: Shape (n,), users of the judged impressions, in the order of the log.
-        item: Shape (n,), their items.
-        label: Shape (n,), whether they were taken.
-        is_warm: Shape (n,), whether the user has an earlier conversion that may be fitted.
+        fold: Training logs: impressions before the period whose labels are known when it begins, without those of
+            hidden users, and the source events before the period.
+        user: Shape (n,), user codes of the judged impressions, in the order of the log.
+        item: Shape (n,), their item codes.
+        label: Shape (n,), 1 if the impression led to a conversion, else 0.
+        is_warm: Shape (n,), whether the user has a conversion in the training log.
     """
 
     fold: Fold
@@ -314,20 +323,22 @@ class ImpressionFold:
 def impression_folds(
     pair: Pair, settings: SplitSettings, seed: int = 0, *, label_delay_days: float = 0.0
 ) -> tuple[ImpressionFold, ImpressionFold]:
-    """Cut a pair whose target is a log of impressions as `split` does; return the validation and the test fold.
+    """Split a pair with a target log of impressions; return the validation and the test fold.
 
-    Periods and hidden users are those of `split`. Judged are all impressions of a period: pairs that were shown before
-    and items that were never shown too, since both happen when a model serves.
+    `split` gives the same periods and the same hidden users. All impressions of a period are judged, including pairs
+    that were shown before and items that are new, since a model in production meets both.
 
     Args:
         pair: The logs.
-        settings: Shares, or the instant.
-        seed: Chooses the hidden users.
-        label_delay_days: Days until a label is known; impressions younger than that when a period begins are not
-            fitted. 0 where the log's labels are as they were known.
+        settings: Shares of the periods, or the first instant of the test period.
+        seed: Determines which users are hidden.
+        label_delay_days: Days until a label is known. Impressions that are younger when a period begins are not
+            training data. Use 0 if the labels in the log were known at the time of the impression.
 
     Raises:
-        SchemaError: If the log has no labels of both kinds, here or in what may be fitted.
+        SchemaError: If the target log, or the training part of it, lacks label 0 or label 1, or the split is by time
+            and a log has no time.
+        ConfigError: If a period has no positive target events, or no source event precedes a judged period.
     """
     check_labels(pair.target)
     both = split(pair, settings, seed)

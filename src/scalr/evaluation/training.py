@@ -1,4 +1,4 @@
-"""Train a downstream model on a fold's real events and weighted synthetic ones."""
+"""Train a downstream model on the real events of a fold and on weighted synthetic events."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from scalr.foundation import (
 from scalr.logs import EventLog, Vocabulary, catalogue_of
 from scalr.synthesis import SyntheticEvents, kept_by_chance, synthetic_weights
 
-LONG_EPOCH = 2  # ratio of all rows to real rows above which half of the patience is enough
+LONG_EPOCH = 2  # ratio of all rows to real rows; above it early stopping uses half of the patience
 Rows = tuple[Codes, Codes, Singles]
 """User codes, item codes and weights, shape (n,) each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExtraReal:
-    """Further real rows to train on, for a control.
+    """Additional real training rows of a control arm.
 
     Attributes:
-        user: Shape (n,), codes.
-        item: Shape (n,), codes.
+        user: Shape (n,), user codes.
+        item: Shape (n,), item codes.
         weight: Shape (n,), at least 0.
     """
 
@@ -92,12 +92,12 @@ def train(
         epochs: Exact number of epochs. None means early stopping: training stops when the normalized entropy of the
             judged pairs has not improved for `patience` epochs (half as many if synthetic rows outnumber real ones),
             and the best epoch is kept. Use None on the validation fold only, since it reads the judged pairs.
-        extra_real: Further real rows (a control). They use the head of real rows, whatever the objective.
+        extra_real: Additional real rows (a control). They use the head of real rows with every objective.
         progress: Called after each epoch with the number of epochs and the validation loss, if there is one.
 
     Raises:
-        LeakError: If the fold's logs or the synthetic events saw the judged period.
-        SchemaError: If there is nothing to learn from or to validate on, or the synthetic events are of other logs.
+        LeakError: If the logs of the fold or the synthetic events contain events of the judged period.
+        SchemaError: If the fold has no training rows or no judged pairs, or the synthetic events belong to other logs.
         ConfigError: If no model has that name, `epochs` is below 1 or training diverges.
     """
     settings = settled(settings or TrainSettings())
@@ -135,24 +135,25 @@ def run_epochs(
 
     Args:
         models: The model after each epoch; it may end, but not before `epochs`.
-        fold: The judged pairs decide when to stop; they are not read if `epochs` is given.
+        fold: Its judged pairs give the validation loss; they are not read if `epochs` is given.
         settings: Negatives, patience and the maximum number of epochs.
         seed: Determines the judged negatives.
-        epochs: See `train`, as for `progress`.
-        is_long: Whether an epoch has more than `LONG_EPOCH` times the real rows. Half of the patience is then enough,
-            since an epoch takes more steps and costs more.
+        epochs: Exact number of epochs, or None for early stopping; see `train`.
+        is_long: Whether an epoch has more than `LONG_EPOCH` times the real rows. Such an epoch takes more steps and
+            costs more, so half of the patience is enough.
+        progress: See `train`.
 
     Returns:
         The model after the best or the last epoch; the number of that epoch, from 1; the losses of all epochs.
 
     Raises:
-        SchemaError: If there is nothing to validate on.
+        SchemaError: If `epochs` is None and the fold has no judged pairs.
         ConfigError: If `epochs` is below 1 or training diverges.
     """
     if epochs is None:
         return _best(models, fold, settings, seed, is_long, progress)
     if epochs < 1:
-        raise ConfigError(f"epochs is {epochs}", expected="at least 1, or None for early stopping", fix="give epochs=1")
+        raise ConfigError(f"epochs is {epochs}", expected="at least 1, or None for early stopping", fix="pass epochs=1")
     return _last(models, epochs, progress), epochs, ()
 
 
@@ -164,7 +165,7 @@ def examples_of(
     *,
     extra_real: ExtraReal | None = None,
 ) -> Examples:
-    """Return the weighted training rows: real, then further real, then synthetic rows.
+    """Return the weighted training rows: first real, then additional real, then synthetic rows.
 
     See `train` for the arguments and errors; the settings of the model are not used.
     """
@@ -219,10 +220,10 @@ def _training_weights(synthetic: SyntheticEvents, target: EventLog, settings: Tr
 
 
 def interactions(log: EventLog, half_life: float | None = None) -> Rows:
-    """Return the distinct (user, item) of the positives, by user and item code, with the largest of their weights.
+    """Return the distinct (user, item) pairs of the positives, sorted, each with the largest weight of its events.
 
     Args:
-        log: Events; rows of weight 0 are dropped.
+        log: Events; pairs of weight 0 are dropped.
         half_life: Age at which the weight of an event is halved, as a share of the time span of the log; None for no
             decay.
     """
@@ -237,7 +238,10 @@ def interactions(log: EventLog, half_life: float | None = None) -> Rows:
 
 
 def fading(log: EventLog, half_life: float | None) -> EventLog:
-    """Return the log with weights that halve with each half-life of age and average 1; unchanged without time."""
+    """Multiply the weights of events by a decay that halves with each `half_life` of age and has mean 1.
+
+    A log without time, or a `half_life` of None, is returned unchanged.
+    """
     if half_life is None or log.time is None or not len(log):
         return log
     age = (int(log.time.max()) - log.time) / max(int(log.time.max()) - int(log.time.min()), 1)
@@ -259,12 +263,12 @@ def _best(
     is_long: bool,
     progress: Callable[[int, float | None], None] | None,
 ) -> tuple[Model, int, tuple[float, ...]]:
-    """Stop early; return the model after the best epoch, the number of that epoch from 1, and all losses."""
+    """Train with early stopping; return the model after the best epoch, its number (from 1) and all losses."""
     if not len(fold.user):
         raise SchemaError(
             f"the {fold.name} fold judges no pair, so training cannot stop early",
             expected="at least one new pair in the judged period",
-            fix="give the number of epochs, or a larger --test-share",
+            fix="set the number of epochs, or use a larger --test-share",
         )
     rows = judged_rows(fold, settings.negatives, seed)
     losses: list[float] = []
@@ -276,8 +280,8 @@ def _best(
         probabilities = model.score(rows.user, rows.item)
         if not np.isfinite(probabilities).all():
             raise DivergenceError(
-                f"model '{settings.model}' diverged in epoch {len(losses) + 1}: its predictions are not numbers",
-                expected="a learning rate and weights that let the loss fall",
+                f"model '{settings.model}' diverged in epoch {len(losses) + 1}: its predictions are not finite",
+                expected="a learning rate and weights with which the loss decreases",
                 fix=f"lower learning_rate ({settings.learning_rate}) or the event weights",
             )
         losses.append(normalized_entropy(rows.label, probabilities))
@@ -318,13 +322,13 @@ def _latest_times(log: EventLog, user: Codes, item: Codes) -> Times:
 
 
 def _source_times(synthetic: SyntheticEvents, keep: npt.NDArray[np.bool_]) -> Times | None:
-    """Return the times of the source events of the kept rows; None without time."""
+    """Return the times of the source events of the synthetic rows in `keep`; None without time."""
     times = synthetic.pair.source.time
     return None if times is None else times[synthetic.source_row[keep]]
 
 
 def _source_times_until(synthetic: SyntheticEvents) -> int | None:
-    """Return the latest time of a source event that a synthetic event was drawn for."""
+    """Return the latest time of the source events behind the synthetic events; None without time or events."""
     times = synthetic.pair.source.time
     return None if times is None or not len(synthetic) else int(times[synthetic.source_row].max())
 
@@ -335,7 +339,7 @@ def _refuse_other_logs(fold: Fold, synthetic: SyntheticEvents) -> None:
         if not _same_ids(own, other):
             raise SchemaError(
                 f"the synthetic events were drawn for {len(other)} target {kind} that are not the fold's {len(own)}",
-                expected="synthetic events of the logs that are trained on",
+                expected="synthetic events of the training logs",
                 fix="fit and sample on the logs of this fold (`fold.pair`)",
             )
     fold.guard_log(theirs.digest() if theirs is not ours else None, "the translation of the synthetic events")

@@ -1,6 +1,7 @@
-"""Conventional methods of cross-domain recommendation: what else could be done with the source log.
+"""Conventional methods of cross-domain recommendation: baselines that use the source log without synthetic events.
 
-One protocol, one contract test; a new method is a module here, a line in `_RIVALS` and a name in `config.Rival`.
+All methods share one protocol and one contract test. To add a method, write a module here, add a line to `_RIVALS` and
+add the name to `config.Rival`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _RIVALS: dict[str, Rival] = {
 
 
 def rival_names() -> tuple[str, ...]:
-    """Return the names that `get_rival` takes."""
+    """Return the names that `get_rival` accepts."""
     return tuple(_RIVALS)
 
 
@@ -52,20 +53,21 @@ def train_rival(
     strength: Strength | None = None,
     epochs: int | None = None,
 ) -> Trained:
-    """Fit a conventional method to a fold's visible logs.
+    """Fit a conventional method to the training logs of a fold.
 
     Args:
         name: Name of the method.
         fold: The validation fold to choose the number of epochs, or the test fold with `epochs` given.
-        settings: What all arms share; defaults if None.
+        settings: Training settings that all arms share; defaults if None.
         seed: See `Rival.epochs`.
-        strength: The method's own settings; the first that it would try if None.
-        epochs: Exactly this many epochs, without a look at the judged pairs; None stops early, see `scalr.train`.
+        strength: Settings of the method; the first of `Rival.strengths` if None.
+        epochs: Exact number of epochs, for which the judged pairs are not read; None means early stopping, see
+            `scalr.train`.
 
     Raises:
-        LeakError: If the fold's logs saw the judged period.
-        SchemaError: If there is nothing to learn from or to validate on.
-        ConfigError: If no method has that name, or training diverges.
+        LeakError: If the logs of the fold contain events of the judged period.
+        SchemaError: If the fold has no training rows, or no judged pairs for early stopping.
+        ConfigError: If no method has that name, `epochs` is below 1 or training diverges.
     """
     rival, settings = get_rival(name), settled(settings or TrainSettings())
     strength = rival.strengths[0] if strength is None else strength

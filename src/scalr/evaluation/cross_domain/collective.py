@@ -1,4 +1,4 @@
-"""Collective matrix factorisation: source and target factorised at once, with the same user factors."""
+"""Collective matrix factorisation: source and target are factorised together and share user factors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from scalr.foundation import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Collective:
-    """Users share their factors; intercept, item biases and negatives belong to each domain.
+    """A factorisation of both domains with shared user factors and separate intercepts, item biases and negatives.
 
-    `weight` is that of the source's loss, `penalty` the share of the penalty that its rows bring along.
+    `weight` is the weight of the source loss. `penalty` multiplies the L2 penalty in the steps of source rows.
 
     References:
         Singh, Gordon 2008, Relational learning via collective matrix factorization.
@@ -38,6 +38,6 @@ class Collective:
     reads_source: bool = True
 
     def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
-        """Yield a model after each epoch; see `Rival`. A weight of 0 gives what real events alone give."""
+        """Yield a model after each epoch; see `Rival`. A weight of 0 gives the model of real events alone."""
         two_heads = settings.model_copy(update={"objective": "auxiliary", "synthetic_penalty": strength["penalty"]})
         return shared_users(fold, two_heads, seed, strength["weight"])

@@ -1,4 +1,4 @@
-"""Knowledge distillation: a teacher that saw both domains tells a student of the target how likely pairs are."""
+"""Knowledge distillation: a teacher trained on both domains labels pairs for a student of the target domain."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from scalr.foundation import TrainSettings, combine_keys, rng
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """The reference model, trained on real events and on a teacher's soft labels, epoch by epoch.
+    """The reference model, trained on real events and on soft labels of a teacher.
 
-    The teacher factorises both domains collectively (`source` is the weight of the source's loss) for `passes` epochs
-    before the student begins. After each epoch of the student it labels target items of users with source events: as
-    many rows as there are real ones, or source interactions where they are fewer, users in proportion to their source
-    interactions. A row has one item drawn by popularity and `negatives` uniform ones. `weight` is that of a row.
+    The teacher is a collective factorisation of both domains, trained for `passes` epochs before the student starts;
+    `source` is the weight of its source loss. After each epoch of the student, the teacher labels target items for
+    users with source events. Users are sampled in proportion to their source interactions. There are as many rows as
+    real rows, or as source interactions if these are fewer. A row has an item drawn by popularity and `negatives`
+    uniform items. `weight` is the weight of each row.
 
     References:
         Hinton, Vinyals, Dean 2015, Distilling the knowledge in a neural network.

@@ -1,4 +1,4 @@
-"""Both domains as the rows of one factorisation, source items as further items."""
+"""Training rows of both domains for a single factorisation; source items follow the target items."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from scalr.logs import EventLog, catalogue_of
 
 
 def both_domains(fold: Fold, settings: TrainSettings, seed: int, weight: float) -> Examples:
-    """Return the fold's real rows and, as rows of the other kind, its source interactions.
+    """Return the real rows of the fold and its source interactions; the latter are marked as synthetic rows.
 
-    Negatives of either kind come from the items of its own domain, so that of both about one label in `negatives` + 1
-    is 1. With a weight of 0 these are the rows of real events alone.
+    The negatives of a row come from the items of its domain, so both domains have the base rate 1 / (`negatives` + 1).
+    With a weight of 0, only the rows of real events are returned.
 
     Args:
-        fold: Whose visible logs.
-        settings: Half-life of the target's events.
+        fold: Fold with the training logs.
+        settings: Half-life of the target events.
         seed: Any integer.
-        weight: Of every source interaction, beside its own.
+        weight: Factor for the weights of all source interactions.
     """
     real, source = examples_of(fold, None, settings, seed), fold.pair.source
     user, item, own = interactions(source)
@@ -46,13 +46,13 @@ def both_domains(fold: Fold, settings: TrainSettings, seed: int, weight: float) 
 
 
 def shared_users(fold: Fold, settings: TrainSettings, seed: int, weight: float) -> Iterator[Model]:
-    """Yield after each epoch the target half of a factorisation of both domains, whose users share their factors.
+    """Factorise both domains with shared user factors; after each epoch, yield the model for target items.
 
     Args:
-        fold: Whose visible logs.
-        settings: The objective tells whether the source has an intercept of its own (`auxiliary`) or not (`joint`).
+        fold: Fold with the training logs.
+        settings: With the objective `auxiliary` the source has a separate intercept, with `joint` it has not.
         seed: Any integer.
-        weight: Of every source interaction, beside its own.
+        weight: Factor for the weights of all source interactions.
     """
     n_target = len(fold.pair.target.items)
     for model in fit_factorization(both_domains(fold, settings, seed, weight), settings, seed):
@@ -60,7 +60,12 @@ def shared_users(fold: Fold, settings: TrainSettings, seed: int, weight: float) 
 
 
 def alone(log: EventLog, target: Examples) -> Examples:
-    """Return the rows of one domain as if it were the only one; what was seen stays what `target` says."""
+    """Return the training rows of a single domain.
+
+    Args:
+        log: Events of the domain.
+        target: Rows of the target domain; `fitted_until`, `fitted_on` and the user keys are copied from them.
+    """
     user, item, weight = interactions(log)
     return replace(
         target,
@@ -76,7 +81,7 @@ def alone(log: EventLog, target: Examples) -> Examples:
 
 
 def users_of(codes: Codes, n_users: int) -> npt.NDArray[np.bool_]:
-    """Say for each user, shape (n_users,), whether it is among the codes."""
+    """Return whether each user occurs in `codes`, shape (n_users,)."""
     found = np.zeros(n_users, np.bool_)
     found[codes] = True
     return found

@@ -1,4 +1,4 @@
-"""EMCDR: a map from a user's factors in the source domain to those in the target domain, for cold users."""
+"""EMCDR: cold users get target factors from a linear map of their source factors."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from scalr.evaluation.training import examples_of
 from scalr.foundation import Singles, TrainSettings
 
 SOURCE_EPOCHS = 10
-"""Epochs over the source log; the target's are chosen on the validation fold."""
+"""Epochs over the source log; the number of target epochs is chosen on the validation fold."""
 
 
 @dataclass(frozen=True, slots=True)
 class MappedFactors:
-    """Each domain is factorised alone; a ridge regression over the users of both maps factors to factors.
+    """Separate factorisations of both domains, and a ridge regression from source factors to target factors.
 
-    Users with target events keep the factors that these gave them, so for them this is the reference model. `ridge` is
-    the penalty as a share of the mean variance of source factors.
+    The regression is fitted on users with events in both domains and applied to users without target events. Users with
+    target events keep their target factors, so for them this is the reference model. `ridge` is the penalty as a share
+    of the mean variance of source factors.
 
     References:
         Man et al. 2017, Cross-domain recommendation: an embedding and mapping approach.
@@ -53,12 +54,12 @@ class MappedFactors:
 
 
 def mapped(known: Singles, wanted: Singles, new: Singles, ridge: float) -> Singles:
-    """Return what a linear map with an offset, fitted from `known` to `wanted`, makes of `new`.
+    """Fit an affine map from `known` to `wanted` by ridge regression and apply it to `new`.
 
     Args:
-        known: Shape (n, dimensions).
-        wanted: Shape (n, dimensions).
-        new: Shape (m, dimensions).
+        known: Shape (n, dimensions), inputs of the fit.
+        wanted: Shape (n, dimensions), outputs of the fit.
+        new: Shape (m, dimensions), inputs to map.
         ridge: Penalty on the map, at least 0, as a share of the mean variance of `known`.
 
     Returns:
@@ -67,7 +68,7 @@ def mapped(known: Singles, wanted: Singles, new: Singles, ridge: float) -> Singl
     x, y = known.astype(np.float64), wanted.astype(np.float64)
     middle, average = x.mean(axis=0), y.mean(axis=0)
     x, y = x - middle, y - average
-    # Sums by einsum: a linear algebra library may order them by its number of threads.
+    # einsum has a fixed order of summation; in a linear algebra library it may depend on the number of threads.
     gram, moments = np.einsum("nd,ne->de", x, x), np.einsum("nd,ne->de", x, y)
     penalty = ridge * np.trace(gram) / len(gram) + np.finfo(np.float64).tiny
     law = np.linalg.lstsq(gram + penalty * np.eye(len(gram)), moments, rcond=None)[0]

@@ -1,4 +1,4 @@
-"""Item-kNN across domains: a target item is likely for a user whose items, of either domain, are near to it."""
+"""Cross-domain item-kNN: scores a target item by its similarity to the source and target items of the user."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from scalr.foundation import Codes, Floats, Int64, Mask, TrainSettings, rng
 from scalr.logs import EventLog, Pair, catalogue_of
 
 HISTORY_CAP = 500
-"""Items of one user and domain that are looked at: a history of n items makes n² pairs."""
+"""Maximum number of items per user and domain; a history of n items makes n² pairs."""
 HELD_OUT = 0.2
-"""Share of the visible target events, the last ones, that calibrate."""
+"""Share of the visible target events, the latest ones, that fit the calibration."""
 SHARPNESS = 30.0
-"""Nearness enters as log(1 + 30 · nearness): a common neighbour or two tell much, and every further one less."""
+"""The evidence is log(1 + 30 · similarity): the first common neighbours count most, further neighbours count less."""
 NEWTON_STEPS = 25
 
 
@@ -37,8 +37,8 @@ class Neighbourhood:
     """Similarities of target items to the items of one domain, and the users' histories in that domain.
 
     Attributes:
-        histories: Items of the domain by user, ascending within a user.
-        neighbours: Nearest items of the domain by target item.
+        histories: Items of the domain by user, ascending within each user.
+        neighbours: Nearest items of the domain for each target item.
         n_other: Number of items of the domain.
     """
 
@@ -51,7 +51,7 @@ class Neighbourhood:
         return _evidence(pair_similarities(user, item, self.histories, self.neighbours, self.n_other))
 
     def of_users(self, users: Codes) -> Floats:
-        """Return the evidence for all target items of some users, shape (n_users, n_target_items)."""
+        """Return the evidence for all target items, shape (n_users, n_target_items)."""
         start, neighbour, similarity = self.neighbours
         n_items = len(start) - 1
         order = np.argsort(neighbour, kind="stable")
@@ -62,17 +62,17 @@ class Neighbourhood:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearestItems:
-    """A fitted item-kNN: log-odds that are linear in the evidence of either domain.
+    """A fitted item-kNN model: log-odds that are linear in the evidence of both domains.
 
     Attributes:
-        source: Nearness to source items.
-        target: Nearness to target items.
+        source: Similarity to source items.
+        target: Similarity to target items.
         offset: Shape (n_items,), share of the log popularity of items.
-        warm: Intercept and slopes of source and target evidence, for users with target events.
-        cold: The same for users without: fitted as if nobody had any, the last slope 0.
-        is_warm: Shape (n_users,).
-        fitted_until: Latest time of any event behind it; None without time.
-        fitted_on: Digest of the target log it was trained on.
+        warm: Shape (3,), intercept and slopes of source and target evidence for users with target events.
+        cold: Shape (3,), the same for users without target events: fitted without target evidence, last slope 0.
+        is_warm: Shape (n_users,), whether a user has target events.
+        fitted_until: Latest time of the training events; None without time.
+        fitted_on: Digest of the target log that it was trained on.
     """
 
     source: Neighbourhood
@@ -102,12 +102,12 @@ class NearestItems:
 
 @dataclass(frozen=True, slots=True)
 class ItemNeighbours:
-    """Summed shrunk cosine similarities, made probabilities by a logistic regression.
+    """Summed, shrunk cosine similarities, calibrated by a logistic regression.
 
-    The regression is fitted on the last of the visible target events, with neighbours among the events before them;
-    then neighbours are found anew among all. `shrinkage` is the number of common users at which a similarity counts
-    half, `neighbours` those of each target item in either domain, `popularity` the share of an item's log popularity in
-    its log-odds. There are no epochs.
+    The regression is fitted on the latest visible target events, with neighbours from the events before them.
+    Afterwards, neighbours are computed again from all events. `shrinkage` is the number of common users at which a
+    similarity is halved. `neighbours` is the number of neighbours of each target item in each domain. `popularity` is
+    the weight of the log popularity of an item in its log-odds. The method has no epochs.
 
     References:
         Sarwar et al. 2001, Item-based collaborative filtering recommendation algorithms.
@@ -129,7 +129,7 @@ class ItemNeighbours:
     reads_source: bool = False
 
     def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
-        """Yield the one model there is; see `Rival`."""
+        """Yield a single model; see `Rival`."""
         real, target = examples_of(fold, None, settings, seed), fold.pair.target
         warm, cold = calibrated(fold.pair, settings, seed, strength)
         near = neighbourhoods(fold.pair, strength)
@@ -139,7 +139,12 @@ class ItemNeighbours:
 
 
 def neighbourhoods(pair: Pair, strength: Strength) -> tuple[Neighbourhood, Neighbourhood]:
-    """Find the nearest source and target items of every target item."""
+    """Return the nearest source and target items of every target item.
+
+    Args:
+        pair: Training logs.
+        strength: Shrinkage and number of neighbours; see `ItemNeighbours`.
+    """
     n_users, n_items = len(pair.target.users), len(pair.target.items)
     user, item = _histories(pair.target)
     item_users = Groups(_starts(item, n_items), user[np.argsort(item, kind="stable")])
@@ -154,7 +159,7 @@ def neighbourhoods(pair: Pair, strength: Strength) -> tuple[Neighbourhood, Neigh
 def _neighbourhood(
     item_users: Groups, log: EventLog, n_users: int, shrinkage: float, most: int, is_target: bool
 ) -> Neighbourhood:
-    """Find the nearest items of one domain; see `nearest_neighbours`."""
+    """Return the nearest items of a single domain; see `nearest_neighbours`."""
     user, item = _histories(log)
     histories, n_other = Groups(_starts(user, n_users), item), len(log.items)
     n_users_of = np.bincount(item, minlength=n_other)
@@ -163,17 +168,20 @@ def _neighbourhood(
 
 
 def calibrated(pair: Pair, settings: TrainSettings, seed: int, strength: Strength) -> tuple[Floats, Floats]:
-    """Return intercept and slopes of source and target evidence, for users with target events and for those without.
+    """Fit intercept and slopes of source and target evidence, shape (3,), for warm and for cold users.
 
     Args:
-        pair: Visible logs; the last target events are the rows, the events before them the evidence.
+        pair: Training logs; the latest target events are the rows, and earlier events give the evidence.
         settings: Negatives and half-life.
-        seed: Negatives; without times also which events are held out.
+        seed: Determines the negatives and, without times, the held-out events.
         strength: See `ItemNeighbours`.
+
+    Returns:
+        Coefficients for users with target events, and for users without.
     """
     early, late = _cut(pair, seed)
     n_items, catalogue = len(pair.target.items), catalogue_of(early.target)
-    if len(catalogue):  # as judged pairs are: of items that have events before
+    if len(catalogue):  # items with earlier events only, as for judged pairs
         late = late.take(np.isin(late.item, catalogue))
     user, item, weight = interactions(late, settings.half_life)
     slots = settings.negatives + 1
@@ -190,7 +198,7 @@ def calibrated(pair: Pair, settings: TrainSettings, seed: int, strength: Strengt
     known = _popularity(early.target, settings, strength)[rows][is_new]
     weights = np.repeat(weight, slots).astype(np.float64)[is_new]
     is_warm = (np.bincount(before[0], minlength=len(pair.target.users)) > 0)[users[is_new]]
-    if not label.any():  # what was held out tells nothing: the base rate for everybody
+    if not label.any():  # no held-out positives: predict the base rate for all users
         base = np.array([-np.log(settings.negatives), 0.0, 0.0])
         return base, base
     cold = np.append(logistic(features[:, :2], label, weights, known), 0.0)
@@ -201,13 +209,13 @@ def calibrated(pair: Pair, settings: TrainSettings, seed: int, strength: Strengt
 
 
 def logistic(features: Floats, label: Floats, weight: Floats, offset: Floats) -> Floats:
-    """Return the coefficients of a weighted logistic regression, by Newton's method with a faint penalty.
+    """Fit a weighted logistic regression by Newton's method with a small L2 penalty; return the coefficients.
 
     Args:
         features: Shape (n, k).
         label: Shape (n,), 0 or 1.
         weight: Shape (n,), above 0.
-        offset: Shape (n,), what is added to the log-odds as it is.
+        offset: Shape (n,), fixed term of the log-odds.
 
     Returns:
         Shape (k,).
@@ -220,12 +228,15 @@ def logistic(features: Floats, label: Floats, weight: Floats, offset: Floats) ->
         slope = np.einsum("nk,n->k", features, weight * (label - chance)) - faint @ at
         curvature = np.einsum("nk,nl,n->kl", features, features, weight * chance * (1 - chance)) + faint
         step = np.linalg.solve(curvature, slope)
-        at = at + step / max(1.0, float(np.abs(step).max()) / 2.0)  # far from the summit Newton may leap over it
+        at = at + step / max(1.0, float(np.abs(step).max()) / 2.0)  # limited: a full Newton step may overshoot
     return at
 
 
 def _cut(pair: Pair, seed: int) -> tuple[Pair, EventLog]:
-    """Return the logs before the last target events, and these; without times, others and random ones."""
+    """Split off the latest target events; return the logs before them, and these events.
+
+    Without times, random target events are split off.
+    """
     target, source = pair.target.positives(), pair.source
     if target.time is None or source.time is None:
         is_late = rng.keyed_units(seed, rng.Purpose.RIVAL, target.keys()) < HELD_OUT
@@ -236,14 +247,14 @@ def _cut(pair: Pair, seed: int) -> tuple[Pair, EventLog]:
 
 
 def _histories(log: EventLog) -> tuple[Codes, Codes]:
-    """Return users and items of a log's interactions, by user and item, at most `HISTORY_CAP` of a user."""
+    """Return users and items of the interactions of a log, sorted, with at most `HISTORY_CAP` items per user."""
     user, item, _ = interactions(log)
     keep = np.arange(len(user)) - np.searchsorted(user, user, side="left") < HISTORY_CAP
     return user[keep], item[keep]
 
 
 def _popularity(target: EventLog, settings: TrainSettings, strength: Strength) -> Floats:
-    """Return the share of log popularity in each item's log-odds, shape (n_items,)."""
+    """Return the popularity term of the log-odds of each item, shape (n_items,)."""
     _, item, weight = interactions(target, settings.half_life)
     mass = np.bincount(item, weight, len(target.items)) + SMOOTHING
     share: Floats = strength["popularity"] * np.log(mass / (mass.mean() or 1.0))

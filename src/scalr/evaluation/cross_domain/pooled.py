@@ -1,4 +1,4 @@
-"""Pooled training: the events of both domains as one log."""
+"""Pooled training: a single model on the events of both domains."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from scalr.foundation import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """One factorisation with one head: one intercept, and the full penalty for every row.
+    """A factorisation of both domains with a single intercept and the full penalty for all rows.
 
-    `weight` is that of a source interaction; 1 makes both domains equal.
+    `weight` is the weight of a source interaction; with 1, both domains have equal weight.
     """
 
     strengths: tuple[Strength, ...] = tuple({"weight": weight} for weight in (1.0, 0.3, 0.1, 0.03, 3.0, 0.01))

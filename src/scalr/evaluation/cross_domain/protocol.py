@@ -1,4 +1,4 @@
-"""What a conventional method of cross-domain recommendation must be able to do."""
+"""Protocol of conventional cross-domain methods."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from scalr.evaluation.models import Model
 from scalr.foundation import TrainSettings
 
 Strength = Mapping[str, float]
-"""A method's own settings by name; everything else comes from the settings of training."""
+"""Settings of a method by name; all other settings come from `TrainSettings`."""
 
 
 class Rival(Protocol):
-    """One method: what it tries, and how it is fitted."""
+    """A conventional method with the settings to try."""
 
     @property
     def strengths(self) -> tuple[Strength, ...]:
-        """Return the strengths to try, the best guess first."""
+        """Return the settings to try, the default first."""
 
     @property
     def reads_source(self) -> bool:
-        """Return whether an epoch goes over the source log's rows as well."""
+        """Return whether an epoch also visits the rows of the source log."""
 
     def epochs(self, fold: Fold, settings: TrainSettings, seed: int, strength: Strength) -> Iterator[Model]:
-        """Yield a model after each epoch; a model that was handed out never changes.
+        """Yield a model after each epoch; a yielded model never changes.
 
-        Nothing but `fold.pair` is looked at, never the judged pairs or the hidden events in `fold.seen`. The same
-        arguments give the same models.
+        Only `fold.pair` is read, never the judged pairs or the hidden events in `fold.seen`. The same arguments give
+        the same models.
 
         Args:
-            fold: Its visible logs are fitted.
+            fold: Fold with the training logs (`fold.pair`).
             settings: Dimensions, penalty, step size, popularity prior, half-life and negatives.
-            seed: First parameters, order and negatives, as for every other arm.
-            strength: One of `strengths`, or others with the same names.
+            seed: Determines initial parameters, order and negatives, as in all other arms.
+            strength: One of `strengths`, or other values for the same names.
 
         Raises:
-            LeakError: If the fold's logs saw the judged period.
-            SchemaError: If the target log has nothing to learn from.
+            LeakError: If the logs of the fold contain events of the judged period.
+            SchemaError: If the target log has no positive event of weight above 0.
         """

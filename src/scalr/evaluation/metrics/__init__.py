@@ -1,1 +1,1 @@
-"""Formulas: predictive, ranking, fidelity of synthetic events, and comparison of arms."""
+"""Metrics: prediction, ranking, translation quality, saturation curves, and comparison of arms."""

@@ -1,4 +1,4 @@
-"""Relative changes between two arms, with intervals: over seeds by t, over users by bootstrap."""
+"""Relative change of a metric between two arms: t intervals over seeds, bootstrap intervals over users."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from scalr.evaluation.kernels.bootstrap import resampled_ratios
 from scalr.foundation import Floats, Keys, SchemaError, rng
 
 LEVEL = 0.95
-RESAMPLES = 2000  # the ends of a 95 % interval then rest on 50 resamples each
+RESAMPLES = 2000  # leaves 50 resamples in each tail of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
 class RelativeChange:
-    """How an arm differs from its baseline; NaN where the numbers do not say.
+    """Relative difference between an arm and its baseline; NaN where it is undefined.
 
     Attributes:
-        relative_change: arm / baseline - 1: -0.01 is one percent lower.
+        relative_change: arm / baseline - 1; -0.01 means one percent lower.
         interval: Lower and upper end; NaN with fewer than two seeds or users.
-        level: Level of the interval.
-        p_value: Two-sided, against no change.
-        n: Seeds or users it rests on.
+        level: Confidence level of the interval, in (0, 1).
+        p_value: Two-sided p-value of the hypothesis of no change.
+        n: Number of seeds or users.
     """
 
     relative_change: float
@@ -43,9 +43,9 @@ def paired_relative_change(arm: Floats, baseline: Floats, *, level: float = LEVE
     """Average the relative change over seeds, with a t interval.
 
     Args:
-        arm: Shape (n_seeds,), one metric; seeds whose number is NaN on either side are left out.
-        baseline: Shape (n_seeds,), of the same seeds in the same order.
-        level: Level of the interval, in (0, 1).
+        arm: Shape (n_seeds,), a metric of the arm; seeds with NaN in either array are ignored.
+        baseline: Shape (n_seeds,), the metric of the baseline for the same seeds in the same order.
+        level: Confidence level of the interval, in (0, 1).
 
     Raises:
         SchemaError: If shapes differ.
@@ -65,18 +65,18 @@ def paired_relative_change(arm: Floats, baseline: Floats, *, level: float = LEVE
 def bootstrap_relative_change(
     arm: Floats, baseline: Floats, user_keys: Keys, *, seed: int = 0, level: float = LEVEL, resamples: int = RESAMPLES
 ) -> RelativeChange:
-    """Compare two arms of one seed by resampling users, both arms with the same weights.
+    """Compare two arms of the same seed by resampling users, with the same weights for both arms.
 
-    The change is sum(arm) / sum(baseline) - 1, so `arm` holds per-user *sums* (log loss) or per-user numbers that
-    are averaged over users (NDCG). Weights are Poisson(1); the interval is the percentile interval.
+    The change is sum(arm) / sum(baseline) - 1, so `arm` holds per-user *sums* (log loss) or per-user values that
+    are averaged over users (NDCG). The bootstrap weights are Poisson(1). The interval is the percentile interval.
 
     Args:
-        arm: Shape (n_users,).
-        baseline: Shape (n_users,), of the same users in the same order.
-        user_keys: Shape (n_users,), keys of the users, so that order does not matter.
+        arm: Shape (n_users,), a sum or a value per user.
+        baseline: Shape (n_users,), the same for the baseline, with the same users in the same order.
+        user_keys: Shape (n_users,), keys of the users; the result does not depend on their order.
         seed: Any integer.
-        level: Level of the interval, in (0, 1).
-        resamples: How many.
+        level: Confidence level of the interval, in (0, 1).
+        resamples: Number of bootstrap resamples.
 
     Raises:
         SchemaError: If shapes differ.
@@ -96,7 +96,7 @@ def bootstrap_relative_change(
 
 
 def student_t_cdf(t: float, degrees: float) -> float:
-    """Return P(T <= t) of Student's t with `degrees` > 0 of freedom."""
+    """Return P(T <= t) for Student's t distribution with `degrees` > 0 degrees of freedom."""
     if math.isinf(t):
         return 0.0 if t < 0 else 1.0
     total = degrees + t * t
@@ -105,7 +105,7 @@ def student_t_cdf(t: float, degrees: float) -> float:
 
 
 def student_t_quantile(probability: float, degrees: float) -> float:
-    """Return the t with P(T <= t) = `probability`, in (0, 1), by bisection."""
+    """Return t with P(T <= t) = `probability`, in (0, 1), by bisection."""
     if probability < 0.5:
         return -student_t_quantile(1 - probability, degrees)
     low, high = 0.0, 1.0
@@ -120,11 +120,11 @@ def student_t_quantile(probability: float, degrees: float) -> float:
 def _incomplete_beta(a: float, b: float, x: float, y: float) -> float:
     """Return the regularised incomplete beta function I_x(a, b), by Lentz's continued fraction (DLMF 8.17.22).
 
-    `y` is 1 - x, given apart so that nothing is lost where x is close to 1.
+    `y` is 1 - x, a separate argument that avoids cancellation for x close to 1.
     """
     if x <= 0.0 or y <= 0.0:
         return 0.0 if x <= 0.0 else 1.0
-    if x > (a + 1) / (a + b + 2):  # where the fraction converges slowly, use the symmetry
+    if x > (a + 1) / (a + b + 2):  # the fraction converges slowly here, so use the symmetry
         return 1.0 - _incomplete_beta(b, a, y, x)
     front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y)) / a
     tiny = 1e-300

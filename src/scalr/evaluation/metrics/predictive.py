@@ -1,4 +1,4 @@
-"""How good predicted probabilities are, and the labelled rows they are judged on."""
+"""Metrics of predicted probabilities, and the labelled rows that they are computed on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scalr.evaluation.folds import Fold
 from scalr.foundation import Codes, Floats, SchemaError, combine_keys, rng
 from scalr.logs import catalogue_of
 
-FLOOR = 1e-12  # keeps the log finite; far below what single precision predicts
+FLOOR = 1e-12  # keeps the log finite; far smaller than predictions in single precision
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,8 +19,8 @@ class JudgedRows:
     """Judged pairs, each followed by its negatives.
 
     Attributes:
-        user: Shape (n,), codes.
-        item: Shape (n,), codes.
+        user: Shape (n,), user codes.
+        item: Shape (n,), item codes.
         label: Shape (n,), 1 for a judged pair, 0 for a negative.
     """
 
@@ -30,13 +30,13 @@ class JudgedRows:
 
 
 def judged_rows(fold: Fold, negatives: int, seed: int) -> JudgedRows:
-    """Give each judged pair of a fold uniform negatives from the catalogue.
+    """Return the judged pairs of a fold, each with uniform negatives from the catalogue.
 
-    A negative is a hash of the seed, the pair's keys and the negative's number, so every model and arm is judged on
-    the same rows. A negative may be an item that the user likes: nobody knows.
+    A negative is a hash of the seed, the keys of the pair and the number of the negative, so all models and arms are
+    judged on the same rows. A negative may be an item that the user likes, since these preferences are unknown.
 
     Args:
-        fold: Whose judged pairs.
+        fold: Fold with the judged pairs.
         negatives: Negatives per pair, at least 1.
         seed: Any integer.
     """
@@ -68,7 +68,7 @@ def row_losses(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: fl
         raise SchemaError(
             f"labels of shape {labels.shape} do not fit probabilities of shape {probabilities.shape}",
             expected="two arrays of shape (n,)",
-            fix="give one probability per label",
+            fix="pass one probability per label",
         )
     if np.isnan(probabilities).any():
         raise SchemaError(
@@ -87,14 +87,14 @@ def log_loss(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: floa
 
 
 def base_rate_entropy(rate: float) -> float:
-    """Return the log loss in nats of always predicting `rate`, in (0, 1), where it is true."""
+    """Return the expected log loss in nats of the constant prediction `rate`, in (0, 1), if `rate` is the base rate."""
     return float(-(rate * np.log(rate) + (1 - rate) * np.log(1 - rate)))
 
 
 def normalized_entropy(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: float = FLOOR) -> float:
-    """Divide mean log loss by the log loss of always predicting the base rate.
+    """Divide the mean log loss by the log loss of the constant prediction of the base rate.
 
-    Below 1 beats the base rate; lower is better. The base rate is that of `labels`.
+    A value below 1 beats the base rate; lower is better. The base rate is the mean of `labels`.
 
     Args:
         labels: Shape (n,), 0 or 1, both present.
@@ -117,7 +117,7 @@ def normalized_entropy(labels: npt.NDArray[np.int8], probabilities: Floats, *, f
 
 
 def calibration_ratio(labels: npt.NDArray[np.int8], probabilities: Floats) -> float:
-    """Divide the sum of predictions by the sum of labels; 1 is ideal, above 1 predicts too much.
+    """Divide the sum of predictions by the sum of labels; 1 is ideal, a value above 1 means over-prediction.
 
     Raises:
         SchemaError: If no label is 1.
@@ -128,11 +128,11 @@ def calibration_ratio(labels: npt.NDArray[np.int8], probabilities: Floats) -> fl
 
 
 def auc(labels: npt.NDArray[np.int8], probabilities: Floats) -> float:
-    """Return P(a random positive is ranked above a random negative), ties counting half; 0.5 is chance.
+    """Return P(a random positive is ranked above a random negative), in [0, 1]; a tie counts half, chance is 0.5.
 
     Args:
         labels: Shape (n,), 0 or 1, both present.
-        probabilities: Shape (n,), any score that rises with P(label = 1).
+        probabilities: Shape (n,), any score that increases with P(label = 1).
 
     Raises:
         SchemaError: If `labels` holds one class only.
@@ -149,4 +149,4 @@ def auc(labels: npt.NDArray[np.int8], probabilities: Floats) -> float:
 def _refuse_one_class(labels: npt.NDArray[np.int8]) -> None:
     if len(labels) == 0 or labels.min() == labels.max():
         found = f"{len(labels)} labels, all {labels[0]}" if len(labels) else "no labels"
-        raise SchemaError(f"there are {found}", expected="labels 0 and 1, both present", fix="judge on more rows")
+        raise SchemaError(f"there are {found}", expected="labels 0 and 1, both present", fix="evaluate on more rows")

@@ -1,4 +1,4 @@
-"""Fit a curve that levels off to a metric over the volume of synthetic events."""
+"""Fit a saturation curve to a metric as a function of the volume of synthetic events."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _GRID, _ZOOMS = 121, 6
 _RANGES = {
     "exponential": (0.02, 20.0),
     "power": (0.02, 8.0),
-}  # of c; for the exponential in units of the largest volume
+}  # range of c; for the exponential law in units of the largest volume
 
 
 @dataclass(frozen=True, slots=True)
 class Saturation:
-    """A fitted curve; `b` above 0 means that more volume lowers the metric.
+    """A fitted curve; the metric decreases with volume if `b` is above 0.
 
     Attributes:
         law: "exponential": a - b · (1 - exp(-x / c)), or "power": a + b · x^-c.
-        a: Value without any volume (exponential), or with boundless volume (power).
+        a: Value at volume 0 (exponential), or limit for infinite volume (power).
         b: Size of the effect, in units of the metric.
-        c: Volume after which 63 % of the effect are there (exponential), or exponent (power); above 0.
+        c: Volume at which the effect reaches 63 % (exponential), or exponent (power); above 0.
         residuals: Metric minus curve at the fitted volumes.
         ends: Smallest and largest fitted volume.
     """
@@ -40,21 +40,22 @@ class Saturation:
 
     @property
     def limit(self) -> float | None:
-        """Return the value that boundless volume would reach.
+        """Return the limit for infinite volume, or None if the curve has not levelled off.
 
-        None where the curve has not levelled off: more than the whole change over the fitted volumes is still to come.
+        It has levelled off if the remaining change is at most the change between the smallest and the largest fitted
+        volume.
         """
         limit = self.a - self.b if self.law == "exponential" else self.a
         first, last = self.at(np.array(self.ends)).tolist()
         return limit if abs(limit - last) <= abs(last - first) else None
 
     def at(self, volume: Floats) -> Floats:
-        """Return the curve at volumes above 0, shape (n,)."""
+        """Return the values of the curve at volumes above 0, shape (n,)."""
         sign = -1.0 if self.law == "exponential" else 1.0
         return self.a + sign * self.b * _shape(self.law, np.asarray(volume, np.float64), self.c)
 
     def to_json(self) -> Mapping[str, Any]:
-        """Return law, parameters, limit, residuals and their root mean square."""
+        """Return the law, its parameters, the limit, the residuals and their root mean square."""
         rms = float(np.sqrt(np.mean(np.square(self.residuals))))
         numbers = {"a": self.a, "b": self.b, "c": self.c, "limit": self.limit, "rms_residual": rms}
         return {"law": self.law, **numbers, "residuals": list(self.residuals)}
@@ -63,14 +64,15 @@ class Saturation:
 def fit_saturation(volume: Floats, metric: Floats) -> Saturation:
     """Fit both laws by least squares and return the one with the smaller squared residuals.
 
-    `a` and `b` are linear and solved for; `c` is searched on a grid that closes in on the best value.
+    `a` and `b` are linear and have a closed form. `c` is searched on a grid that is refined around the best value.
 
     Args:
-        volume: Shape (n,), above 0, at least 4 different ones.
-        metric: Shape (n,).
+        volume: Shape (n,), above 0, at least 4 distinct values.
+        metric: Shape (n,), finite.
 
     Raises:
-        SchemaError: If there are too few points or a volume is not above 0.
+        SchemaError: If there are too few distinct volumes, shapes differ, a volume is not above 0 or a metric is not
+            finite.
     """
     x, y = np.asarray(volume, np.float64), np.asarray(metric, np.float64)
     if x.shape != y.shape or len(np.unique(x)) <= PARAMETERS or not (x > 0).all() or not np.isfinite(y).all():

@@ -1,7 +1,7 @@
-"""How well a translation foretells target events, without any training on its draws.
+"""Metrics of a translation as a predictor of held-out target events, without a downstream model.
 
-Perplexity is that of language models: exp of minus the mean log-likelihood; lower is better, and the size of the
-catalogue is that of knowing nothing. Calibration compares the confidence that draws state with what happened.
+Perplexity is exp(-mean log-likelihood), as for language models. Lower is better; the uniform distribution has a
+perplexity equal to the size of the catalogue. Calibration compares the stated confidence of draws with the outcomes.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from scalr.evaluation.kernels.bootstrap import resampled_ratios
 from scalr.evaluation.metrics.comparison import LEVEL, RESAMPLES
 from scalr.foundation import Floats, Int64, Keys, SchemaError, rng
 
-SMOOTHING = 0.05  # share of the uniform law that is mixed in, so that an item without a chance costs a finite loss
+SMOOTHING = 0.05  # weight of the uniform distribution in the mixture; keeps the loss at probability 0 finite
 BUCKETS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its interval; NaN where nothing is known.
+    """A number with its interval; NaN where it is undefined.
 
     Attributes:
         value: The number.
         interval: Lower and upper end, by bootstrap over users.
-        level: Level of the interval.
+        level: Confidence level of the interval, in (0, 1).
     """
 
     value: float
@@ -45,12 +45,12 @@ def log_likelihoods(probability: Floats, n_catalogue: int, *, smoothing: float =
     """Return ln((1 - smoothing) · P(item | user) + smoothing / catalogue) in nats, shape (n,); higher is better.
 
     Args:
-        probability: Shape (n,), P(item | user) of the pairs that happened, in [0, 1].
-        n_catalogue: Items that could have been taken, at least 1.
-        smoothing: Share of the uniform law, in (0, 1): the same for every translation that is compared.
+        probability: Shape (n,), P(item | user) of the observed pairs, in [0, 1].
+        n_catalogue: Number of items in the catalogue, at least 1.
+        smoothing: Weight of the uniform distribution, in (0, 1). Use the same value for all translations.
 
     Raises:
-        SchemaError: If a probability is not one.
+        SchemaError: If a probability is not in [0, 1].
     """
     if not ((probability >= 0) & (probability <= 1 + 1e-6)).all():
         raise SchemaError(
@@ -66,9 +66,9 @@ def mean_over_pairs(sums: Floats, pairs: Floats, user_keys: Keys, *, seed: int =
     """Return sum(sums) / sum(pairs) with an interval over users.
 
     Args:
-        sums: Shape (n_users,), what a user's pairs add up to.
-        pairs: Shape (n_users,), how many those are.
-        user_keys: Shape (n_users,), keys of the users, so that order does not matter.
+        sums: Shape (n_users,), sum over the pairs of each user.
+        pairs: Shape (n_users,), number of pairs of each user.
+        user_keys: Shape (n_users,), keys of the users; the result does not depend on their order.
         seed: Any integer.
     """
     total = float(pairs.sum())
@@ -88,13 +88,13 @@ def perplexity(log_likelihood: Estimate) -> Estimate:
 
 
 def equal_mass_buckets(stated: Floats, buckets: int = BUCKETS) -> Int64:
-    """Return the bucket of each number, shape (n,), from 0 on, ascending, about as many numbers in each.
+    """Return the bucket of each number, shape (n,), from 0, in ascending order, with about equal counts.
 
-    Equal numbers share a bucket, so there may be fewer than asked for.
+    Equal numbers share a bucket, so the number of buckets may be smaller than `buckets`.
 
     Args:
-        stated: Shape (n,).
-        buckets: How many, at least 1.
+        stated: Shape (n,), numbers to group.
+        buckets: Maximum number of buckets, at least 1.
     """
     if not len(stated):
         return np.zeros(0, np.int64)
@@ -105,12 +105,12 @@ def equal_mass_buckets(stated: Floats, buckets: int = BUCKETS) -> Int64:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Draws of about the same stated confidence.
+    """Draws with similar stated confidence.
 
     Attributes:
-        draws: How many.
-        stated: Their mean stated confidence.
-        observed: Their mean outcome, with an interval over users.
+        draws: Number of draws.
+        stated: Mean stated confidence of the draws.
+        observed: Mean outcome of the draws, with an interval over users.
     """
 
     draws: int
@@ -120,13 +120,14 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceCalibration:
-    """Stated confidence against outcomes.
+    """Calibration of stated confidence.
 
     Attributes:
-        buckets: By stated confidence, ascending.
-        error: Mean |stated - observed| over draws, divided by mean stated confidence: 0 is ideal, 1 is what stating
-            anything about events that never happen gives; NaN without draws.
-        ratio: Mean stated / mean observed confidence: above 1 promises too much; NaN where nothing was observed.
+        buckets: Buckets in ascending order of stated confidence.
+        error: Mean |stated - observed| over draws, divided by the mean stated confidence. 0 is ideal; it is 1 if no
+            outcome is positive, and NaN without draws.
+        ratio: Mean stated confidence divided by the mean outcome. A value above 1 means over-confidence; NaN if no
+            outcome is positive.
     """
 
     buckets: tuple[Bucket, ...]
@@ -157,10 +158,10 @@ def calibration_curve(
 
     Args:
         stated: Shape (n,), stated confidence of each draw.
-        outcome: Shape (n,), what happened, in [0, 1].
-        user: Shape (n,), whose draw it is: places in `user_keys`.
+        outcome: Shape (n,), outcome of each draw, in [0, 1].
+        user: Shape (n,), user of each draw, as an index into `user_keys`.
         user_keys: Shape (n_users,), keys of the users.
-        buckets: How many, about.
+        buckets: Maximum number of buckets, at least 1.
         seed: Any integer.
     """
     if not len(stated):

@@ -1,6 +1,6 @@
 """Downstream models: recipes that learn P(label = 1 | user, item) from real and synthetic events.
 
-One protocol, one contract test; a new model is a module here and a line in `_KINDS`.
+All models share one protocol and one contract test. To add a model, write a module here and add a line to `_KINDS`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ REFERENCE = "mf"
 
 @dataclass(frozen=True, slots=True)
 class ModelKind:
-    """What there is to know about a model before it is fitted.
+    """Description and defaults of a model.
 
     Attributes:
-        recipe: How it is fitted.
-        title: What it is, in a few words.
-        learning_rate: Its own step size.
-        l2: Its own penalty.
-        max_epochs: Its own most epochs.
-        patience: Its own epochs without a better validation loss before it stops.
-        extra: The optional dependencies that it needs; None for none.
-        tuned: Training settings that matter to it and that a study may choose on real events alone.
-        ranks_pairwise: Whether it ranks by scoring pair after pair, which takes long for a whole catalogue.
-        losses: What it can be trained by (`train.loss`), its own first; empty where that has no name.
+        recipe: Function that fits the model.
+        title: Short description.
+        learning_rate: Default step size.
+        l2: Default L2 penalty.
+        max_epochs: Default maximum number of epochs.
+        patience: Default number of epochs without a better validation loss before training stops.
+        extra: Extra with the optional dependencies of the model; None if it needs none.
+        tuned: Training settings that affect the model and that a study may tune on real events alone.
+        ranks_pairwise: Whether ranking scores every (user, item) pair separately, which is slow for a whole catalogue.
+        losses: Names of the supported training losses (`train.loss`), the default first; empty if the model has a
+            single loss without a name.
     """
 
     recipe: Recipe
@@ -102,12 +103,12 @@ _KINDS: dict[str, ModelKind] = {
 
 
 def model_names() -> tuple[str, ...]:
-    """Return the names that `get_model` takes."""
+    """Return the names that `get_model` accepts."""
     return tuple(_KINDS)
 
 
 def get_model(name: str) -> ModelKind:
-    """Return what is known about the model called `name`.
+    """Return the description of the model called `name`.
 
     Raises:
         ConfigError: If no model has that name.
@@ -118,26 +119,34 @@ def get_model(name: str) -> ModelKind:
 
 
 def share_cores(name: str, trainings: int) -> None:
-    """Let each of so many trainings at a time have its share of the cores, where the model's library takes them all."""
+    """Limit the threads of a PyTorch model to its share of the cores.
+
+    Args:
+        name: Name of the model; models without PyTorch are not affected.
+        trainings: Number of trainings that run at the same time, at least 1.
+
+    Raises:
+        ConfigError: If no model has that name.
+        MissingExtraError: If the model needs PyTorch and it is not installed.
+    """
     if get_model(name).extra == deep.EXTRA:
         torch = require_extra("torch", deep.EXTRA)
         torch.set_num_threads(max((os.cpu_count() or 1) // trainings, 1))
 
 
 def settled(settings: TrainSettings) -> TrainSettings:
-    """Return the settings with the model's own values where nothing was asked for.
+    """Return the settings with the defaults of the model for all values that are None.
 
     Raises:
-        ConfigError: If no model has that name, it cannot be trained by the loss asked for, or checkpoints are asked for
-            of a model that keeps none.
+        ConfigError: If no model has that name, or the model does not support `loss` or `checkpoints`.
     """
     kind = get_model(settings.model)
     deep.check_loss(settings.model, settings.loss, kind.losses)
     if settings.checkpoints is not None and kind.extra != deep.EXTRA:
         raise ConfigError(
             f"model '{settings.model}' keeps no checkpoints, but train.checkpoints is '{settings.checkpoints}'",
-            expected=f"one of {', '.join(deep.NETWORKS)} where checkpoints are kept",
-            fix="leave train.checkpoints (--checkpoints) out, or take one of these models",
+            expected=f"a model with checkpoints: one of {', '.join(deep.NETWORKS)}",
+            fix="remove train.checkpoints (omit --checkpoints), or choose one of these models",
         )
     return settings.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""Alternating least squares on confidences (the library `implicit`), with a link from its scores to probabilities."""
+"""Alternating least squares on confidences (the library `implicit`), with a link from scores to probabilities."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from scalr.evaluation.models.pair_features import Mass
 from scalr.evaluation.models.protocol import Examples
 from scalr.foundation import Floats, Keys, Singles, TrainSettings, require_extra, rng
 
-LEARNING_RATE, L2 = 1.0, 1.0  # there is no step; the penalty where the settings name none
+LEARNING_RATE, L2 = 1.0, 1.0  # ALS has no step size; default of the penalty
 MAX_EPOCHS, PATIENCE = 15, 3
-ALPHA = 30.0  # a row's confidence is ALPHA · its weight, that of an absent pair 1
-HELD_BACK = 0.2  # share of the real pairs that the link is fitted on, and that its factors do not see
-FIRST_SPREAD = 0.01  # standard deviation of the first factors, as the library has it
+ALPHA = 30.0  # confidence of a row per unit of weight; an absent pair has confidence 1
+HELD_BACK = 0.2  # share of the real pairs that fit the link; the factors behind these scores are fitted without them
+FIRST_SPREAD = 0.01  # standard deviation of the initial factors, the default of `implicit`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """What a factorisation is fitted on: the confidences, and what counting knows.
+    """Training data of a factorisation, and the counts that its link uses.
 
     Attributes:
         matrix: Confidences, CSR of shape (n_users, n_items).
-        popularity: Shape (n_items,), log of the items' real weight, smoothed.
-        activity: Shape (n_users,), log of 1 + the users' real weight.
+        popularity: Shape (n_items,), log(0.5 + real weight) of each item.
+        activity: Shape (n_users,), log(1 + real weight) of each user.
     """
 
     matrix: Any
@@ -41,15 +41,18 @@ class _Rows:
 def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Factorization]:
     """Fit weighted regularised least squares; each epoch solves for all users and all items once.
 
-    Real and synthetic weights of a pair add up; confidence is `ALPHA` · weight. Scores are no probabilities, so a
-    logistic link is fitted on score, log popularity of the item and log activity of the user: on a hashed fifth of the
-    real pairs, with uniform negatives, and with the factors of a second factorisation that saw all but these pairs. It
-    is then applied to the factors of all rows. There is no auxiliary head: the objective `auxiliary` acts as `joint`,
-    but the link, which holds intercept and popularity, is learnt from real rows alone whatever the objective.
+    The weight of a pair is the sum of its real and synthetic weights; its confidence is `ALPHA` · weight. Scores are
+    not probabilities, so a logistic link maps them to probabilities. The features of the link are the score, the log
+    popularity of the item and the log activity of the user. The link is fitted on a hashed fifth of the real pairs with
+    uniform negatives, with scores of a second factorisation that is trained without these pairs. It is then applied to
+    the factors of all rows.
+
+    The model has no auxiliary head: the objective `auxiliary` acts as `joint`. The link, with intercept and popularity,
+    is fitted on real rows alone with every objective.
 
     Args:
-        examples: Rows to learn from.
-        settings: Dimensions, penalty and negatives; there is no learning rate and no prior.
+        examples: Training rows.
+        settings: Dimensions, penalty and negatives. Learning rate and popularity prior are not used.
         seed: Any integer.
 
     Raises:
@@ -76,7 +79,7 @@ def fit_als(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[
 
 
 class _Solver:
-    """A factorisation that goes on from epoch to epoch, on one thread, so that its sums have one order."""
+    """A factorisation that is trained epoch by epoch, on one thread for a fixed order of summation."""
 
     def __init__(self, rows: _Rows, examples: Examples, settings: TrainSettings, seed: int) -> None:
         from implicit.cpu.als import AlternatingLeastSquares
@@ -106,7 +109,10 @@ class _Solver:
 
 
 def _rows(real: Mass, synthetic: Mass, seen: npt.NDArray[np.bool_]) -> _Rows:
-    """Return the confidences of the real pairs that are seen and of all synthetic ones; counts as if all were seen."""
+    """Return the confidences of the real pairs in `seen` and of all synthetic pairs.
+
+    Counts are scaled to the total weight of all real pairs.
+    """
     from scipy.sparse import csr_matrix
 
     shape = len(real.of_user), len(real.of_item)
@@ -124,7 +130,7 @@ def _rows(real: Mass, synthetic: Mass, seen: npt.NDArray[np.bool_]) -> _Rows:
 
 
 def _link_rows(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_], negatives: int, seed: int) -> LinkRows:
-    """Return the held-back pairs whose item and user are seen all the same, each with its negatives."""
+    """Return the held-out pairs whose item and user also occur in the other pairs, each with its negatives."""
     n_users, n_items = len(real.of_user), len(real.of_item)
     is_known = np.bincount(real.item[~held_back], minlength=n_items) > 0
     has_history = np.bincount(real.user[~held_back], minlength=n_users) > 0
@@ -148,7 +154,7 @@ def _link_rows(examples: Examples, real: Mass, held_back: npt.NDArray[np.bool_],
 
 
 def _link(link_rows: LinkRows, rows: _Rows, factors: tuple[Singles, Singles]) -> Floats:
-    """Return the intercept and the coefficients of score, popularity and activity, shape (4,)."""
+    """Fit the link; return its intercept and the coefficients of score, popularity and activity, shape (4,)."""
     if len(link_rows.user) == 0:
         return np.array([0.0, 1.0, 0.0, 0.0])
     users, items = factors
@@ -158,7 +164,7 @@ def _link(link_rows: LinkRows, rows: _Rows, factors: tuple[Singles, Singles]) ->
 
 
 def _linked(link: Floats, rows: _Rows, users: Singles, items: Singles, examples: Examples) -> Factorization:
-    """Return factors whose product, with biases, is the log-odds: activity is one more dimension of the users."""
+    """Return factors and biases that give the log-odds; activity becomes an additional dimension of the users."""
     intercept, score, popularity, activity = (float(one) for one in link)
     of_user = np.concatenate([score * users, activity * rows.activity[:, None]], axis=1).astype(np.float32)
     of_item = np.concatenate([items, np.ones((len(items), 1))], axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What an item table says about target items, as codes and numbers that models can learn from."""
+"""Features of target items from the item table, as integer codes and numbers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 from scalr.foundation import Codes, Floats
 from scalr.logs import Pair
 
-MOST_CATEGORIES = 0.5  # of the items: a column with more distinct values names items, it does not group them
+MOST_CATEGORIES = 0.5  # maximum number of distinct values of a text or integer column, as a share of the items
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Categories:
-    """A column with few distinct values.
+    """A categorical column.
 
     Attributes:
-        codes: Shape (n_items,), from 1 on, in the order of the sorted values; 0 where the table does not know.
-        size: Number of codes, 0 included.
+        codes: Shape (n_items,), at least 1 and in the order of the sorted values; 0 for a missing value.
+        size: Number of codes, including 0.
     """
 
     codes: Codes
@@ -30,11 +30,11 @@ class Categories:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemFeatures:
-    """What is known about target items.
+    """Features of target items.
 
     Attributes:
-        categories: By name of the column.
-        numbers: By name of the column, shape (n_items,), NaN where the table does not know.
+        categories: Categorical columns by name.
+        numbers: Numeric columns by name, shape (n_items,), NaN for a missing value.
     """
 
     categories: Mapping[str, Categories] = field(default_factory=dict)
@@ -42,13 +42,13 @@ class ItemFeatures:
 
 
 def item_features(pair: Pair) -> ItemFeatures:
-    """Return the columns of the item table that group or measure target items; nothing without a table.
+    """Return the categorical and numeric columns of the item table for target items; no columns without a table.
 
-    Text, truth values and whole numbers are categories, where at most half of the items have a value of their own;
-    other numbers are numbers. Columns with one value only, and nested ones, say nothing and are left out.
+    Text, Boolean and integer columns are categorical. They are dropped if they have more distinct values than half of
+    the items. Floating-point and decimal columns are numeric. Nested columns and constant columns are dropped.
 
     Args:
-        pair: The logs, with their item table.
+        pair: The logs and their item table.
     """
     if pair.items is None:
         return ItemFeatures()

@@ -1,4 +1,4 @@
-"""From scores to log-odds: a logistic regression on columns of labelled pairs. The fit is scikit-learn's."""
+"""Map scores to log-odds with a logistic regression on labelled pairs, fitted by scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 from scalr.foundation import Codes, Floats
 
-PENALTY = 1.0  # inverse strength of the ridge penalty on standardised columns, scikit-learn's usual one
+PENALTY = 1.0  # inverse strength of the ridge penalty on standardised columns, the default of scikit-learn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkRows:
-    """Labelled pairs that a link is fitted on.
+    """Labelled pairs to fit a link on.
 
     Attributes:
-        user: Shape (n,), codes.
-        item: Shape (n,), codes.
+        user: Shape (n,), user codes.
+        item: Shape (n,), item codes.
         label: Shape (n,), 0 or 1.
         weight: Shape (n,), above 0.
     """
@@ -29,10 +29,10 @@ class LinkRows:
 
 
 def fit_log_odds(columns: Floats, label: Floats, weight: Floats) -> Floats:
-    """Return the intercept and the slopes of the log-odds, shape (1 + k,), with the least penalised log loss.
+    """Return the intercept and the slopes of the log-odds, shape (1 + k,), that minimise the penalised log loss.
 
     Args:
-        columns: Shape (n, k); the penalty is on slopes of standardised columns.
+        columns: Shape (n, k), features; the penalty applies to the slopes of the standardised columns.
         label: Shape (n,), 0 or 1, both present.
         weight: Shape (n,), above 0.
     """

@@ -1,8 +1,9 @@
-"""Logistic regression on labelled rows: users, items, columns of the item table, and crosses of users with both.
+"""Logistic regression on labelled rows, with sparse one-hot features.
 
-The fit is scikit-learn's; here is only which columns a row has. Synthetic rows share the crosses (what a user takes)
-with real rows. With the objective `auxiliary` they have an intercept, item and column effects of their own, which are
-left out at prediction, and none of the user's: how much a user takes at all is for real rows to say.
+The features are users, items, columns of the item table, and crosses of users with items and columns. scikit-learn
+fits the model; this module builds the design matrix. Synthetic rows share the crosses (the preferences of a user) with
+real rows. With the objective `auxiliary`, synthetic rows have separate intercept, item and column effects, which are
+not used at prediction. They then have no user effect: only real rows determine the activity level of a user.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from scalr.foundation import Codes, DivergenceError, Floats, Int64, require_extr
 from scalr.logs import ItemTable
 
 EXTRA = "models"
-BUCKETS = 10  # of a column of numbers with more distinct ones than this, with about equally many items each
-SOLVER = "newton-cg"  # nine iterations where lbfgs stops early on rare labels
+BUCKETS = 10  # quantile buckets of a numeric column with more than this many distinct values
+SOLVER = "newton-cg"  # converges in nine iterations; lbfgs stops too early on rare labels
 MAX_ITERATIONS = 200
 TOLERANCE = 1e-4
 
 
 def one_thread_each() -> AbstractContextManager[Any]:
-    """Keep each fit to one thread while it lasts: several at a time, with many threads each, take ten times as long.
+    """Return a context in which each fit uses one thread; concurrent fits with many threads are ten times slower.
 
     Raises:
-        MissingExtraError: Without the extra `models` (scikit-learn).
+        MissingExtraError: If the extra `models` (scikit-learn) is not installed.
     """
-    require_extra("sklearn.linear_model", EXTRA)  # the libraries that are to be kept must be there
+    require_extra("sklearn.linear_model", EXTRA)  # its libraries must be loaded before threadpoolctl can limit them
     limits: AbstractContextManager[Any] = require_extra("threadpoolctl", EXTRA).threadpool_limits(limits=1)
     return limits
 
@@ -42,9 +43,9 @@ class ItemColumns:
     """Columns of the item table as categories.
 
     Attributes:
-        names: Name of each.
-        code: Shape (n_columns, n_items), category of each target item, -1 for unknown.
-        sizes: Categories of each.
+        names: Names of the columns.
+        code: Shape (n_columns, n_items), category of each target item, -1 for a missing value.
+        sizes: Number of categories of each column.
     """
 
     names: tuple[str, ...]
@@ -53,10 +54,14 @@ class ItemColumns:
 
 
 def item_columns(items: ItemTable | None, n_items: int) -> ItemColumns:
-    """Return what is known about target items as categories.
+    """Return the columns of the item table as categories of target items.
 
-    Numbers fall into `BUCKETS` buckets where they are many. Columns that are nested, that say the same of all items, or
-    something else of each item, are left out: they would add nothing to the item itself.
+    A numeric column with more than `BUCKETS` distinct values is split at its quantiles. Nested columns, constant
+    columns and columns with a different value for each item are dropped, since they add nothing to the item effect.
+
+    Args:
+        items: The item table; None for no columns.
+        n_items: Number of target items.
     """
     names, codes, sizes = [], [], []
     for name in () if items is None else items.target.column_names:
@@ -87,14 +92,14 @@ def _bucketed(column: pa.Array) -> pa.Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledRows:
-    """Rows to learn from.
+    """Labelled training rows.
 
     Attributes:
-        user: Shape (n,), codes.
-        item: Shape (n,), codes.
+        user: Shape (n,), user codes.
+        item: Shape (n,), item codes.
         label: Shape (n,), 0 or 1.
         weight: Shape (n,), above 0.
-        is_synthetic: Shape (n,).
+        is_synthetic: Shape (n,), whether a row is synthetic.
     """
 
     user: Codes
@@ -110,13 +115,13 @@ class LabelledRows:
     def summed(
         cls, user: Codes, item: Codes, label: npt.NDArray[np.int8], weight: Floats, *, synthetic: bool
     ) -> LabelledRows:
-        """Return one row per distinct (user, item, label) with the sum of its weights: the same to a fit, but smaller.
+        """Merge rows with equal (user, item, label) and add their weights; the fit is the same on fewer rows.
 
         Args:
-            user: Shape (n,), codes, as the next three.
-            item: Codes.
-            label: 0 or 1.
-            weight: At least 0; rows without weight are left out.
+            user: Shape (n,), user codes.
+            item: Shape (n,), item codes.
+            label: Shape (n,), 0 or 1.
+            weight: Shape (n,), at least 0; merged rows of weight 0 are dropped.
             synthetic: Whether the rows are synthetic.
         """
         width = int(item.max(initial=0)) + 1
@@ -130,24 +135,24 @@ class LabelledRows:
         )  # fmt: skip
 
     def joined(self, other: LabelledRows) -> LabelledRows:
-        """Return these rows, then others."""
+        """Return these rows followed by the rows of `other`."""
         names = ("user", "item", "label", "weight", "is_synthetic")
         return LabelledRows(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
 
     def base_rate(self) -> float:
-        """Return the share of label 1, by weight."""
+        """Return the weighted share of label 1, in [0, 1]."""
         return float(self.weight[self.label == 1].sum() / self.weight.sum())
 
 
 class Design:
-    """Which columns a row has, by number; columns exist where a row of `rows` has them.
+    """Sparse one-hot design matrix; its columns are the features that occur in the training rows.
 
     Args:
-        rows: The rows to learn from.
-        columns: What is known about items.
-        n_users: Users of the vocabulary.
-        n_items: Target items of the vocabulary.
-        auxiliary: Whether synthetic rows have effects of their own.
+        rows: Training rows.
+        columns: Categories of items.
+        n_users: Number of users of the vocabulary.
+        n_items: Number of target items of the vocabulary.
+        auxiliary: Whether synthetic rows have separate effects.
     """
 
     def __init__(
@@ -157,17 +162,17 @@ class Design:
         numbers = self._numbers(rows.user, rows.item, rows.is_synthetic)
         self._known, place = np.unique(numbers, return_inverse=True)
         place = place.reshape(numbers.shape)
-        self._drop = int(len(self._known) and self._known[0] < 0)  # -1 stands for no column
+        self._drop = int(len(self._known) and self._known[0] < 0)  # -1 marks an absent feature
         self.matrix = self._sparse(place - self._drop, numbers >= 0)
 
     def of(self, user: Codes, item: Codes) -> Any:
-        """Return real rows as a sparse matrix; what no row to learn from had is left out."""
+        """Return the design matrix of real rows, CSR of shape (n, n_columns), without features that are new."""
         numbers = self._numbers(user, item, np.zeros(len(user), np.bool_))
         place = np.minimum(np.searchsorted(self._known, numbers), len(self._known) - 1)
         return self._sparse(place - self._drop, (self._known[place] == numbers) & (numbers >= 0))
 
     def _numbers(self, user: Codes, item: Codes, is_synthetic: npt.NDArray[np.bool_]) -> Int64:
-        """Return the column numbers of each row, shape (n, columns of a row), -1 for none."""
+        """Return the column number of each feature, shape (n, n_features_per_row), -1 for an absent feature."""
         own = is_synthetic & self._auxiliary
         head = own.astype(np.int64)
         start, found = 1, [np.where(own, 0, -1)]  # column 0: the intercept of synthetic rows
@@ -193,13 +198,13 @@ class Design:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logistic:
-    """A fitted model; it never changes.
+    """A fitted, immutable model.
 
     Attributes:
-        design: Which columns a row has.
-        coefficients: Shape (n_columns,), log-odds of each.
-        intercept: Log-odds of a real row without columns.
-        trained_rate: Share of positives, by weight, among the rows whose head predicts.
+        design: Builds the features of a row.
+        coefficients: Shape (n_columns,), effect of each feature on the log-odds.
+        intercept: Log-odds of a real row without features.
+        trained_rate: Weighted share of positives among the rows that the predicting head was trained on.
     """
 
     design: Design
@@ -219,14 +224,14 @@ def fit_logistic(rows: LabelledRows, design: Design, l2: float, *, auxiliary: bo
     """Fit a logistic regression; the intercept is not penalised.
 
     Args:
-        rows: What to learn from, labels of both kinds among them.
-        design: The columns of these rows.
-        l2: Half of it times the sum of squared coefficients is added to the summed log loss; above 0.
-        auxiliary: Whether synthetic rows have effects of their own.
+        rows: Training rows with both labels.
+        design: Design matrix of these rows.
+        l2: Penalty, above 0: l2 / 2 times the sum of squared coefficients is added to the summed log loss.
+        auxiliary: Whether synthetic rows have separate effects.
 
     Raises:
-        MissingExtraError: Without the extra `models` (scikit-learn).
-        DivergenceError: If the solver does not settle.
+        MissingExtraError: If the extra `models` (scikit-learn) is not installed.
+        DivergenceError: If the solver does not converge.
     """
     linear = require_extra("sklearn.linear_model", EXTRA)
     unsettled = require_extra("sklearn.exceptions", EXTRA).ConvergenceWarning
@@ -237,8 +242,8 @@ def fit_logistic(rows: LabelledRows, design: Design, l2: float, *, auxiliary: bo
             model.fit(design.matrix, rows.label, sample_weight=rows.weight)
         except unsettled as error:
             raise DivergenceError(
-                f"the logistic regression did not settle in {MAX_ITERATIONS} iterations with a penalty of {l2:g}",
-                expected="a penalty that holds rare columns back",
+                f"the logistic regression did not converge in {MAX_ITERATIONS} iterations with a penalty of {l2:g}",
+                expected="a penalty that is large enough for rare features",
                 fix="raise conversions.penalties",
             ) from error
     predicting = ~rows.is_synthetic if auxiliary else np.ones(len(rows), np.bool_)

@@ -1,4 +1,4 @@
-"""Logistic matrix factorisation: an intercept, item biases, and the product of user and item factors."""
+"""Logistic matrix factorisation: an intercept, item biases, and the inner product of user and item factors."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from scalr.foundation import (
     rng,
 )
 
-LEARNING_RATE, L2 = 0.1, 0.05  # where the settings name none
+LEARNING_RATE, L2 = 0.1, 0.05  # defaults
 FIRST_SPREAD = (
-    0.05  # standard deviation of the first factors; 0.01 is slow to leave zero, 0.1 drowns cold users in noise
+    0.05  # standard deviation of the initial factors; 0.01 learns slowly, 0.1 adds too much noise for cold users
 )
-AVERAGING = np.float32(0.5)  # share of earlier epochs in the model that is handed out
-LARGEST_STEP = 4.0  # weight of one gradient step: at the default rate 0.1 a step of 0.4, well below overshooting
-MOST_PARTS = 20  # times as many rows, beyond which weights are not weights but another unit
+AVERAGING = np.float32(0.5)  # weight of the earlier epochs in the yielded model
+LARGEST_STEP = 4.0  # maximum weight of a gradient step; the step is 0.4 at the default rate 0.1, which is safe
+MOST_PARTS = 20  # maximum growth of the number of rows by splitting; larger weights suggest another unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factorization:
-    """Fitted factors; only the real head is kept.
+    """Fitted factors with the biases of the real head.
 
     Attributes:
-        user_factors: Shape (n_users, dimensions). Users without rows keep their first, near-zero factors.
+        user_factors: Shape (n_users, dimensions). Users without rows keep their initial, near-zero factors.
         item_factors: Shape (n_items, dimensions).
-        item_bias: Shape (n_items,), of the real head.
-        intercept: That of the real head.
-        fitted_until: Latest time of any event behind it; None without time.
-        fitted_on: Digest of the target log it was trained on.
+        item_bias: Shape (n_items,), biases of the real head.
+        intercept: Intercept of the real head.
+        fitted_until: Latest time of the training events; None without time.
+        fitted_on: Digest of the target log that it was trained on.
     """
 
     user_factors: Singles
@@ -60,7 +60,7 @@ class Factorization:
         """Return P(label = 1) for each (user, item), shape (n,)."""
         parameters = (self.user_factors, self.item_factors, self.item_bias, self.intercept)
         logits = factorization.pair_scores(*parameters, user, item).astype(np.float64)
-        # exp of a negative number only: no overflow, however large the logit.
+        # exp takes only numbers up to 0, so it cannot overflow.
         small: Floats = np.exp(-np.abs(logits))
         return np.where(logits >= 0, 1.0, small) / (1.0 + small)
 
@@ -74,24 +74,24 @@ class Factorization:
 def fit_factorization(
     examples: Examples, settings: TrainSettings, seed: int, *, lesson: Callable[[Parameters, int], None] | None = None
 ) -> Iterator[Factorization]:
-    """Fit by stochastic gradient descent with a constant step size, one step per row on its positive and negatives.
+    """Fit by stochastic gradient descent with a constant step size; each step uses a positive and its negatives.
 
-    With a constant step size the parameters keep fluctuating, so each yielded model is an average of the parameters at
-    the end of every epoch so far, with half of the weight on the last one (Polyak and Juditsky 1992, with exponential
-    decay).
+    With a constant step size the parameters keep fluctuating. Each yielded model is therefore an exponentially weighted
+    average of the parameters after each epoch so far, with half of the weight on the last epoch (after Polyak and
+    Juditsky 1992).
 
-    The intercept starts at log(1 / negatives), the log-odds of a positive among its negatives. Biases start at
-    `popularity_prior` times the item's log popularity among the rows of its head, and the penalty draws them back to
-    that value. A prior of 1 suits logs whose popularity is stable; 0 suits logs whose popularity drifts.
+    The intercept starts at log(1 / negatives), the log-odds of a positive among its negatives. An item bias starts at
+    `popularity_prior` times the log popularity of the item among the rows of the head, and the penalty pulls it towards
+    that value. A prior of 1 suits logs with stable popularity; 0 suits logs with drifting popularity.
 
     Args:
         examples: Training rows.
         settings: Objective, dimensions, learning rate, penalty and negatives.
         seed: Any integer.
-        lesson: Called after every epoch with the parameters, which it may change, and the number of the epoch from 0.
+        lesson: Called after each epoch with the parameters, which it may change, and the epoch number from 0.
 
     Raises:
-        ConfigError: If weights are too large to be split into steps that converge.
+        ConfigError: If weights are too large; see `in_steps`.
     """
     examples, (learning_rate, penalty) = in_steps(examples), rates(settings)
     head = np.array([REAL, SYNTHETIC if settings.objective == "auxiliary" else REAL], np.uint8)
@@ -138,7 +138,7 @@ def _first_parameters(
 
 
 def _real_head(parameters: Parameters, dimensions: int, examples: Examples) -> Factorization:
-    """Return copies of the parameters that predict real events."""
+    """Return copies of the parameters of the real head."""
     return Factorization(
         np.ascontiguousarray(parameters.user_factors[:, :dimensions]),
         np.ascontiguousarray(parameters.item_factors[:, :dimensions]),
@@ -161,14 +161,14 @@ def _mixed(earlier: Factorization, now: Factorization) -> Factorization:
 
 
 def _first_factors(keys: Keys, dimensions: int, stream: np.uint64) -> Singles:
-    """Return first factors, and zeros up to a whole number of `LANES`, which stay zeros."""
+    """Return the initial factors, padded to a multiple of `LANES` with zeros that training does not change."""
     factors = line_zeros((len(keys), -(-dimensions // LANES) * LANES))
     factors[:, :dimensions] = factorization.first_factors(keys, dimensions, stream, FIRST_SPREAD)
     return factors
 
 
 def rates(settings: TrainSettings) -> tuple[float, float]:
-    """Return step size and penalty, the model's own where the settings name none."""
+    """Return step size and penalty, with the defaults of the model for values that are None."""
     return (
         LEARNING_RATE if settings.learning_rate is None else settings.learning_rate,
         L2 if settings.l2 is None else settings.l2,
@@ -176,18 +176,18 @@ def rates(settings: TrainSettings) -> tuple[float, float]:
 
 
 def in_steps(examples: Examples) -> Examples:
-    """Return the same rows with those above `LARGEST_STEP` in several parts of equal weight.
+    """Split each row with a weight above `LARGEST_STEP` into several rows of equal weight.
 
-    One step with a weight of hundreds, as merged duplicates may have, would overshoot and diverge.
+    Merged duplicates may have a weight of hundreds. A single step with such a weight would overshoot and diverge.
 
     Raises:
-        ConfigError: If the rows would become more than `MOST_PARTS` times as many.
+        ConfigError: If the number of rows would grow by more than a factor of `MOST_PARTS`.
     """
     parts = np.maximum(np.ceil(examples.weight / LARGEST_STEP), 1.0)
     if parts.sum() > MOST_PARTS * max(len(examples), 1000):
         raise ConfigError(
             f"event weights are as large as {examples.weight.max():g}, {examples.weight.mean():g} on average",
-            expected=f"weights around 1; model 'mf' takes at most {MOST_PARTS * LARGEST_STEP:g} on average",
+            expected=f"weights around 1; model 'mf' accepts at most {MOST_PARTS * LARGEST_STEP:g} on average",
             fix="divide the weights by their mean, or lower synthetic_weight",
         )
     if parts.max(initial=1.0) == 1.0:
@@ -205,7 +205,7 @@ def in_steps(examples: Examples) -> Examples:
 
 
 def _stream(seed: int, side: int) -> np.uint64:
-    """Return the key of the first parameters of users (side 0) or items (side 1)."""
+    """Return the random key of the initial parameters of users (side 0) or items (side 1)."""
     return _numbered(rng.stream(seed, rng.Purpose.FIRST_PARAMETERS), side)
 
 

@@ -1,10 +1,10 @@
-"""What a row (user, item) of a table looks like to a model that learns from columns, with the row itself left out.
+"""Features of (user, item) pairs for models on tables, computed without the training row itself.
 
-A training row must look as if it had not happened yet: its own event would tell its label. So whatever is counted of
-user and item is counted without the row that is `held`, and the factors behind affinities are those of other users.
-What synthetic events say cannot be told without it, since the translation saw the row's event and passed it on to
-other users' synthetic events: real rows that are held do not see these columns, which only synthetic rows teach.
-Synthetic events of exactly the pair that is asked about are never counted.
+A training row must not affect its own features, since its event would reveal its label. Counts of the user and the
+item therefore exclude the `held` row, and its affinities use factors that were fitted on other users. Features from
+synthetic events cannot exclude a real row: the translation was fitted on its event, which affects the synthetic events
+of other users. These features are therefore missing (NaN) for real training rows, and models learn them from synthetic
+rows only. Synthetic events of the queried pair itself are never counted.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from scalr.evaluation.models.features import Categories
 from scalr.evaluation.models.protocol import Examples
 from scalr.foundation import Codes, Floats, Int64, Keys, Singles, lowrank, rng
 
-USER_FOLDS = 5  # factors for a training row come from the users of the other folds
-POWER_STEPS = 4  # of the subspace iteration; affinities change no more after three on the logs that were tried
-CATEGORY_SMOOTHING = 5.0  # events that a user's shares of categories borrow from all users
-LEAST_MASS = 1e-9  # below which nothing is left but rounding
+USER_FOLDS = 5  # the factors for a training row are fitted on the users of the other folds
+POWER_STEPS = 4  # steps of the subspace iteration; on the logs we tried, affinities were stable after three
+CATEGORY_SMOOTHING = 5.0  # prior events, distributed as the events of all users, in the category shares of a user
+LEAST_MASS = 1e-9  # a smaller weight is a rounding error
 AFFINITIES = ("real affinity", "synthetic affinity", "affinity")
-RISING = ("real popularity", *AFFINITIES)  # more of these never makes a label of 1 less likely
+RISING = ("real popularity", *AFFINITIES)  # monotone features: P(label = 1) does not decrease with them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +32,11 @@ class Mass:
     """Summed weights of rows of one kind, real or synthetic, by distinct (user, item).
 
     Attributes:
-        user: Shape (n,), codes.
-        item: Shape (n,), codes; pairs stand by user, then item.
+        user: Shape (n,), user codes.
+        item: Shape (n,), item codes; pairs are sorted by user, then item.
         weight: Shape (n,), above 0.
-        of_user: Shape (n_users,).
-        of_item: Shape (n_items,).
+        of_user: Shape (n_users,), total weight of each user.
+        of_item: Shape (n_items,), total weight of each item.
     """
 
     user: Codes
@@ -47,7 +47,12 @@ class Mass:
 
     @classmethod
     def from_examples(cls, examples: Examples, rows: npt.NDArray[np.bool_]) -> Mass:
-        """Add up the chosen rows."""
+        """Sum the weights of the selected rows by pair.
+
+        Args:
+            examples: Training rows.
+            rows: Shape (len(examples),), mask of the selected rows.
+        """
         n_users, n_items = len(examples.user_keys), len(examples.item_keys)
         cell = examples.user[rows].astype(np.int64) * n_items + examples.item[rows]
         distinct, place = np.unique(cell, return_inverse=True)
@@ -57,7 +62,7 @@ class Mass:
         return cls(user, item, weight, *(total.astype(np.float64) for total in totals))
 
     def at(self, user: Codes, item: Codes) -> Floats:
-        """Return the weight of each pair, shape (n,), 0 where it has no row."""
+        """Return the weight of each (user, item), shape (n,), 0 for a pair without rows."""
         n_items = len(self.of_item)
         return _found(
             self.user.astype(np.int64) * n_items + self.item, self.weight, user.astype(np.int64), n_items, item
@@ -65,7 +70,7 @@ class Mass:
 
 
 def _found(cells: Int64, weight: Floats, major: Int64, width: int, minor: Codes) -> Floats:
-    """Return the weight of cell major · width + minor among ascending `cells`; 0 where there is none."""
+    """Return the weight of each cell major · width + minor, shape (n,), 0 if it is not in the ascending `cells`."""
     if not len(cells):
         return np.zeros(len(major))
     query = major * width + minor
@@ -75,13 +80,13 @@ def _found(cells: Int64, weight: Floats, major: Int64, width: int, minor: Codes)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factors:
-    """Item factors of the mixed rows, and users folded in.
+    """Item factors of real and synthetic rows together, and the user vectors that follow from them.
 
     Attributes:
-        scale: Shape (n_items,), what an item's weights are multiplied by: mass ** -1/2, 0 without mass.
+        scale: Shape (n_items,), factor for the weights of each item: mass ** -1/2, or 0 without mass.
         item: Shape (n_items, rank), orthonormal columns.
-        real: Shape (n_users, rank), sums of scaled factors over a user's real rows.
-        synthetic: Likewise of synthetic rows.
+        real: Shape (n_users, rank), weighted sum of scaled item factors over the real rows of each user.
+        synthetic: Shape (n_users, rank), the same over synthetic rows.
     """
 
     scale: Floats
@@ -91,17 +96,17 @@ class Factors:
 
 
 def fit_pair_factors(real: Mass, synthetic: Mass, keys: Keys, stream: np.uint64, rank: int, left_out: Codes) -> Factors:
-    """Return the leading right singular vectors of the scaled matrix of all users but `left_out`.
+    """Return the leading right singular vectors of the scaled user-item matrix without the users in `left_out`.
 
-    Rows of users are scaled by mass ** -1/2, columns of items likewise (the linear graph filter of GF-CF).
+    Each row and each column is scaled by mass ** -1/2 (the linear graph filter of GF-CF).
 
     Args:
         real: Real rows.
-        synthetic: Synthetic rows, in the weights that they have for training.
-        keys: Keys by item code, which the first columns are hashes of.
-        stream: Key of the first columns.
+        synthetic: Synthetic rows with their training weights.
+        keys: Keys by item code; the initial vectors are hashes of the keys.
+        stream: Random key of the initial vectors.
         rank: Number of vectors.
-        left_out: Users whose rows do not count; they are folded in all the same.
+        left_out: Codes of users whose rows do not affect the item factors. They get user vectors like all others.
 
     References:
         Shen et al. 2021, How Powerful is Graph Convolution for Recommendation?, sec. 4.
@@ -133,7 +138,16 @@ def _inverse_root(mass: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Query:
-    """Pairs, and the weights that are not to count: of the held real row, of the pair's own and the held synthetic."""
+    """Queried pairs and the weights that their features exclude, shape (n,) each.
+
+    Attributes:
+        user: User codes.
+        item: Item codes.
+        held: Items of the held rows; None for none.
+        real_held: Real weight of (user, held).
+        own: Synthetic weight of (user, item).
+        synthetic_held: Synthetic weight of (user, held), 0 where `held` is `item`.
+    """
 
     user: Codes
     item: Codes
@@ -145,15 +159,15 @@ class _Query:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairFeatures:
-    """Columns for any (user, item), from the rows that a model is trained on.
+    """Features of any (user, item), computed from the training rows.
 
     Attributes:
         real: Real rows.
         synthetic: Synthetic rows.
-        categories: Columns of the item table that group items.
-        numbers: Columns that measure items.
-        fold_of: Shape (n_users,), each user's fold.
-        folds: Factors without the users of each fold, then those of all users.
+        categories: Categorical columns of the item table.
+        numbers: Numeric columns of the item table.
+        fold_of: Shape (n_users,), fold of each user.
+        folds: Factors without the users of each fold, then the factors of all users.
     """
 
     real: Mass
@@ -165,7 +179,7 @@ class PairFeatures:
 
     @classmethod
     def from_examples(cls, examples: Examples, rank: int, seed: int) -> PairFeatures:
-        """Count the rows and fit the factors; all that is random hangs on the seed and on keys."""
+        """Sum the rows and fit the factors; all randomness depends on the seed and the keys only."""
         real, synthetic = (
             Mass.from_examples(examples, ~examples.is_synthetic),
             Mass.from_examples(examples, examples.is_synthetic),
@@ -183,7 +197,7 @@ class PairFeatures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of the columns, as many as `table` has."""
+        """Return the names of the columns of `table`."""
         counted = [f"{kind} {name}" for name in self.categories for kind in ("real share of", "synthetic share of")]
         return (
             "real popularity",
@@ -198,17 +212,17 @@ class PairFeatures:
 
     @property
     def categorical(self) -> tuple[int, ...]:
-        """Return the places of the columns that hold codes."""
+        """Return the positions of the categorical columns."""
         return tuple(self.names.index(name) for name in self.categories)
 
     def table(self, user: Codes, item: Codes, held: Codes | None = None, *, held_is_synthetic: bool = False) -> Singles:
-        """Return one row of columns per pair, shape (n, len(names)), NaN where nothing is known or may be seen.
+        """Return the features of each pair, shape (n, len(names)), NaN for a missing or hidden value.
 
         Args:
-            user: Shape (n,), codes.
-            item: Shape (n,), codes.
-            held: Shape (n,), items of the user's rows that are to look as if they had not happened; None for none.
-            held_is_synthetic: Whether these are synthetic rows.
+            user: Shape (n,), user codes.
+            item: Shape (n,), item codes.
+            held: Shape (n,), item codes; the features exclude the row (user, held). None excludes no row.
+            held_is_synthetic: Whether the excluded rows are synthetic.
         """
         query = self._query(user, item, held, held_is_synthetic)
         activity = (
@@ -233,7 +247,7 @@ class PairFeatures:
         return np.stack(columns, axis=1).astype(np.float32)
 
     def _query(self, user: Codes, item: Codes, held: Codes | None, held_is_synthetic: bool) -> _Query:
-        """Look up the weights that do not count."""
+        """Look up the weights that the features exclude; see `table`."""
         none = np.zeros(len(user))
         own = self.synthetic.at(user, item)
         if held is None:
@@ -243,7 +257,7 @@ class PairFeatures:
         return _Query(user, item, held, self.real.at(user, held), own, none)
 
     def _shares(self, query: _Query, categories: Categories, activity: tuple[Floats, Floats]) -> list[Floats]:
-        """Return the share of the item's category in the user's real and in its synthetic rows, smoothed."""
+        """Return the smoothed share of the item's category in the real and in the synthetic rows of the user."""
         code, columns = categories.codes, []
         of_item = code[query.item]
         same = np.zeros(len(of_item), np.bool_) if query.held is None else code[query.held] == of_item
@@ -257,14 +271,14 @@ class PairFeatures:
         return columns
 
     def _of_category(self, mass: Mass, categories: Categories, user: Codes, code: Codes) -> Floats:
-        """Return the weight of the user's rows of a category, shape (n,)."""
+        """Return the total weight of the rows with this user and category, shape (n,)."""
         cell = mass.user.astype(np.int64) * categories.size + categories.codes[mass.item]
         distinct, place = np.unique(cell, return_inverse=True)
         weight = np.bincount(place, mass.weight, len(distinct)).astype(np.float64)
         return _found(distinct, weight, user.astype(np.int64), categories.size, code)
 
     def _affinities(self, query: _Query, activity: tuple[Floats, Floats]) -> list[Floats]:
-        """Return the affinity by real rows, by synthetic rows, and by both, each per unit of weight."""
+        """Return the affinities from real, synthetic and all rows, per unit of weight, shape (n,) each."""
         user, item, held = query.user, query.item, query.held
         sums = np.zeros((2, len(user)))
         fold_of = np.full(len(user), USER_FOLDS) if held is None else self.fold_of[user]
@@ -287,6 +301,6 @@ class PairFeatures:
 
 
 def _products(one: Singles, other: Singles) -> Floats:
-    """Return the inner products of rows, shape (n,)."""
+    """Return the inner product of each pair of rows, shape (n,)."""
     products: Floats = np.einsum("nd,nd->n", one, other).astype(np.float64)
     return products

@@ -1,4 +1,4 @@
-"""Popularity alone: what every model must beat."""
+"""Popularity baseline."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scalr.logs import EventLog
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Popularity:
-    """The same list for every user: items by their number of users.
+    """Ranks items by their number of users; all users get the same list.
 
     Attributes:
-        users: Shape (n_items,), distinct users of each item, smoothed.
-        average: Mean of that over the catalogue.
-        negatives: Uniform negatives per positive that probabilities are meant for.
-        fitted_until: Latest time of any event behind it; None without time.
-        fitted_on: Digest of the log it was counted in.
+        users: Shape (n_items,), number of distinct users of each item, smoothed.
+        average: Mean of `users` over the catalogue.
+        negatives: Uniform negatives per positive; determines the base rate of the probabilities.
+        fitted_until: Latest time of the counted events; None without time.
+        fitted_on: Digest of the log that was counted.
     """
 
     users: Floats
@@ -31,13 +31,13 @@ class Popularity:
     fitted_on: int
 
     def score(self, user: Codes, item: Codes) -> Floats:
-        """Return P(label = 1) by Bayes' rule, shape (n,): positives fall on items by their users, negatives evenly."""
+        """Return P(label = 1) by Bayes' rule, shape (n,): positives follow item popularity, negatives are uniform."""
         odds = self.users[item] / (self.average * self.negatives)
         probability: Floats = odds / (1.0 + odds)
         return probability
 
     def rank_scores(self, users: Codes) -> npt.NDArray[np.float32]:
-        """Return the users of each item, shape (n_users, all items)."""
+        """Return the number of users of each item, shape (n_users, all items)."""
         return np.tile(self.users.astype(np.float32), (len(users), 1))
 
 
@@ -47,7 +47,7 @@ def count_popularity(log: EventLog, catalogue: Codes, negatives: int) -> Popular
     Args:
         log: Visible events of the target domain; those with label 0 are not counted.
         catalogue: Items that can be recommended.
-        negatives: Uniform negatives per positive that probabilities are meant for.
+        negatives: Uniform negatives per positive; determines the base rate of the probabilities.
     """
     events = log.positives()
     counted = np.bincount(events.item[events.starts_interaction()], minlength=len(log.items))

@@ -1,4 +1,4 @@
-"""Where item biases start: how popular items are among the rows that a model learns from."""
+"""Initial item biases: log popularity of items among the training rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ REAL, SYNTHETIC = 0, 1  # heads
 
 
 def other_catalogue(examples: Examples) -> Codes:
-    """Return the items that negatives of synthetic rows are drawn from."""
+    """Return the item codes that negatives of synthetic rows are drawn from."""
     return examples.catalogue if examples.synthetic_catalogue is None else examples.synthetic_catalogue
 
 
 def item_prior(examples: Examples, row_head: npt.NDArray[np.uint8]) -> Singles:
-    """Return the log popularity of items by head, shape (2, n_items): among a head's rows with the same catalogue."""
+    """Return the log popularity of items for both heads, shape (2, n_items).
+
+    With one catalogue, each head counts its own rows. With two catalogues, an item counts the rows of its catalogue,
+    and both heads get the same number.
+
+    Args:
+        examples: Training rows.
+        row_head: Shape (len(examples),), `REAL` or `SYNTHETIC`; used with one catalogue only.
+    """
     if examples.synthetic_catalogue is None:
         n_catalogue = len(examples.catalogue)
         return np.stack([_among(examples, row_head == one, n_catalogue) for one in (REAL, SYNTHETIC)])
@@ -40,12 +48,12 @@ def _among(examples: Examples, rows: npt.NDArray[np.bool_], n_catalogue: int) ->
 
 
 def log_popularity(taken: Floats, total: float, n_catalogue: int) -> Singles:
-    """Return by how much each item's log-odds exceed those of an average item, shape (n_items,), smoothed.
+    """Return the smoothed log-odds of each item minus the log-odds of an average item, shape (n_items,).
 
     Args:
-        taken: Shape (n_items,), weight of the rows that took each item.
-        total: Weight of all rows.
-        n_catalogue: Items that negatives are drawn from.
+        taken: Shape (n_items,), total weight of the rows of each item.
+        total: Total weight of all rows.
+        n_catalogue: Number of items that negatives are drawn from.
     """
     popularity: Singles = np.log((taken + SMOOTHING) / (total / n_catalogue + SMOOTHING)).astype(np.float32)
     return popularity

@@ -1,4 +1,4 @@
-"""What a downstream model gets, and what it must be able to do."""
+"""Training rows and protocols of downstream models."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from scalr.foundation import Codes, Keys, Times, TrainSettings
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Positive rows to learn from, negatives not yet drawn.
+    """Positive training rows; recipes draw the negatives.
 
     Attributes:
-        user: Shape (n,), codes of users.
-        item: Shape (n,), codes of items.
+        user: Shape (n,), user codes.
+        item: Shape (n,), item codes.
         weight: Shape (n,), above 0.
-        is_synthetic: Shape (n,); with the objective `auxiliary` these rows use the head that prediction drops.
-        n_first: The first `n_first` rows are the fold's own real ones. What is random about them must not depend on
-            the rows behind, so that arms of a study differ in nothing but their further rows.
+        is_synthetic: Shape (n,), whether a row is synthetic. With the objective `auxiliary`, synthetic rows use a
+            second head, which is not used at prediction.
+        n_first: The first `n_first` rows are the real rows of the fold. Their random draws must not depend on the rows
+            that follow, so that arms of a study differ only in these additional rows.
         catalogue: Shape (n_catalogue,), codes of the items that negatives are drawn from, ascending.
-        user_keys: Keys by user code; first parameters are hashes of them.
-        item_keys: Keys by item code, likewise.
-        fitted_until: Latest time of any event behind the rows; None without time.
-        fitted_on: Digest of the target log that was visible (`EventLog.digest`).
-        synthetic_catalogue: Shape (n,), items that negatives of synthetic rows are drawn from; as `catalogue` if None.
-            Where it is given, it shares no item with `catalogue`, and rows of either kind have items of their own.
-        time: Shape (n,), when each row happened: the latest event of a real interaction, the source event of a
-            synthetic one. None without time.
-        item_features: What the item table says about items, by item code.
+        user_keys: Shape (n_users,), keys by user code; initial parameters are hashes of the keys.
+        item_keys: Shape (n_items,), keys by item code; initial parameters are hashes of the keys.
+        fitted_until: Latest time of the events behind the rows; None without time.
+        fitted_on: Digest of the visible target log (`EventLog.digest`).
+        synthetic_catalogue: Codes of the items that negatives of synthetic rows are drawn from; `catalogue` if None.
+            If set, it shares no item with `catalogue`, and real and synthetic rows have no item in common.
+        time: Shape (n,), time of each row: the latest event of a real interaction, or the source event of a synthetic
+            row. None without time.
+        item_features: Columns of the item table, by item code.
     """
 
     user: Codes
@@ -55,29 +56,35 @@ class Examples:
 
 
 class Model(Protocol):
-    """A fitted model; it never changes."""
+    """A fitted, immutable model."""
 
     @property
     def fitted_until(self) -> int | None:
-        """Return the latest time of any event it saw; None without time."""
+        """Return the latest time of the training events; None without time."""
 
     @property
     def fitted_on(self) -> int | None:
-        """Return the digest of the target log it was trained on (`EventLog.digest`); None where nobody knows."""
+        """Return the digest of the target log that it was trained on (`EventLog.digest`); None if unknown."""
 
     def score(self, user: Codes, item: Codes) -> npt.NDArray[np.float64]:
-        """Return P(label = 1) for each (user, item), shape (n,), where one label in `negatives` + 1 is 1."""
+        """Return P(label = 1) for each (user, item), shape (n,), at a base rate of 1 / (`negatives` + 1)."""
 
     def rank_scores(self, users: Codes) -> npt.NDArray[np.float32]:
-        """Return a number per user and item, shape (n_users, all items), that rises with P(label = 1)."""
+        """Return a score per user and item, shape (n_users, all items), that increases with P(label = 1)."""
 
 
 class Recipe(Protocol):
-    """How a model is fitted: an endless iterator of models, one after each epoch over the examples.
+    """Fits a model: an endless iterator that yields a model after each epoch over the examples.
 
-    Whoever trains takes as many epochs as it wants and keeps the best model; so a model that was handed out must not
-    change with the epochs that follow. The same examples, settings and seed give the same models.
+    The caller decides on the number of epochs and may use any of the yielded models, so later epochs must not change a
+    model that was already yielded. The same examples, settings and seed give the same models.
     """
 
     def __call__(self, examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Model]:
-        """Start from parameters that depend on the seed and the keys alone, and yield after each epoch."""
+        """Yield a model after each epoch; initial parameters depend only on the seed and the keys.
+
+        Args:
+            examples: Training rows.
+            settings: Objective, hyper-parameters and number of negatives.
+            seed: Any integer.
+        """

@@ -1,4 +1,4 @@
-"""Boosted trees (LightGBM) over columns of each pair: popularity, activity, affinity, categories."""
+"""Boosted trees (LightGBM) on features of pairs: popularity, activity, affinities and categories."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scalr.evaluation.models.pair_features import RISING, Mass, PairFeatures
 from scalr.evaluation.models.protocol import Examples
 from scalr.foundation import Codes, Floats, Singles, TrainSettings, require_extra, rng
 
-LEARNING_RATE, L2 = 0.05, 1.0  # where the settings name none
+LEARNING_RATE, L2 = 0.05, 1.0  # defaults
 MAX_EPOCHS, PATIENCE = 60, 5
-ROUNDS = 5  # boosting rounds of one epoch
+ROUNDS = 5  # boosting rounds per epoch
 LEAVES = 7
-LEAST_ROWS = 100  # of a leaf
-SYNTHETIC_PER_REAL = 2  # labelled synthetic pairs per real one at most; the others count in columns only
-SCORED_AT_ONCE = 1 << 19  # pairs
+LEAST_ROWS = 100  # minimum number of rows in a leaf
+SYNTHETIC_PER_REAL = 2  # maximum number of labelled synthetic pairs per real pair; the others affect features only
+SCORED_AT_ONCE = 1 << 19  # pairs per batch of `rank_scores`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class Table:
         columns: Shape (n, columns).
         label: Shape (n,), 0 or 1.
         weight: Shape (n,), above 0.
-        offset: Shape (n,), log-odds to begin with.
+        offset: Shape (n,), initial log-odds.
     """
 
     columns: Singles
@@ -41,7 +41,7 @@ class Table:
 
 @dataclass(slots=True, eq=False)
 class _Scored:
-    """The pairs that were scored last, so that the next epoch adds its own trees alone."""
+    """Cached features and logits of the latest scored pairs; the next epoch evaluates only its new trees."""
 
     user: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
     item: Codes = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -52,17 +52,17 @@ class _Scored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trees:
-    """The first trees of a booster that may go on growing; those that are there do not change.
+    """The trees of the first `epochs` epochs of a booster; later epochs add trees but do not change these.
 
     Attributes:
         booster: A `lightgbm.Booster`.
-        epochs: Epochs whose trees count.
-        features: Columns of a pair.
-        with_kind: Whether the last column says that a row is synthetic.
-        prior: Multiple of an item's log popularity that log-odds begin with.
-        base: Log-odds that all begin with.
-        fitted_until: Latest time of any event behind it; None without time.
-        fitted_on: Digest of the target log it was trained on.
+        epochs: Number of epochs whose trees are used.
+        features: Computes the features of pairs.
+        with_kind: Whether the last column is 1 for synthetic rows.
+        prior: Weight of the log popularity of an item in the initial log-odds.
+        base: Constant term of the initial log-odds.
+        fitted_until: Latest time of the training events; None without time.
+        fitted_on: Digest of the target log that it was trained on.
     """
 
     booster: Any
@@ -82,7 +82,7 @@ class Trees:
         return np.where(logits >= 0, 1.0, small) / (1.0 + small)
 
     def rank_scores(self, users: Codes) -> Singles:
-        """Return logits, shape (n_users, all items), pair by pair."""
+        """Return logits, shape (n_users, all items); each pair is scored separately."""
         n_items = len(self.features.real.of_item)
         items = np.arange(n_items, dtype=np.int32)
         scores = np.empty((len(users), n_items), np.float32)
@@ -95,7 +95,7 @@ class Trees:
         return scores
 
     def _remembered(self, user: Codes, item: Codes) -> Singles:
-        """Return logits; of the pairs that were asked for last only with the trees that came since."""
+        """Return logits, shape (n,); for the cached pairs, only new trees are evaluated."""
         last = self._last
         if not (np.array_equal(last.user, user) and np.array_equal(last.item, item) and last.epochs):
             last = _Scored(user.copy(), item.copy(), self._columns(user, item), self._offset(item), 0)
@@ -108,7 +108,7 @@ class Trees:
         return logits.astype(np.float32)
 
     def _grown(self, columns: Singles, logits: Floats, epochs: int) -> Floats:
-        """Add the trees of the epochs after the first `epochs`, one epoch at a time, so that sums have one order."""
+        """Add the trees after the first `epochs` epochs to `logits`, epoch by epoch for a fixed order of summation."""
         for number in range(epochs, self.epochs):
             logits = logits + self.booster.predict(
                 columns, raw_score=True, start_iteration=number * ROUNDS, num_iteration=ROUNDS, num_threads=1
@@ -123,20 +123,20 @@ class Trees:
 
 
 def fit_trees(examples: Examples, settings: TrainSettings, seed: int) -> Iterator[Trees]:
-    """Boost trees on the log loss of labelled rows; each epoch is `ROUNDS` more rounds of the same booster.
+    """Boost trees on the log loss of labelled rows; each epoch adds `ROUNDS` rounds to the same booster.
 
-    Positives of the same pair and kind are one row with their summed weight, whose negatives hang on the seed and the
-    pair alone. Synthetic rows speak in two ways: the columns of their user count them, and a sample of them, with the
-    weight of all, is labelled as well. With the objective `auxiliary` a column says which rows these are; predictions
-    set it to real.
+    Positives of the same pair and kind are merged into a single row with their total weight. Its negatives depend only
+    on the seed and the pair. Synthetic rows affect the model in two ways: they contribute to the features of users and
+    items, and a sample of them, scaled to their total weight, is part of the labelled rows. With the objective
+    `auxiliary`, an additional column marks synthetic rows; at prediction it has the value of real rows.
 
     Args:
-        examples: Rows to learn from.
-        settings: Objective, dimensions of the affinities, learning rate, penalty, prior and negatives.
+        examples: Training rows.
+        settings: Objective, dimensions of the affinities, learning rate, penalty, popularity prior and negatives.
         seed: Any integer.
 
     Raises:
-        MissingExtraError: If LightGBM is not installed.
+        MissingExtraError: If LightGBM or SciPy is not installed.
     """
     lightgbm = require_extra("lightgbm", "models")
     require_extra("scipy", "models")
@@ -181,9 +181,17 @@ def fit_trees(examples: Examples, settings: TrainSettings, seed: int) -> Iterato
 def labelled(
     examples: Examples, features: PairFeatures, settings: TrainSettings, seed: int, base: float = 0.0
 ) -> Table:
-    """Return the rows to learn from, real ones first; see `fit_trees`."""
+    """Return the labelled training rows, real rows first; see `fit_trees`.
+
+    Args:
+        examples: Training rows.
+        features: Features of the same rows.
+        settings: Objective, popularity prior and negatives.
+        seed: Any integer.
+        base: Constant term of the initial log-odds.
+    """
     real = features.real
-    # Without its row such an item would not be in the catalogue, so nobody would be asked about it.
+    # An item without any other row would not be in the catalogue, so it would never be scored.
     again = real.of_item[real.item] - real.weight > 1e-6
     kinds: list[tuple[Mass, Floats, bool, Codes]] = [
         (_chosen(real, again), real.weight[again], False, examples.catalogue),
@@ -215,7 +223,7 @@ def labelled(
 
 
 def _sampled(features: PairFeatures, examples: Examples, seed: int) -> tuple[Mass, Floats]:
-    """Return the synthetic pairs that are labelled, and their weights, which stand for those of all."""
+    """Return a sample of synthetic pairs, and their weights scaled to the total weight of all synthetic pairs."""
     mass, most = features.synthetic, SYNTHETIC_PER_REAL * len(features.real.user)
     if len(mass.user) <= most:
         return mass, mass.weight
@@ -236,7 +244,7 @@ def _with_kind(columns: Singles, kind: float | None) -> Singles:
 
 
 def _log_popularity(mass: Floats) -> Floats:
-    """Return the log of summed weights, smoothed by half an event, shape (n,)."""
+    """Return log(mass + 0.5), shape (n,); a negative mass counts as 0."""
     popularity: Floats = np.log(np.maximum(mass, 0.0) + 0.5)
     return popularity
 
