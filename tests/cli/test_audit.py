@@ -10,7 +10,7 @@ def test_the_command_audits_folders_and_files(scalr, logs, tmp_path):
     out = tmp_path / "out"
     code, said, _ = scalr("generate", *logs, "--out", out, "--privacy", "k=2", "--align", "popularity")
     assert code == 0
-    assert "At least 2 are behind every one" in said
+    assert "At least 2 other users are behind every event" in said
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["privacy"]["k"] == 2
     assert manifest["privacy"]["share_below"]["3"] > 0

@@ -1,4 +1,4 @@
-"""What each arm of a study trains on: the synthetic events of a fold, and the controls made from them."""
+"""Training rows of each arm of a study: synthetic events of a fold, and the controls derived from them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from scalr.synthesis import (
     translator_names,
 )
 
-CACHED_TRANSLATIONS, CACHED_EVENTS = 4, 6  # of a fold, while settings are tried
+CACHED_TRANSLATIONS, CACHED_EVENTS = 4, 6  # cache sizes per fold during the search
 
 
 class Synthesis:
-    """Translations and synthetic events of one fold, made on first use and cached; threads may share it.
+    """Translations and synthetic events of a fold, computed on first use and cached; threads may share it.
 
     Args:
         fold: The fold whose visible logs are translated.
-        seed: Fixes draws and controls.
-        threads: Threads to draw with; the events do not depend on it.
+        seed: Seed of draws and controls.
+        threads: Number of threads that draw; the events do not depend on it.
     """
 
     def __init__(self, fold: Fold, seed: int, *, threads: int = 1) -> None:
@@ -38,7 +38,7 @@ class Synthesis:
         self._events: Cache[SyntheticEvents] = Cache(CACHED_EVENTS)
 
     def scalr(self, steps: Steps) -> SyntheticEvents:
-        """Fit, sample and refine."""
+        """Return synthetic events: fit, sample and refine."""
         key = (steps.translate.digest(), steps.sample.digest(), steps.refine.digest())
         return self._events.get(key, lambda: self._draw(steps))
 
@@ -49,7 +49,7 @@ class Synthesis:
         return refine(sample(translation, steps.sample, seed=self.seed, threads=self._threads), steps.refine)
 
     def top1(self, steps: Steps) -> SyntheticEvents:
-        """Give each source event its most probable item, once, at the total weight of `scalr`."""
+        """Draw the most probable item of each source event once; the total weight equals that of `scalr`."""
         settings = steps.sample.model_copy(update={"strategy": "topk", "draws_per_event": 1})
         events = self.scalr(steps.model_copy(update={"sample": settings}))
         total, total_of_top = float(self.scalr(steps).weight.sum()), float(events.weight.sum())
@@ -57,7 +57,7 @@ class Synthesis:
         return replace(events, weight=events.weight * scale)
 
     def arm(self, arm: Arm, steps: Steps) -> tuple[SyntheticEvents | None, ExtraReal | None]:
-        """Return the synthetic and the further real events that an arm trains on beside the real ones."""
+        """Return the synthetic events and the extra real events that an arm trains on beside the real log."""
         if arm == "real_only":
             return None, None
         if arm == "scalr":
@@ -79,8 +79,8 @@ class TrainedArm:
     """An arm trained on one fold.
 
     Attributes:
-        trained: The model and how it was trained.
-        n_events: Synthetic events that it was trained on.
+        trained: The model and facts of its training.
+        n_events: Number of synthetic training events.
     """
 
     trained: Trained
@@ -97,7 +97,7 @@ def train_arm(
         arm: Name of the arm.
         steps: Settings of the arm.
         epochs: Number of epochs; None for early stopping on the judged pairs.
-        strength: Own settings of a conventional method; the first that it would try if None.
+        strength: Settings that only this conventional method has; None uses its first candidate.
     """
     fold, seed = synthesis.fold, synthesis.seed
     if arm in RIVALS:
@@ -108,10 +108,10 @@ def train_arm(
 
 
 def check_model_and_translator(steps: Steps) -> None:
-    """Refuse an unknown translator or model before anything is read or trained.
+    """Refuse an unknown translator or model before reading or training.
 
     Raises:
-        ConfigError: If there is none with that name.
+        ConfigError: If no translator or model has the name.
     """
     if steps.translate.translator not in ("auto", *translator_names()):
         raise unknown_name("translator", steps.translate.translator, ("auto", *translator_names()))
@@ -121,11 +121,11 @@ def check_model_and_translator(steps: Steps) -> None:
 def arms_of(steps: Steps) -> tuple[Arm, ...]:
     """Return the arms of a study, `real_only` first.
 
-    Conventional methods are built on the reference model, so beside another model they would compare models too: the
-    default arms then omit them.
+    Conventional methods use the reference model. Beside another model, their comparison would also be a comparison of
+    models, so the default arms omit them.
 
     Raises:
-        ConfigError: If such arms are in `study.arms` beside another model.
+        ConfigError: If `study.arms` names conventional methods beside another model.
     """
     arms: tuple[Arm, ...] = tuple(dict.fromkeys(("real_only", *steps.study.arms)))
     methods = [arm for arm in arms if arm in RIVALS]

@@ -1,4 +1,4 @@
-"""How the report writes numbers and names: one place, so that the page, the charts and the verdict agree."""
+"""Formats of numbers and names, shared by the page, the charts and the verdict."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 CONTROLS = ("random_items", "popular_items", "shuffled_users", "oversampled_real")
-"""Arms that must not win; the order in which they are shown."""
+"""Arms that must not win, in the order of display."""
 
 METHODS = ("pooled", "item_knn", "distillation", "collective", "emcdr")
-"""Arms that are other methods for the same task; the order in which they are shown."""
+"""Conventional methods for the same task, in the order of display."""
 
 ARM_ORDER = ("real_only", "scalr", "top1", *METHODS, *CONTROLS)
 
@@ -41,36 +41,36 @@ METRIC_NAMES = {
 
 SEGMENT_NAMES = {"all": "All users", "warm": "Warm users", "cold": "Cold users"}
 
-MORE_DECIMALS = 2  # that an end of an interval next to zero gets
+MORE_DECIMALS = 2  # extra decimals, at most, of interval ends that would round to zero
 
 _DIRECTIONS = {"normalized_entropy": -1, "log_loss": -1, "auc": 1, "recall": 1, "ndcg": 1}
 
 
 def arm_name(arm: str) -> str:
-    """Return the words for an arm; an unknown arm keeps its name, with spaces."""
+    """Return the display name of an arm; an unknown arm keeps its name, with spaces."""
     return ARM_NAMES.get(arm, arm.replace("_", " "))
 
 
 def metric_name(metric: str) -> str:
-    """Return the words for a metric, with its list length: `ndcg@20` is "NDCG@20"."""
+    """Return the display name of a metric, with its list length: `ndcg@20` is "NDCG@20"."""
     base, at, top = metric.partition("@")
     return METRIC_NAMES.get(base, base.replace("_", " ")) + at + top
 
 
 def segment_name(segment: str) -> str:
-    """Return the words for a segment of users."""
+    """Return the display name of a segment of users."""
     return SEGMENT_NAMES.get(segment, segment.replace("_", " "))
 
 
 def in_order(names: Iterable[str], order: Iterable[str]) -> list[str]:
-    """Return distinct `names`: those in `order` first, the others after them as they came."""
+    """Return distinct `names`: first names in `order`, then the others in their original order."""
     found = dict.fromkeys(names)
     known = [name for name in order if name in found]
     return known + [name for name in found if name not in known]
 
 
 def direction(metric: str) -> int:
-    """Return -1 where lower is better, 1 where higher is better, 0 where neither is."""
+    """Return -1 where lower is better, 1 where higher is better, and 0 for all other metrics."""
     return _DIRECTIONS.get(metric.partition("@")[0], 0)
 
 
@@ -82,12 +82,12 @@ def number(value: Any) -> float | None:
 
 
 def percent(share: float, *, signed: bool = False, digits: int | None = None) -> str:
-    """Write a share as a percentage, `-0.0111` as "−1.11 %".
+    """Format a share as a percentage, `-0.0111` as "−1.11 %".
 
     Args:
         share: A fraction; 1 is 100 %.
         signed: Write a plus sign before positive numbers.
-        digits: Decimals; by default so many that about three digits can be read.
+        digits: Number of decimals; the default shows about three significant digits.
     """
     scaled = 100.0 * share
     text = f"{abs(scaled):.{_decimals(scaled) if digits is None else digits}f}"
@@ -97,24 +97,24 @@ def percent(share: float, *, signed: bool = False, digits: int | None = None) ->
 
 
 def interval_text(interval: tuple[float, float], *, digits: int | None = None) -> str:
-    """Write an interval of relative changes: "−1.30 % to −0.92 %"."""
+    """Format an interval of relative changes: "−1.30 % to −0.92 %"."""
     return " to ".join(_end(end, digits) for end in interval)
 
 
 def bracket(interval: tuple[float, float], *, digits: int) -> str:
-    """Write an interval for a narrow column, without percent signs: "[−1.30, −0.92]"."""
+    """Format an interval for a narrow column, without percent signs: "[−1.30, −0.92]"."""
     return "[" + ", ".join(_end(end, digits).removesuffix(" %") for end in interval) + "]"
 
 
 def _end(share: float, digits: int | None) -> str:
-    """Write an end of an interval, with more decimals where it would be written as zero: its side of zero matters."""
+    """Format an end of an interval, with more decimals if it would round to zero, so that its sign is visible."""
     least = decimals_for(share) if digits is None else digits
     texts = [percent(share, signed=True, digits=least + more) for more in range(MORE_DECIMALS + 1)]
     return next((text for text in texts if text[0] in "−+"), texts[0])
 
 
 def decimals_for(share: float) -> int:
-    """Return the decimals `percent` would choose, to write an interval as its middle is written."""
+    """Return the number of decimals that `percent` uses by default, so that an interval matches its midpoint."""
     return _decimals(100.0 * share)
 
 
@@ -124,17 +124,17 @@ def _decimals(scaled: float) -> int:
 
 
 def p_value(value: float) -> str:
-    """Return a p-value: "0.032", and "< 0.001" below that."""
+    """Format a p-value: "0.032", or "< 0.001" for smaller values."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def count(value: float) -> str:
-    """Write a count with thousands separated: "1,234,567"."""
+    """Format a count with separators between thousands: "1,234,567"."""
     return f"{round(value):,}"
 
 
 def compact(value: float) -> str:
-    """Write a count in at most four characters and a unit: "1.23M"."""
+    """Format a count in at most four characters and a unit: "1.23M"."""
     size = float(abs(value))
     for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if size >= 0.9995 * unit:
@@ -144,7 +144,7 @@ def compact(value: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Write a metric or a setting: four decimals at most, no trailing zeros, a true minus sign."""
+    """Format a metric or a setting: four decimals at most, no trailing zeros, a true minus sign."""
     size = abs(value)
     text = (
         f"{value:,.0f}"
@@ -159,7 +159,7 @@ def decimal(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """Write a duration: "0.04 s", "12.3 s", "2 min 5 s", "1 h 3 min"."""
+    """Format a duration: "0.04 s", "12.3 s", "2 min 5 s", "1 h 3 min"."""
     if value < 9.995:
         return f"{value:.2f} s"
     if value < 59.95:
@@ -171,15 +171,15 @@ def seconds(value: float) -> str:
 
 
 def privacy_sentence(privacy: Mapping[str, Any] | None) -> str | None:
-    """Say how many other people are behind the synthetic events; None where nothing is known."""
+    """Return a sentence on how many other users are behind the synthetic events; None without figures."""
     if not privacy:
         return None
     shares = {least: share for least, value in privacy["share_below"].items() if (share := number(value)) is not None}
     if not shares:
         return None
     words = listed([f"{percent(share)} rest on fewer than {least}" for least, share in shares.items()])
-    said = f"Of the synthetic events {words} other users."
-    return f"{said} At least {privacy['k']} are behind every one." if privacy["k"] > 1 else said
+    said = f"Of the synthetic events, {words} other users."
+    return f"{said} At least {privacy['k']} other users are behind every event." if privacy["k"] > 1 else said
 
 
 def listed(words: list[str]) -> str:

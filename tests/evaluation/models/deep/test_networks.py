@@ -261,7 +261,7 @@ def test_files_without_the_columns_and_networks_without_streams_are_refused(exam
     pq.write_table(pa.table({"user": [1]}), tmp_path / "bad.parquet")
     with pytest.raises(SchemaError, match="no column 'item'"):
         StreamedRows.from_files([tmp_path / "bad.parquet"], 0)
-    with pytest.raises(ConfigError, match="reads what users did before"):
+    with pytest.raises(ConfigError, match="reads users' histories"):
         deep.fit_rows("sasrec", rows_in_memory(examples, 0), Entities.from_examples(examples))
 
 

@@ -1,4 +1,4 @@
-"""Neural networks of torch-rechub, trained by one loop of ours; torch is imported when a network is asked for."""
+"""Neural networks of torch-rechub, trained by one loop of this package; torch is imported when a network is used."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from scalr.evaluation.models.protocol import Examples, Model
 from scalr.foundation import ConfigError, Singles, TrainSettings, require_extra
 
 EXTRA = "torch"
-HISTORY = 20  # items of a user that a sequence network looks at
+HISTORY = 20  # latest items of a user that a sequence network reads
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network, and how it is fitted; it is the recipe of its model.
+    """A network and how it is fitted. Calling it fits the model.
 
     Attributes:
         name: Name of the model.
-        title: What it is, in a few words.
-        learning_rate: Its own step size.
-        l2: Its own decay of embeddings.
-        ranks_pairwise: Whether it ranks by scoring pair after pair.
-        reads_history: Whether it reads what a user did before.
-        losses: What it can be trained by (`train.loss`), its own first.
+        title: Short description.
+        learning_rate: Default step size.
+        l2: Default decay of embeddings.
+        ranks_pairwise: Whether ranking scores every (user, item) pair separately.
+        reads_history: Whether the network reads a user's earlier items.
+        losses: Supported values of `train.loss`, the default first.
     """
 
     name: str
@@ -44,18 +44,18 @@ class Network:
     def __call__(
         self, examples: Examples, settings: TrainSettings, seed: int, *, checkpoint: Path | None = None
     ) -> Iterator[Model]:
-        """Fit to rows in memory.
+        """Fit to rows in memory; yield the model after each epoch, without end.
 
         Args:
-            examples: Rows to learn from.
+            examples: Training rows.
             settings: Objective, dimensions, step size, decay, negatives, batches, device.
             seed: Any integer.
-            checkpoint: Folder in which every epoch is kept. A training that was cut off hands out again what it kept
-                there, and goes on: the models are those of a training that was not.
+            checkpoint: Folder in which every epoch is stored. An interrupted training loads the stored epochs and
+                continues; its models equal those of an uninterrupted training.
 
         Raises:
             MissingExtraError: If torch-rechub is not installed.
-            ConfigError: If the folder has epochs of another training, or the network has not the loss asked for.
+            ConfigError: If the folder has epochs of another training, or the network does not support the loss.
         """
         require_extra("torch_rechub", EXTRA)
         histories = Histories.from_examples(examples, HISTORY, seed) if self.reads_history else None
@@ -92,28 +92,28 @@ def fit_rows(
 ) -> Iterator[Model]:
     """Fit a network to rows that need not fit in memory; yield the model after each epoch, without end.
 
-    Users, items and their parameters must fit; rows come portion by portion. Networks that read histories take rows in
-    memory only.
+    Users, items and their parameters must fit in memory; rows are read portion by portion. Networks that read
+    histories accept rows in memory only.
 
     Args:
-        name: Of the network.
-        sources: Real rows first, then those that are mixed in; see `streamed.StreamedRows`.
+        name: Name of the network.
+        sources: Real rows first, then the rows that are mixed in; see `streamed.StreamedRows`.
         world: Users and items.
         settings: See `Network`; defaults if None.
-        seed: Any integer; that of the sources.
+        seed: Any integer; the seed of the sources.
         checkpoint: See `Network`.
 
     Raises:
         MissingExtraError: If torch-rechub is not installed.
-        ConfigError: If the network reads histories, has not the loss asked for, or the folder has epochs of another
-            training.
+        ConfigError: If the network reads histories or does not support the loss, or if the folder has epochs of
+            another training.
     """
     network = NETWORKS[name]
     if network.reads_history:
         raise ConfigError(
-            f"model '{name}' reads what users did before, which a stream of rows does not tell",
+            f"model '{name}' reads users' histories, which a stream of rows does not contain",
             expected=f"one of {', '.join(one.name for one in NETWORKS.values() if not one.reads_history)}",
-            fix="take one of these, or train on rows in memory (scalr.train)",
+            fix="use one of these, or train on rows in memory (scalr.train)",
         )
     require_extra("torch_rechub", EXTRA)
     return _epochs(network, sources, world, settings or TrainSettings(model=name), seed, checkpoint)
@@ -140,7 +140,7 @@ def _epochs(
     if settings.loss == "in_batch":
         whole = sources[0]
         held_back, sources = whole.part(0.0, HELD_BACK), (whole.part(HELD_BACK, 1.0), *sources[1:])
-        if not held_back.count(0) or not sources[0].count(0):  # too few rows to share
+        if not held_back.count(0) or not sources[0].count(0):  # too few rows to divide
             held_back, sources = whole, (whole, *sources[1:])
     learner = Learner.begin(network.name, entities, _prior(sources, entities, settings), settings, rates, seed, sources)
     asked, kept = (network.name, settings, seed), None
@@ -152,12 +152,12 @@ def _epochs(
 
 
 def check_loss(name: str, loss: str | None, losses: tuple[str, ...]) -> None:
-    """Refuse a loss that a model is not trained by.
+    """Refuse a loss that a model does not support.
 
     Args:
-        name: Of the model.
-        loss: What was asked for; None for the model's own.
-        losses: What it can be trained by.
+        name: Name of the model.
+        loss: The requested loss; None for the model's default.
+        losses: Losses that the model supports.
 
     Raises:
         ConfigError: If `loss` is not among them.
@@ -166,16 +166,18 @@ def check_loss(name: str, loss: str | None, losses: tuple[str, ...]) -> None:
         return
     raise ConfigError(
         f"model '{name}' cannot be trained by loss '{loss}'",
-        expected=f"{' or '.join(losses)}, or null for the model's own" if losses else "null, for the model's own",
-        fix="leave train.loss out, or take model two_tower for in_batch",
+        expected=f"{' or '.join(losses)}, or null for the model's default"
+        if losses
+        else "null, for the model's default",
+        fix="remove train.loss, or use model two_tower for in_batch",
     )
 
 
 def _prior(sources: tuple[RowSource, ...], entities: Entities, settings: TrainSettings) -> Singles:
-    """Return what the log-odds of items begin with, by head, shape (2, n_items).
+    """Return the initial log-odds of items by head, shape (2, n_items).
 
-    What is popular among synthetic rows is theirs alone and does not drift, so their head begins with all of it. Left
-    to the biases, which move slowly, it would be learnt by the shared embeddings meanwhile.
+    Popularity among synthetic rows does not drift, so their head starts with all of it. Biases move slowly: if they had
+    to learn this popularity, the shared embeddings would absorb it first.
     """
     prior = np.zeros((2, entities.n_items), np.float32)
     strengths = settings.popularity_prior or 0.0, 1.0

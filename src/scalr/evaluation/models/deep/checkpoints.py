@@ -1,4 +1,4 @@
-"""Epochs of a training, kept in files, so that one that was cut off goes on. Imported on use: it needs torch."""
+"""Epochs of a training in files, from which an interrupted training continues. Imported on use: it needs torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scalr.evaluation.models.deep.rows import RowSource
 from scalr.foundation import ConfigError, TrainSettings
 
 State = dict[str, Any]
-CONTENTS = 2  # counts what epochs consist of, so that those of an older version are another training's
+CONTENTS = 2  # version of a file's contents; files of another version count as another training
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +32,23 @@ class EpochCheckpoints:
 
     @classmethod
     def at(cls, folder: Path, asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> Self:
-        """Open or make the folder."""
+        """Open or create the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder, _identity(asked, sources))
 
     @classmethod
     def within(cls, root: Path, asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> Self:
-        """Open or make a folder of this training's own, named by its identity, in a folder of many trainings."""
+        """Open or create a folder for this training, named by its identity, in a folder of many trainings."""
         identity = _identity(asked, sources)
         folder = root / identity
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder, identity)
 
     def load(self, number: int) -> State | None:
-        """Return the state after epoch `number`; None where it was not kept.
+        """Return the state after epoch `number`; None if it is not stored.
 
         Raises:
-            ConfigError: If it belongs to another training.
+            ConfigError: If the stored state belongs to another training.
         """
         file = self._file(number)
         if not file.exists():
@@ -58,13 +58,15 @@ class EpochCheckpoints:
             raise ConfigError(
                 f"'{file}' belongs to another training",
                 expected="epochs of the same network, rows, settings and seed",
-                fix="give another folder, or remove this one",
+                fix="use another folder, or remove this one",
             )
         return state
 
     def save(self, number: int, state: State) -> None:
-        """Keep the state after epoch `number`; the file appears whole or not at all."""
-        part = self._file(number).with_suffix(f".part-{threading.get_ident()}")  # the same training may run twice
+        """Store the state after epoch `number`; the file appears whole or not at all."""
+        part = self._file(number).with_suffix(
+            f".part-{threading.get_ident()}"
+        )  # the same training may run in two threads
         torch.save({**state, "identity": self.identity}, part)
         os.replace(part, self._file(number))
 
@@ -74,7 +76,7 @@ class EpochCheckpoints:
 
 def _identity(asked: tuple[str, TrainSettings, int], sources: tuple[RowSource, ...]) -> str:
     name, settings, seed = asked
-    told = settings.model_dump_json(exclude={"checkpoints"})  # wherever epochs are kept, they are the same
+    told = settings.model_dump_json(exclude={"checkpoints"})  # the folder does not change the epochs
     digest = hashlib.blake2b(f"{CONTENTS} {name} {seed} {told}".encode(), digest_size=16)
     for source in sources:
         for rows in source.portions(0):

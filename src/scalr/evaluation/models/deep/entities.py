@@ -1,4 +1,4 @@
-"""What a network must know beside rows: how many users and items there are, and what is known about the items."""
+"""What a network needs beside rows: the numbers of users and items, and the fields of the items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scalr.evaluation.models.features import ItemFeatures
 from scalr.evaluation.models.protocol import Examples
 from scalr.foundation import Codes
 
-BUCKETS = 10  # of a number, with about equally many items each
+BUCKETS = 10  # quantile buckets of a numeric column
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,12 +22,12 @@ class Entities:
 
     Attributes:
         n_users: Number of users.
-        catalogue: Shape (n,), codes of the items that negatives of real rows are drawn from.
-        synthetic_catalogue: The same for synthetic rows; as `catalogue` if None.
-        fields: Shape (n_items, fields), a code per item and field of the item table, 0 where it is not known.
-        sizes: Codes of each field, 0 included.
-        histories: What users did before; None where the network does not ask.
-        fitted_until: Latest time of any event behind the rows; None without time.
+        catalogue: Shape (n,), codes of items from which negatives of real rows are drawn.
+        synthetic_catalogue: Like `catalogue`, for synthetic rows; None uses `catalogue`.
+        fields: Shape (n_items, fields), a code per item and column of the item table, 0 where the value is missing.
+        sizes: Number of codes of each field, 0 included.
+        histories: Earlier items of users; None if the network does not read them.
+        fitted_until: Latest time of the events that the rows come from; None without time.
         fitted_on: Digest of the target log that was visible.
     """
 
@@ -47,7 +47,7 @@ class Entities:
 
     @classmethod
     def from_examples(cls, examples: Examples, histories: Histories | None = None) -> Self:
-        """Return the entities of some rows."""
+        """Return the users and items of training rows."""
         fields, sizes = item_fields(examples.item_features, len(examples.item_keys))
         return cls(
             len(examples.user_keys),
@@ -64,7 +64,7 @@ class Entities:
 def item_fields(features: ItemFeatures, n_items: int) -> tuple[npt.NDArray[np.int64], tuple[int, ...]]:
     """Return codes of the item table's columns, shape (n_items, fields), and the number of codes of each.
 
-    Numbers become the tenth of the items that they are in, from 1 on; 0 is for items without one.
+    A number is replaced by its decile, counted from 1; 0 marks a missing number.
     """
     columns: list[npt.NDArray[np.int64]] = [one.codes.astype(np.int64) for one in features.categories.values()]
     sizes = [one.size for one in features.categories.values()]

@@ -1,4 +1,4 @@
-"""Networks that were handed out: they predict and never change. Imported on use: it needs torch."""
+"""Fitted networks, which predict and never change. Imported on use: it needs torch."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from scalr.evaluation.models.protocol import Model
 from scalr.foundation import Codes, Floats, Singles
 
 BLOCK = (
-    4096  # pairs at a time; blocks of them are filled up, so that a pair's score does not depend on how many there are
+    4096  # pairs per forward pass; smaller blocks are padded, so a pair's score does not depend on the number of pairs
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairwiseModel:
-    """A network that scores pair by pair.
+    """A network that scores each (user, item) pair separately.
 
     Attributes:
         network: The network, in evaluation mode.
-        offset: Shape (n_items,), added to its logits: prior and intercept of the real head.
-        fitted_until: Latest time of any event behind it; None without time.
-        fitted_on: Digest of the target log it was trained on.
-        device: Where the network is.
+        offset: Shape (n_items,), added to the network's logits: prior and intercept of the real head.
+        fitted_until: Latest time of the training events; None without time.
+        fitted_on: Digest of the target log that the network was trained on.
+        device: Device of the network.
     """
 
     network: nn.Module
@@ -62,13 +62,13 @@ class PairwiseModel:
 
 
 def handed_out(network: nn.Module, offset: Singles, entities: Entities, device: torch.device) -> Model:
-    """Return the model of a network that nobody will change any more.
+    """Return the model of a network whose parameters no longer change.
 
     Args:
-        network: In evaluation mode.
-        offset: Shape (n_items,), added to its logits.
+        network: The network, in evaluation mode.
+        offset: Shape (n_items,), added to the network's logits.
         entities: Users and items.
-        device: Where the network is.
+        device: Device of the network.
     """
     if not isinstance(network, Towers):
         return PairwiseModel(network, offset, entities.fitted_until, entities.fitted_on, device)
@@ -93,7 +93,7 @@ def _item_vectors(network: Towers, entities: Entities, device: torch.device) -> 
 
 
 def _filled(codes: Codes, device: torch.device) -> torch.Tensor:
-    """Return the codes with zeros up to a whole block."""
+    """Return the codes, padded with zeros to a whole block."""
     full = np.zeros(BLOCK, np.int64)
     full[: len(codes)] = codes
     return torch.from_numpy(full).to(device)

@@ -1,4 +1,4 @@
-"""What a user did before a row: the latest items, never the row itself or a later one."""
+"""Histories of users: the latest items before a row, never the row itself or a later row."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from scalr.foundation import Codes, Int64, rng
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histories:
-    """Items of users in the order of time.
+    """Items of users, ordered by time.
 
-    A user's history is made of real rows; where a user has none, of synthetic ones.
+    A user's history consists of real rows, or of synthetic rows if the user has no real rows.
 
     Attributes:
-        length: Items that are looked at, the latest ones.
-        item: Shape (n,), codes of items, by user and time.
-        start: Shape (n_users,), where each user's items begin.
-        end: Shape (n_users,), where they end.
-        before: Shape (n_rows,), for each row to learn from: where the items begin that are not strictly earlier.
+        length: Number of latest items that a network reads.
+        item: Shape (n,), codes of items, ordered by user and time.
+        start: Shape (n_users,), position of each user's first item.
+        end: Shape (n_users,), position after each user's last item.
+        before: Shape (n_rows,), for each training row: position of the first item that is not strictly earlier.
     """
 
     length: int
@@ -34,12 +34,12 @@ class Histories:
 
     @classmethod
     def from_examples(cls, examples: Examples, length: int, seed: int) -> Self:
-        """Put the rows in order. Without time the order is a hash of the row's number, so it says nothing.
+        """Order the rows. Without time, a hash of the row's number determines the order, which then has no meaning.
 
         Args:
             examples: The rows.
-            length: Items to look at, at least 1.
-            seed: Of the order without time.
+            length: Number of latest items that a network reads, at least 1.
+            seed: Seed of the order without time.
         """
         n_users, numbers = len(examples.user_keys), np.arange(len(examples), dtype=np.uint64)
         if examples.time is None:
@@ -57,11 +57,11 @@ class Histories:
         return cls(length, examples.item[told], edges[:-1], edges[1:], before)
 
     def ahead_of(self, number: Int64, user: Codes) -> npt.NDArray[np.int64]:
-        """Return the history of each row to learn from, shape (n, length); see `latest`."""
+        """Return the history before each training row, shape (n, length); see `latest`."""
         return self._last(self.start[user], self.before[number])
 
     def latest(self, user: Codes | Int64) -> npt.NDArray[np.int64]:
-        """Return all there is: item codes plus 1, the oldest first, then zeros; shape (n, length)."""
+        """Return each user's latest items: item codes plus 1, the oldest first, then zeros; shape (n, length)."""
         return self._last(self.start[user], self.end[user])
 
     def _last(self, start: Int64, end: Int64) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Sampled softmax: the other rows' items of a batch are a row's negatives. Imported on use: it needs torch."""
+"""Sampled softmax: items of the other rows in a batch are a row's negatives. Imported on use: it needs torch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scalr.evaluation.models.deep.rows import RowSource
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InBatch:
-    """The loss of telling a row's item from those of its batch.
+    """The softmax loss of a row's item against the other items of its batch.
 
-    An item is in a batch as often as the stream of rows brings it, so without more ado popular items would be pushed
-    down as often as they are pulled up, and scores would not know popularity. The log of the item's share of the stream
-    is therefore taken off its logit (logQ): then scores become log P(item | user) plus a constant of the user.
+    Batches contain items in proportion to their share of the stream of rows. Without a correction, popular items would
+    therefore be negatives as often as positives, and scores would not reflect popularity. The correction subtracts the
+    log of the item's share from its logit (logQ). Scores then estimate log P(item | user) plus a constant per user.
 
     Attributes:
-        log_share: Shape (n_items,), log of the share of each item among the rows of an epoch, in expectation.
+        log_share: Shape (n_items,), log of each item's expected share of the rows of an epoch.
 
     References:
         Yi et al. 2019, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, sec. 3.
@@ -30,7 +30,7 @@ class InBatch:
 
     @classmethod
     def from_sources(cls, sources: tuple[RowSource, ...], n_items: int, device: torch.device) -> Self:
-        """Count the mixed stream: real rows once, synthetic ones with the probability by which an epoch has them."""
+        """Count the mixed stream: real rows once, synthetic rows by the probability that an epoch includes them."""
         times = np.sum([source.appearances(n_items) for source in sources], axis=0)
         known = times > 0
         share = np.log(times, where=known, out=np.zeros(n_items)) - np.log(max(float(times.sum()), 1.0))
@@ -39,14 +39,14 @@ class InBatch:
     def log_probabilities(
         self, logit: torch.Tensor, item: torch.Tensor, kind: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return the log of each candidate's probability of being the row's item, shape (n, n).
+        """Return the log-probability that a candidate is the row's item, shape (n, n).
 
-        Candidates that are the row's own item by accident, and those of another kind, are none.
+        Other candidates with the row's item, and candidates of another kind, are excluded.
 
         Args:
-            logit: Shape (n, n), of row by candidate; the row's own item is on the diagonal.
+            logit: Shape (n, n), row by candidate; the row's item is on the diagonal.
             item: Shape (n,), codes of the candidates.
-            kind: Shape (n,), which rows and candidates have a catalogue of their own; None where all share one.
+            kind: Shape (n,), marks rows and candidates of a separate catalogue; None if all share one catalogue.
         """
         excluded = item[:, None] == item[None, :]
         if kind is not None:

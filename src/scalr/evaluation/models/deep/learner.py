@@ -28,17 +28,17 @@ from scalr.evaluation.models.prior import REAL, SYNTHETIC
 from scalr.evaluation.models.protocol import Model
 from scalr.foundation import Singles, TrainSettings, rng
 
-LEAST_STEPS, LEAST_BATCH = 25, 32  # an epoch over few rows takes smaller batches, else it would hardly move
-AVERAGES_PER_EPOCH = 10  # times that the parameters enter their average
-FADING = 0.5 ** (1 / AVERAGES_PER_EPOCH)  # of what is in the average, each time: an epoch later it counts half
+LEAST_STEPS, LEAST_BATCH = 25, 32  # few rows are divided into smaller batches, so that an epoch has enough steps
+AVERAGES_PER_EPOCH = 10  # updates of the parameter average per epoch
+FADING = 0.5 ** (1 / AVERAGES_PER_EPOCH)  # decay of the average per update: it halves in an epoch
 
 
 class Heads(nn.Module):
-    """What stands between a network's logit and the labels, for real and for synthetic rows.
+    """Output heads that map a network's logit m to the logits of real and of synthetic rows.
 
-    A real row's logit is m + c + prior[item] + bias[item], m being the network's; a synthetic row's has a scale, an
-    intercept, a prior and biases of its own: exp(a) · m + c' + prior'[item] + bias'[item]. Prediction has the first
-    head only, so what synthetic rows know about their own rate and their own popular items stays away from it.
+    A real row has the logit m + c + prior[item] + bias[item]. A synthetic row has a separate scale, intercept, prior
+    and bias: exp(a) · m + c' + prior'[item] + bias'[item]. Prediction uses the first head only, so the base rate and
+    the item popularity of synthetic rows do not affect it.
     """
 
     def __init__(self, prior: Singles, negatives: int) -> None:
@@ -51,7 +51,7 @@ class Heads(nn.Module):
         self.register_buffer("prior", torch.from_numpy(prior), persistent=False)
 
     def forward(self, logit: torch.Tensor, item: torch.Tensor, synthetic: torch.Tensor | None) -> torch.Tensor:
-        """Return logits (n, k) of items, (n, k) or (1, k); `synthetic`, shape (n,): rows that have the second head."""
+        """Return logits (n, k) of items, (n, k) or (1, k); `synthetic`, shape (n,), marks rows of the second head."""
         real = logit + self.intercept[REAL] + self.prior[REAL][item] + self.real_bias(item).squeeze(2)
         if synthetic is None:
             return real
@@ -61,10 +61,10 @@ class Heads(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learner:
-    """A network while it learns; its parameters change with every step.
+    """A network in training; its parameters change with every step.
 
-    Steps of a constant size never come to rest, so what is handed out is an average of the parameters on their way, as
-    in the reference model: half of it is the last epoch (Polyak and Juditsky 1992, with a memory that fades).
+    Steps of constant size do not converge, so models use an average of the parameters, as the reference model does. The
+    last epoch has half of the total weight (Polyak and Juditsky 1992, with exponential decay).
     """
 
     network: nn.Module
@@ -88,11 +88,11 @@ class Learner:
         seed: int,
         sources: tuple[RowSource, ...] = (),
     ) -> Learner:
-        """Start from parameters that depend on the seed alone; see `scalr.fit_rows`.
+        """Return a learner whose initial parameters depend on the seed alone; see `scalr.fit_rows`.
 
         The loss `in_batch` counts the rows of `sources`.
         """
-        # torch-rechub's SASRec makes tensors on the CPU while it computes, so a history keeps it there.
+        # torch-rechub's SASRec creates tensors on the CPU in its forward pass, so networks with histories stay there.
         device = device_of(settings) if entities.histories is None else torch.device("cpu")
         first = int(rng.stream(seed, rng.Purpose.FIRST_PARAMETERS) >> np.uint64(1))
         network = build(name, entities, settings.dimensions, first).to(device)
@@ -104,7 +104,7 @@ class Learner:
         if settings.loss == "in_batch":
             assert isinstance(network, Towers)
             in_batch = InBatch.from_sources(sources, entities.n_items, device)
-            heads.intercept.requires_grad_(False)  # a softmax does not see it; rounding errors would move it
+            heads.intercept.requires_grad_(False)  # softmax does not depend on it; rounding errors would change it
         averages = AveragedModel(network, multi_avg_fn=_faded), AveragedModel(heads, multi_avg_fn=_faded)
         auxiliary = settings.objective == "auxiliary"
         return cls(network, heads, averages, optimiser, entities, negatives, auxiliary, device, in_batch)
@@ -116,13 +116,13 @@ class Learner:
         kept: EpochCheckpoints | None = None,
         held_back: RowSource | None = None,
     ) -> Iterator[Model]:
-        """Go through the rows again and again; yield the model after each epoch.
+        """Train epoch after epoch, without end; yield the model after each epoch.
 
         Args:
-            sources: The fold's own real rows first.
-            batch_size: Most positives per step.
-            kept: Where epochs are kept; those that are there are not gone through again.
-            held_back: Real rows by which scores become probabilities; None where they are.
+            sources: Sources of rows; the real rows of the fold are the first source.
+            batch_size: Upper bound on positives per step.
+            kept: Stored epochs, which are loaded instead of trained again; None stores nothing.
+            held_back: Real rows for fitting the link to probabilities; None if scores are log-odds already.
         """
         size = min(batch_size, max(LEAST_BATCH, sources[0].count(0) // LEAST_STEPS))
         link_rows = None if held_back is None else link_rows_of(held_back, self.negatives)
@@ -161,7 +161,7 @@ class Learner:
             part.load_state_dict(state[name])
 
     def remember(self) -> None:
-        """Let the parameters enter their average."""
+        """Update the average of the parameters."""
         for average, part in zip(self.averages, (self.network, self.heads), strict=True):
             average.update_parameters(part)
 
@@ -197,12 +197,12 @@ class Learner:
         self.optimiser.begin()
         size = float(rows.weight.sum(dtype=np.float64))
         (-(weight * found.diagonal()).sum() / size).backward()
-        # A candidate's weight is that of a negative of all rows, and on the diagonal of a positive as well.
+        # A candidate is a negative of all rows, and on the diagonal a positive too; its weight is the sum of both.
         pushed = weight @ found.detach().exp()
         self.optimiser.take((rows.user, rows.weight), (rows.item, (weight + pushed).cpu().numpy()), size, share)
 
     def model(self, link_rows: LinkRows | None = None) -> Model:
-        """Return what has been learnt so far, a copy; with labelled pairs its scores become their log-odds."""
+        """Return a copy of the current model; `link_rows` turn its scores into log-odds."""
         network, heads = copy.deepcopy(self.averages[0].module).eval(), self.averages[1].module
         with torch.no_grad():
             offset = (heads.prior[REAL] + heads.real_bias.weight[:, 0] + heads.intercept[REAL]).cpu().numpy().copy()
@@ -214,20 +214,20 @@ class Learner:
 
 
 def is_averaged(place: int, n_batches: int) -> bool:
-    """Say whether the parameters enter their average after a batch of an epoch: after the last one at any rate."""
+    """Return whether the average is updated after batch `place` of an epoch; the last batch always updates it."""
     return AVERAGES_PER_EPOCH * (place + 1) // n_batches > AVERAGES_PER_EPOCH * place // n_batches
 
 
 @torch.no_grad()
 def _faded(average: list[torch.Tensor], now: list[torch.Tensor], times: torch.Tensor | int) -> None:
-    """Move the average of `times` earlier parameters towards those of now: a plain mean, until fading sets in."""
+    """Move the average of `times` earlier parameters towards the current ones: first a plain mean, then with decay."""
     share = max(1 / (int(times) + 1), 1 - FADING)
     for one, other in zip(average, now, strict=True):
         one.lerp_(other, share)
 
 
 def device_of(settings: TrainSettings) -> torch.device:
-    """Return where the network learns."""
+    """Return the device on which the network is trained."""
     if settings.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(settings.device)

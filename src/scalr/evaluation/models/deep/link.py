@@ -1,4 +1,4 @@
-"""From scores to probabilities: a scale and an offset, fitted on real rows that the network did not learn from."""
+"""From scores to probabilities: a scale and an offset, fitted on held-out real rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from scalr.evaluation.models.link import LinkRows, fit_log_odds
 from scalr.evaluation.models.mf import Factorization
 from scalr.foundation import Floats
 
-HELD_BACK = 0.05  # share of the real rows that scores are linked by; on rows that were learnt from they are too sure
-MOST_POSITIVES = 50_000  # more would not change two numbers
-LEAST_SCALE = 1e-3  # a link never turns the order of items round
+HELD_BACK = 0.05  # share of real rows held out for the link; scores of training rows are overconfident
+MOST_POSITIVES = 50_000  # enough to estimate two parameters
+LEAST_SCALE = 1e-3  # a link never reverses the order of items
 
 
 def link_rows_of(real: RowSource, negatives: UniformNegatives) -> LinkRows:
-    """Return the first real rows of an epoch, which are a random sample of them, each with its uniform negatives."""
+    """Return a random sample of real rows, the first of an epoch, each with its uniform negatives."""
     parts: list[TrainingRows] = []
     for rows in real.portions(0):
         parts.append(rows.take(~rows.is_synthetic))
@@ -33,7 +33,7 @@ def link_rows_of(real: RowSource, negatives: UniformNegatives) -> LinkRows:
 
 
 def linked(model: Factorization, link_rows: LinkRows) -> Factorization:
-    """Return the model whose scores are log-odds of these labels, in the same order."""
+    """Return the model with scores scaled to log-odds of the labels; the order of items is unchanged."""
     parameters = (model.user_factors, model.item_factors, model.item_bias, model.intercept)
     score = factorization.pair_scores(*parameters, link_rows.user, link_rows.item).astype(np.float64)
     scale, offset = fit_link(score, link_rows.label, link_rows.weight)
@@ -46,7 +46,7 @@ def linked(model: Factorization, link_rows: LinkRows) -> Factorization:
 
 
 def fit_link(score: Floats, label: Floats, weight: Floats) -> tuple[float, float]:
-    """Return scale (at least `LEAST_SCALE`) and offset of the log-odds with the least weighted log loss.
+    """Return the scale (at least `LEAST_SCALE`) and the offset that minimise the weighted log loss.
 
     Args:
         score: Shape (n,).

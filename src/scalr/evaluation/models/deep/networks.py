@@ -1,6 +1,6 @@
-"""Networks of torch-rechub behind one face: logits of a user's candidate items. Imported on use: it needs torch.
+"""Networks of torch-rechub with a common interface: logits of candidate items. Imported on use: it needs torch.
 
-The networks end in a sigmoid; its inverse gives the logit back, exactly enough within ±`LARGEST_LOGIT`.
+The networks end in a sigmoid. Its inverse recovers the logit, with sufficient precision within ±`LARGEST_LOGIT`.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from torch_rechub.models.ranking import DCNv2, DeepFM, WideDeep
 
 from scalr.evaluation.models.deep.entities import Entities
 
-LARGEST_LOGIT = 13.8  # where single precision tells a probability from 0 and 1
-HISTORY = 20  # items that `sasrec` looks at
-WIDTHS = (5, 10, HISTORY)  # histories of at most so many items are looked at together
-SEQUENCE_SCALE = 0.3  # of user vectors, which normalisation gives the length of a vector of ones
+LARGEST_LOGIT = 13.8  # single precision still separates the probability from 0 and 1
+HISTORY = 20  # latest items that `sasrec` reads
+WIDTHS = (5, 10, HISTORY)  # histories are batched by length, up to these numbers of items
+SEQUENCE_SCALE = 0.3  # of user vectors; normalisation gives them the norm of a vector of ones
 TOWER = "prelu"
-FIRST_SCALE = 2.0  # of the cosine of two towers, which alone is within ±1
+FIRST_SCALE = 2.0  # initial factor on the cosine of two towers, which is within ±1
 
 Inputs = dict[str, torch.Tensor]
 
 
 class ItemLookup(nn.Module):
-    """Looks up what networks read about items: the code and the fields of the item table."""
+    """Looks up the code of an item and its fields in the item table."""
 
     def __init__(self, entities: Entities) -> None:
         super().__init__()
         self.register_buffer("fields", torch.empty(entities.fields.shape, dtype=torch.int64), persistent=False)
 
     def forward(self, item: torch.Tensor) -> Inputs:
-        """Return inputs by name for items, shape (n,)."""
+        """Return network inputs by name for items of shape (n,)."""
         known = self.fields[item]
         return {"item": item, **{f"field{x}": known[:, x] for x in range(known.shape[1])}}
 
 
 def item_descriptions(entities: Entities, dimensions: int) -> list[Any]:
-    """Return the descriptions of the item's code and fields."""
+    """Return the feature descriptions of item code and fields."""
     fields = [SparseFeature(f"field{x}", size, dimensions) for x, size in enumerate(entities.sizes)]
     return [SparseFeature("item", entities.n_items, dimensions), *fields]
 
 
 class Pairwise(nn.Module):
-    """A network that mixes user and item from its first layer on: it scores pair by pair."""
+    """A network that combines user and item in its first layer, so it scores each pair separately."""
 
     def __init__(self, entities: Entities, network: nn.Module, doubled: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -63,15 +63,15 @@ class Pairwise(nn.Module):
 
 
 class Towers(nn.Module, ABC):
-    """A network whose score is a product of a user vector and an item vector."""
+    """A network whose score is the dot product of a user vector and an item vector."""
 
     @abstractmethod
     def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
-        """Return shape (n, d)."""
+        """Return user vectors, shape (n, d)."""
 
     @abstractmethod
     def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
-        """Return shape (n, d)."""
+        """Return item vectors, shape (n, d)."""
 
     def forward(self, user: torch.Tensor, item: torch.Tensor, history: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits of items (n, k) for users (n,), shape (n, k)."""
@@ -91,40 +91,40 @@ class TwoTower(Towers):
         self.table, self.log_scale = ItemLookup(entities), nn.Parameter(torch.empty(1))
 
     def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
-        """Return shape (n, d)."""
+        """Return user vectors, shape (n, d)."""
         return self.network.user_tower({"user": user}) * (FIRST_SCALE * self.log_scale.exp())
 
     def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
-        """Return shape (n, d)."""
+        """Return item vectors, shape (n, d)."""
         return self.network.item_tower(self.table(item))
 
 
 class Sequence(Towers):
-    """SASRec: self-attention over the user's latest items, against item embeddings."""
+    """SASRec: self-attention over the user's latest items, multiplied with item embeddings."""
 
     def __init__(self, entities: Entities, dimensions: int) -> None:
         super().__init__()
         feature = SequenceFeature("seq", entities.n_items + 1, max(dimensions, 2), pooling="concat")
-        # Its dropout would take torch's global random numbers, which parallel trainings share.
+        # Dropout would draw from torch's global generator, which parallel trainings share.
         self.network = SASRec([feature], max_len=HISTORY, dropout_rate=0.0, num_blocks=1, num_heads=1)
 
     def user_vectors(self, user: torch.Tensor, history: torch.Tensor | None) -> torch.Tensor:
-        """Return shape (n, d)."""
+        """Return user vectors, shape (n, d)."""
         assert history is not None
-        # No item attends to later ones, so what is behind a history's end changes nothing: short ones go in short rows.
+        # Attention is causal, so padding after a history has no effect: short histories are cut to short rows.
         width = torch.bucketize((history != 0).sum(dim=1), torch.tensor(WIDTHS))
         rows = [torch.nonzero(width == x).squeeze(1) for x in range(len(WIDTHS))]
         vectors = torch.cat([self._attend(history[one, :most]) for one, most in zip(rows, WIDTHS, strict=True)])
         return vectors[torch.argsort(torch.cat(rows))] * (SEQUENCE_SCALE * vectors.shape[1] ** -0.5)
 
     def _attend(self, history: torch.Tensor) -> torch.Tensor:
-        """Return what attention makes of histories, shape (n, d)."""
-        # torch-rechub takes a single row for none, and cannot do without any.
+        """Return user vectors of histories, shape (n, d)."""
+        # torch-rechub does not support batches of no row or a single row.
         several = torch.cat([history, history.new_zeros(2, history.shape[1])]) if len(history) < 2 else history
         return self.network.user_tower({"seq": several}).squeeze(1)[: len(history)]
 
     def item_vectors(self, item: torch.Tensor) -> torch.Tensor:
-        """Return shape (n, d)."""
+        """Return item vectors, shape (n, d)."""
         return self.network.item_emb.embed_dict["seq"](item + 1)
 
 
@@ -162,16 +162,16 @@ NETWORKS: dict[str, Callable[[Entities, int], nn.Module]] = {
 
 
 def build(name: str, entities: Entities, dimensions: int, seed: int) -> nn.Module:
-    """Return a network with first parameters that depend on the seed and the shapes alone.
+    """Return a network whose initial parameters depend on the seed and the shapes alone.
 
-    Torch's global random numbers are left alone, so threads may train at the same time: modules are built without
-    memory, then filled from a generator of their own.
+    The function does not use torch's global generator, so threads may train at the same time. It builds the modules
+    without memory and fills them from a separate generator.
 
     Args:
-        name: Of the network.
+        name: Name of the network.
         entities: Users and items.
         dimensions: Length of the embeddings; layers are 1, 2 or 4 times as wide.
-        seed: Of the first parameters, below 2**63.
+        seed: Seed of the initial parameters, below 2**63.
     """
     with torch.device("meta"):
         network = without_batch_norm(NETWORKS[name](entities, dimensions))
@@ -185,10 +185,10 @@ def build(name: str, entities: Entities, dimensions: int, seed: int) -> nn.Modul
 
 
 def without_batch_norm(network: nn.Module) -> nn.Module:
-    """Return the network without its batch normalisation, which the papers behind these networks do not have either.
+    """Return the network without batch normalisation, which the papers of these networks do not use either.
 
-    It would scale embeddings up again that decay keeps small, so that users and items with few rows are noise of full
-    size; and its averages over real and synthetic rows together fit neither.
+    Batch normalisation would rescale embeddings that decay keeps small, so users and items with few rows would
+    contribute noise at full scale. Its statistics over real and synthetic rows together would fit neither kind.
     """
     for module in list(network.modules()):
         for name, inner in module.named_children():
@@ -197,13 +197,13 @@ def without_batch_norm(network: nn.Module) -> nn.Module:
     return network
 
 
-SPREAD = 0.05  # standard deviation of first embeddings, as the reference model has it
-BIAS = 0.1  # largest first bias of a layer: without any, users without rows have no direction
+SPREAD = 0.05  # standard deviation of initial embeddings, as in the reference model
+BIAS = 0.1  # largest initial bias of a layer; without biases, vectors of users without rows have no direction
 
 
 @torch.no_grad()
 def fill(module: nn.Module, random: torch.Generator) -> None:
-    """Give a module, without those inside it, its first parameters."""
+    """Initialise the parameters of a module, but not those of its submodules."""
     if isinstance(module, nn.Embedding):
         module.weight.normal_(0.0, SPREAD if module.embedding_dim > 1 else 0.0, generator=random)
     elif isinstance(module, nn.LayerNorm | nn.PReLU):

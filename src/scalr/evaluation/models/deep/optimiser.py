@@ -1,4 +1,4 @@
-"""Gradient steps: plain ones for what belongs to a user or an item, Adam's for all else. Imported on use: torch."""
+"""Gradient steps: plain SGD for parameters of users and items, Adam for all others. Imported on use: needs torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from torch import nn
 from scalr.evaluation.models.deep.entities import Entities
 from scalr.foundation import Codes, Singles
 
-LAYERS = 0.003  # of the step size, for Adam
-LARGEST_STEP = 2.5  # times the mean gradient of its rows, for one user or item in one batch: never overshoots
+LAYERS = 0.003  # Adam's step size as a share of the step size
+LARGEST_STEP = (
+    2.5  # upper bound on a user's or item's step per batch, in mean gradients of its rows: prevents overshooting
+)
 
 
 Pulls = tuple[Codes, Singles]
@@ -21,17 +23,18 @@ Pulls = tuple[Codes, Singles]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Optimiser:
-    """How parameters move.
+    """Updates of all parameters.
 
-    Embeddings and biases of users and items take plain steps, the sum over their rows, as in the reference model: who
-    has few rows moves little. Adam would move everybody alike, and rows of rare items would be noise of full size.
+    Embeddings and biases of users and items take plain gradient steps, summed over their rows, as in the reference
+    model, so users and items with few rows move little. Adam would move all of them equally, and rare items would
+    contribute noise at full scale.
 
     Attributes:
         of_users: Tables with a row per user.
-        of_items: Tables with a row per item; a table with one row more has padding first.
-        layers: Adam, for all else.
+        of_items: Tables with a row per item; a table with one more row starts with padding.
+        layers: Adam, for all other parameters.
         rate: Step size per row of the log.
-        l2: Decay of these tables in a whole epoch, in units of `rate`.
+        l2: Decay of these tables per epoch, in units of `rate`.
         entities: Users and items.
     """
 
@@ -44,7 +47,7 @@ class Optimiser:
 
     @classmethod
     def from_modules(cls, modules: list[nn.Module], entities: Entities, rate: float, l2: float) -> Optimiser:
-        """Tell tables of users and items by their names in the networks; see `networks`."""
+        """Identify the tables of users and items by their names in the networks; see `networks`."""
         users: dict[int, nn.Parameter] = {}
         items: dict[int, nn.Parameter] = {}
         every = [one for module in modules for one in module.named_parameters()]
@@ -59,20 +62,20 @@ class Optimiser:
         return cls(tuple(users.values()), tuple(items.values()), layers, rate, l2, entities)
 
     def begin(self) -> None:
-        """Forget the gradients of the step before."""
+        """Clear the gradients of the previous step."""
         self.layers.zero_grad()
         for table in (*self.of_users, *self.of_items):
             table.grad = None
 
     @torch.no_grad()
     def take(self, users: Pulls, items: Pulls, size: float, share: float) -> None:
-        """Move once.
+        """Update all parameters once.
 
         Args:
-            users: Which users the batch's gradients belong to, and their weights.
-            items: The same of items.
-            size: What the loss was divided by.
-            share: Of the epoch that the batch is.
+            users: Codes of the users in the batch, and weights of their rows.
+            items: Like `users`, for items.
+            size: Divisor of the loss.
+            share: Share of the epoch that the batch covers, in (0, 1].
         """
         self.layers.step()
         for tables, (codes, weight), n in (
@@ -89,7 +92,7 @@ class Optimiser:
                 table.mul_(1 - min(self.rate * self.l2 * share, 1.0)).add_(table.grad, alpha=-self.rate * size)
 
     def _held_back(self, codes: Codes, weight: Singles, n: int) -> Singles | None:
-        """Return what each row's step is multiplied by, shape (n,); None where all are 1."""
+        """Return the factor on each row's step, shape (n,); None if all factors are 1."""
         step = self.rate * np.bincount(codes, weight, n)
         if step.max(initial=0.0) <= LARGEST_STEP:
             return None

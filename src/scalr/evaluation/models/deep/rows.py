@@ -1,7 +1,7 @@
-"""Rows that a network learns from, epoch by epoch: which synthetic ones stay, their order, batches, negatives.
+"""Training rows of a network by epoch: sampling of synthetic rows, order, batches and negatives.
 
-What is random about a row is a hash of seed, epoch and the row's number, so it depends on no other row and on no part
-size; rows in memory and rows streamed from files give the same batches where one window holds them all.
+Random choices about a row are hashes of seed, epoch and row number, so they depend on no other row and on no part size.
+If one window holds all rows, rows in memory and rows streamed from files give the same batches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class TrainingRows:
     """Positive rows.
 
     Attributes:
-        number: Shape (n,), what randomness about a row is keyed by; distinct within all rows of a training.
+        number: Shape (n,), key of the random choices about a row; distinct within a training.
         user: Shape (n,), codes.
         item: Shape (n,), codes.
         weight: Shape (n,), above 0.
@@ -53,33 +53,34 @@ class TrainingRows:
 
 
 class RowSource(Protocol):
-    """Rows that can be gone through again and again, in memory or not."""
+    """Rows that can be read once per epoch, in memory or from files."""
 
     def count(self, epoch: int) -> int:
-        """Return how many rows epoch `epoch` has."""
+        """Return the number of rows of epoch `epoch`."""
 
     def portions(self, epoch: int) -> Iterator[TrainingRows]:
-        """Return exactly these rows, portion by portion, in the order in which the epoch visits them."""
+        """Yield the rows of epoch `epoch`, portion by portion, in the order in which the epoch visits them."""
 
     def popularity(self, n_items: int) -> tuple[Floats, Floats]:
         """Return the weight of all real and of all synthetic rows by item, shape (n_items,) each."""
 
     def appearances(self, n_items: int) -> Floats:
-        """Return how often an epoch has each item in expectation, shape (n_items,)."""
+        """Return the expected number of times that an epoch includes each item, shape (n_items,)."""
 
     def part(self, low: float, high: float) -> Self:
-        """Return those of its rows whose hash, in [0, 1), is from `low` to below `high`: the same in every epoch."""
+        """Return the rows whose hash, in [0, 1), is in [low, high): the same rows in every epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowSampling:
-    """How an epoch takes rows.
+    """Which rows an epoch includes.
 
     Attributes:
         seed: Any integer.
-        mixed: Whether a row stays with its weight as probability (1 at most) and, if it stays, weighs 1 (or its weight
-            above 1): its expected weight is what it was, and an epoch costs the sum of the weights, not all rows.
-        within: Hashes, in [0, 1), of the rows that epochs may have: from the first number to below the second.
+        mixed: Whether an epoch samples rows with their weight as probability, at most 1. A sampled row has weight 1,
+            or its own weight if that is larger, so expected weights are unchanged, and the cost of an epoch is
+            proportional to the sum of weights instead of the number of rows.
+        within: Range [low, high) of the hashes, in [0, 1), of rows that epochs may include.
     """
 
     seed: int
@@ -87,18 +88,18 @@ class RowSampling:
     within: tuple[float, float] = WHOLE
 
     def part(self, low: float, high: float) -> Self:
-        """Return the same for a part of the rows."""
+        """Return this sampling, restricted to hashes in [low, high)."""
         return replace(self, within=(low, high))
 
     def allowed(self, rows: TrainingRows) -> TrainingRows:
-        """Return the rows that any epoch may have."""
+        """Return the rows that any epoch may include."""
         if self.within == WHOLE:
             return rows
         chance = rng.keyed_units(self.seed, rng.Purpose.CALIBRATE, rows.number.astype(np.uint64))
         return rows.take((chance >= self.within[0]) & (chance < self.within[1]))
 
     def kept(self, rows: TrainingRows, epoch: int) -> TrainingRows:
-        """Return the rows that epoch `epoch` has."""
+        """Return the rows that epoch `epoch` includes."""
         rows = self.allowed(rows)
         if not self.mixed:
             return rows
@@ -109,7 +110,7 @@ class RowSampling:
         )
 
     def appearances(self, rows: TrainingRows, n_items: int) -> Floats:
-        """Return how often an epoch has each item in expectation, shape (n_items,)."""
+        """Return the expected number of times that an epoch includes each item, shape (n_items,)."""
         rows = self.allowed(rows)
         chance = np.minimum(rows.weight.astype(np.float64), 1.0) if self.mixed else None
         times: Floats = np.bincount(rows.item, chance, n_items).astype(np.float64)
@@ -128,11 +129,11 @@ class MemoryRows:
     sampling: RowSampling
 
     def count(self, epoch: int) -> int:
-        """Return how many rows epoch `epoch` has."""
+        """Return the number of rows of epoch `epoch`."""
         return len(self.sampling.kept(self.rows, epoch))
 
     def portions(self, epoch: int) -> Iterator[TrainingRows]:
-        """Return the rows of an epoch, shuffled, in one portion."""
+        """Yield the rows of an epoch, shuffled, in one portion."""
         yield self.sampling.shuffled(self.sampling.kept(self.rows, epoch), epoch)
 
     def popularity(self, n_items: int) -> tuple[Floats, Floats]:
@@ -140,11 +141,11 @@ class MemoryRows:
         return popularity_of(self.sampling.allowed(self.rows), n_items)
 
     def appearances(self, n_items: int) -> Floats:
-        """Return how often an epoch has each item in expectation, shape (n_items,)."""
+        """Return the expected number of times that an epoch includes each item, shape (n_items,)."""
         return self.sampling.appearances(self.rows, n_items)
 
     def part(self, low: float, high: float) -> Self:
-        """Return those of its rows whose hash is from `low` to below `high`."""
+        """Return the rows whose hash is in [low, high)."""
         return replace(self, sampling=self.sampling.part(low, high))
 
 
@@ -158,7 +159,7 @@ def popularity_of(rows: TrainingRows, n_items: int) -> tuple[Floats, Floats]:
 
 
 def rows_in_memory(examples: Examples, seed: int) -> tuple[MemoryRows, MemoryRows]:
-    """Return the fold's own real rows, all of which every epoch visits, and the further ones, which are mixed in."""
+    """Return the real rows of the fold, which every epoch visits, and the other rows, which are mixed in."""
     columns = (examples.user, examples.item, examples.weight, examples.is_synthetic)
     rows = TrainingRows(np.arange(len(examples), dtype=np.int64), *columns)
     first, further = rows.take(slice(None, examples.n_first)), rows.take(slice(examples.n_first, None))
@@ -166,12 +167,12 @@ def rows_in_memory(examples: Examples, seed: int) -> tuple[MemoryRows, MemoryRow
 
 
 def batches(sources: tuple[RowSource, ...], epoch: int, size: int) -> tuple[int, Iterator[TrainingRows]]:
-    """Return the number of batches of an epoch and the batches, each with its share of every source.
+    """Return the number of batches of an epoch, and the batches, each with its share of every source.
 
     Args:
-        sources: One after another within a batch. An empty one changes nothing about the others.
+        sources: Sources of rows, in the order within a batch. An empty source does not affect the others.
         epoch: Number of the epoch, from 0.
-        size: Most rows of a batch; all batches of an epoch are about as large.
+        size: Upper bound on the rows of a batch; batches of an epoch have about equal sizes.
     """
     counts = [source.count(epoch) for source in sources]
     n_batches = -(-sum(counts) // size)
@@ -211,8 +212,8 @@ class UniformNegatives:
     Attributes:
         seed: Any integer.
         per_row: Draws per positive.
-        real: Shape (n,), items that negatives of real rows are drawn from.
-        synthetic: The same for synthetic rows.
+        real: Shape (n,), items from which negatives of real rows are drawn.
+        synthetic: Like `real`, for synthetic rows.
     """
 
     seed: int
@@ -237,5 +238,5 @@ class UniformNegatives:
 def _units(
     seed: int, purpose: rng.Purpose, number: Int64, epoch: int, *more: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.float64]:
-    """Return one uniform number in [0, 1) per row number and epoch."""
+    """Return a uniform number in [0, 1) per row number and epoch."""
     return rng.keyed_units(seed, purpose, number.astype(np.uint64), np.full(len(number), epoch, np.uint64), *more)
