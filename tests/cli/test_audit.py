@@ -14,7 +14,7 @@ def test_the_command_audits_folders_and_files(scalr, logs, tmp_path):
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["privacy"]["k"] == 2
     assert manifest["privacy"]["share_below"]["3"] > 0
-    assert "Who is behind the synthetic events" in (out / "report.html").read_text()
+    assert "Privacy of the synthetic events" in (out / "report.html").read_text()
     code, said, _ = scalr("inspect", out, "--audit")
     assert code == 0
     assert "marginal-far" in said
