@@ -43,7 +43,7 @@ print(rows, peak() - before)
 NEGATIVES = (
     PEAK
     + """
-from scalr import generation
+from scalr.engines.local import writing as generation
 from scalr.foundation.config import Steps
 from scalr.foundation.memory import use_lean_allocator
 from scalr.logs.log_request import LogRequest

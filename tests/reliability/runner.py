@@ -45,7 +45,8 @@ def be_the_job(job: dict, answer: int) -> None:
     os.dup2(answer, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if job["nothing_fits"]:
-        memory._BESIDE = 1 << 62
+        assert memory._BASE
+        memory._BASE = 1 << 62
     count = dies_before(job["die_at"])
     code = main(job["arguments"])
     operations = count[0]

@@ -6,9 +6,13 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+_STATUS = Path("/proc/self/status")  # Linux only
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,14 @@ class Stopwatch:
 
 
 def peak_rss_bytes() -> int:
-    """Return the peak resident memory of this process, in bytes."""
+    """Return the peak resident memory of this process, in bytes.
+
+    Linux counts the memory of the parent process in `ru_maxrss` (it was shared until this program started), but not in
+    `VmHWM`.
+    """
+    with suppress(OSError):
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -166,7 +166,7 @@ def test_parts_with_another_noise_are_not_gone_on_from(tmp_path):
     (tmp_path / "kept").mkdir()
     write_events(stored, steps, tmp_path, pieces=Checkpoints(tmp_path / "kept"))
     assert not list((tmp_path / "kept").iterdir())
-    with pytest.raises(ConfigError, match="noise cannot be had again"):
+    with pytest.raises(ConfigError, match="noise cannot be drawn again"):
         write_events(stored, steps, tmp_path, pieces=Checkpoints(tmp_path / "kept"))
 
 
