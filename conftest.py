@@ -1,17 +1,19 @@
 """Modules whose doctests need an optional library are left out where it is not installed; options of `make trust`."""
 
+import re
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-NEED_TORCH = (
-    "adapters/loader.py",
-    *(
-        f"evaluation/models/deep/{name}.py"
-        for name in ("checkpoints", "fitted", "inbatch", "learner", "networks", "steps")
-    ),
-)
+SOURCE = Path(__file__).parent / "src" / "scalr"
 
-collect_ignore = [] if find_spec("torch") else [f"src/scalr/{file}" for file in NEED_TORCH]
+
+def needs_torch(module: Path) -> bool:
+    """Return whether `module` imports torch as it is loaded."""
+    return re.search(r"^(import|from) torch\b", module.read_text(encoding="utf-8"), re.MULTILINE) is not None
+
+
+collect_ignore = [] if find_spec("torch") else [str(module) for module in SOURCE.rglob("*.py") if needs_torch(module)]
 
 
 def pytest_addoption(parser: Any) -> None:
