@@ -157,7 +157,8 @@ def test_a_model_that_saw_the_judged_period_and_an_empty_fold_are_refused(fold):
 
 
 def judged(focus: float) -> dict[str, float | None]:
-    split = folds(grouped_pair(users=300, items=80, events=9000, focus=focus), hide=0.0)
+    """Judge a model on users who know few of the 240 items: training negatives may be known items, judged ones not."""
+    split = folds(grouped_pair(users=300, items=240, events=9000, focus=focus), hide=0.0)
     settings = TrainSettings(dimensions=8)
     epochs = train(split.validation, None, settings).epochs
     return evaluate(train(split.test, None, settings, epochs=epochs).model, split.test).segments["all"]

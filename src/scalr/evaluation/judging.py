@@ -94,10 +94,10 @@ def evaluation_of(fields: Mapping[str, Any]) -> Evaluation:
 def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None, seed: int = 0) -> Evaluation:
     """Compute predictive and ranking metrics on a fold's judged pairs, for all users, warm and cold ones.
 
-    Predictive metrics use each judged pair with uniform negatives from the catalogue, which are the same for every
-    model of a seed. Ranking metrics rank the whole catalogue without the items that the user had before the period
-    (hidden events included, since only new pairs are judged) and average over at most `ranked_users` users. A user is
-    cold without a target event that may be fitted.
+    Predictive metrics use each judged pair with uniform negatives from the items of the catalogue that the user is not
+    known to like (`predictive.judged_rows`), which are the same for every model of a seed. Ranking metrics rank the
+    whole catalogue without the items that the user had before the period (hidden events included, since only new pairs
+    are judged) and average over at most `ranked_users` users. A user is cold without a target event that may be fitted.
 
     Args:
         model: The model to judge.

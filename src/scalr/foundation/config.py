@@ -125,7 +125,7 @@ class EvaluateSettings(Settings):
     """How a trained model is evaluated."""
 
     negatives: Count = 4
-    """Uniform negatives per test positive for the predictive metrics."""
+    """Negatives per test positive for the predictive metrics, drawn from items that the user is not known to like."""
     top: Count = 20
     """Length of the ranked lists."""
     ranked_users: Annotated[int, Field(ge=0)] | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.evaluation.folds import Fold
-from scalr.foundation import Codes, Floats, SchemaError, combine_keys, rng
+from scalr.foundation import Codes, Floats, Int64, SchemaError, combine_keys, rng
 from scalr.logs import catalogue_of
 
 FLOOR = 1e-12  # keeps the log finite; far smaller than predictions in single precision
@@ -30,13 +30,16 @@ class JudgedRows:
 
 
 def judged_rows(fold: Fold, negatives: int, seed: int) -> JudgedRows:
-    """Return the judged pairs of a fold, each with uniform negatives from the catalogue.
+    """Return the judged pairs of a fold, each with negatives from the catalogue that its user is not known to like.
 
-    A negative is a hash of the seed, the keys of the pair and the number of the negative, so all models and arms are
-    judged on the same rows. A negative may be an item that the user likes, since these preferences are unknown.
+    The negatives of a pair are uniform draws, with repetition, from the items of the catalogue without those of which
+    the user has a positive event before the period (hidden events included) or a judged pair. A user who likes the
+    whole catalogue has no such item; the negatives of that user are drawn from the whole catalogue. A draw is a hash
+    of the seed, the keys of the pair and the number of the negative, so all models and arms are judged on the same
+    rows, in any order.
 
     Args:
-        fold: Fold with the judged pairs.
+        fold: Fold with the judged pairs: all or none of a user's pairs.
         negatives: Negatives per pair, at least 1.
         seed: Any integer.
     """
@@ -47,10 +50,45 @@ def judged_rows(fold: Fold, negatives: int, seed: int) -> JudgedRows:
     chance = rng.keyed_units(seed, rng.Purpose.TEST_NEGATIVES, np.repeat(keys, negatives), slots)
     item = np.empty((len(keys), width), np.int32)
     item[:, 0] = fold.item
-    item[:, 1:] = catalogue[(chance * len(catalogue)).astype(np.int64)].reshape(-1, negatives)
+    item[:, 1:] = catalogue[_unknown_places(fold, catalogue, negatives, chance)].reshape(-1, negatives)
     label = np.zeros((len(keys), width), np.int8)
     label[:, 0] = 1
     return JudgedRows(np.repeat(fold.user, width), item.ravel(), label.ravel())
+
+
+def _unknown_places(fold: Fold, catalogue: Codes, negatives: int, chance: Floats) -> Int64:
+    """Return places in the catalogue, shape (n,), that numbers in [0, 1) choose among the items not known to be liked.
+
+    A user with k known items, at ascending places p, has n - k others. The r-th other item is at place r + m, where m
+    is the number of known items with p[j] - j <= r: one search finds it, and nothing is drawn twice.
+    """
+    n = len(catalogue)
+    cell = _known_cells(fold, catalogue)
+    user, known = cell // n, np.bincount(cell // n, minlength=len(fold.pair.target.users))
+    first = np.cumsum(known) - known
+    gaps = cell - (np.arange(len(cell)) - first[user])
+    judged = np.repeat(fold.user.astype(np.int64), negatives)
+    likes_all = (known == n)[judged]
+    others = (chance * np.where(likes_all, n, (n - known)[judged])).astype(np.int64)
+    before = np.searchsorted(gaps, judged * n + others, side="right") - first[judged]
+    places: Int64 = np.where(likes_all, others, others + before)
+    return places
+
+
+def _known_cells(fold: Fold, catalogue: Codes) -> Int64:
+    """Return user * catalogue size + place in the catalogue of the items that judged users are known to like, sorted.
+
+    Known are the positive events before the period, hidden ones included, and the judged pairs.
+    """
+    place = np.full(len(fold.pair.target.items), -1, np.int64)
+    place[catalogue] = np.arange(len(catalogue))
+    is_judged = np.zeros(len(fold.pair.target.users), np.bool_)
+    is_judged[fold.user] = True
+    seen = fold.seen.positives()
+    known = is_judged[seen.user] & (place[seen.item] >= 0)
+    user = np.concatenate([seen.user[known], fold.user]).astype(np.int64)
+    item = place[np.concatenate([seen.item[known], fold.item])]
+    return np.unique(user * len(catalogue) + item)
 
 
 def row_losses(labels: npt.NDArray[np.int8], probabilities: Floats, *, floor: float = FLOOR) -> Floats:
