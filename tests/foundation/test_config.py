@@ -86,7 +86,7 @@ def test_an_unknown_nested_name_is_answered_with_the_names_at_its_place() -> Non
         (SplitSettings, {"test_share": 1.0}, "setting 'test_share' is 1.0", "less than 1"),
         (SplitSettings, {"test_share": 0}, "setting 'test_share' is 0", "greater than 0"),
         (SplitSettings, {"hide_overlap": -0.1}, "setting 'hide_overlap' is -0.1", "greater than or equal to 0"),
-        (SplitSettings, {"by": "day"}, "setting 'by' is 'day'", "'time' or 'random'"),
+        (SplitSettings, {"by": "day"}, "setting 'by' is 'day'", "'auto', 'time', 'per_user' or 'random'"),
         (SampleSettings, {"draws_per_event": 0}, "setting 'draws_per_event' is 0", "greater than or equal to 1"),
         (SampleSettings, {"temperature": float("nan")}, "setting 'temperature' is nan", "a finite number"),
         (TrainSettings, {"synthetic_weight": float("inf")}, "setting 'synthetic_weight' is inf", "a finite number"),

@@ -54,7 +54,10 @@ def show_conversions(terminal: Terminal, content: dict[str, Any], out: Path) -> 
 def show_sweeps(terminal: Terminal, content: dict[str, Any], out: Path) -> None:
     """Print a table and a finding per sweep, and the path of the report."""
     from scalr.cli.summaries import sweep_table
+    from scalr.studies import split_warnings
 
+    for sentence in split_warnings(content):
+        terminal.show(escaped(sentence))
     for name, sweep in content["sweeps"].items():
         terminal.show(sweep_table(name, sweep), escaped(sweep["finding"]) + "\n")
     terminal.show(f"Report: {escaped(out / 'report.html')}")

@@ -7,6 +7,7 @@
     kernels/       compiled loops of models and metrics
     metrics/       formulas: predictive, ranking, translation, comparison of arms
     models/        downstream models by name; one protocol
+    periods        where the periods of a split begin: one instant, one per user, or by chance
     training       `train`: weighted objectives with early stopping
 
 Public names are listed in `__init__.pyi` and imported on first use.

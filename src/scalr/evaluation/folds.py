@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from scalr.foundation import Codes, ConfigError, Floats, Int64, LeakError, Mask, SchemaError, SplitSettings, Times, rng
-from scalr.logs import EventLog, Pair, catalogue_of, format_time, has_events, parse_instant
+from scalr.evaluation.periods import (
+    Periods,
+    SplitKind,
+    SplitRule,
+    before,
+    periods_of,
+    refuse_empty,
+    relative_to,
+    share_of_test,
+    sizes_of,
+    split_rule,
+)
+from scalr.foundation import Codes, ConfigError, Int64, LeakError, Mask, SchemaError, SplitSettings, Times, rng
+from scalr.logs import EventLog, Pair, catalogue_of, format_time, has_events
 from scalr.synthesis import check_labels
 
 Rehearsal = Literal["near", "far"]
@@ -31,13 +43,18 @@ class Fold:
 
     Attributes:
         name: "validation" or "test".
-        pair: Training logs: events before `until`, without the target events of hidden users.
-        until: First instant of the judged period; None for a random split.
+        pair: Training logs: events before `until`, without the target events of hidden users. If the split is per user,
+            times are differences from the user's own cut, so the last event of every user is just below 0.
+        until: First instant of the judged period; 0, each user's own cut, if the split is per user; None for a random
+            split.
         user: Shape (n,), user codes of the judged pairs.
         item: Shape (n,), item codes of the judged pairs; each (user, item) is new to the user and occurs once.
         seen: All target events before the period, including those of hidden users. They are not training data, but
             their pairs do not count as new.
         left_out: Number of pairs of the period that are not judged, by reason.
+        rule: How the logs were split.
+        cuts: Shape (n_users,), if the split is per user: each user's first instant of the judged period, in the numbers
+            of the log; None otherwise.
     """
 
     name: str
@@ -47,6 +64,8 @@ class Fold:
     item: Codes
     seen: EventLog
     left_out: Mapping[str, int]
+    rule: SplitRule
+    cuts: Times | None
 
     def is_cold(self, user: Codes) -> Mask:
         """Return whether each user has no target event in the training log, shape (n,)."""
@@ -57,13 +76,20 @@ class Fold:
         """Refuse a model or translation that was fitted on an event of the judged period.
 
         Args:
-            fitted_until: Latest time of the events that it was fitted on; None without time.
+            fitted_until: Latest time of the events that it was fitted on, on the clock of the fold's logs; None without
+                time.
             what: Name of the object in the error message.
 
         Raises:
             LeakError: If `fitted_until` is not before `until`.
         """
         if self.until is not None and fitted_until is not None and fitted_until >= self.until:
+            if self.cuts is not None:
+                raise LeakError(
+                    f"{what} saw an event at {fitted_until} after the user's own cut, inside the {self.name} period",
+                    expected="only events before the cut of their user",
+                    fix="fit on the logs of the fold (`fold.pair`), not on the whole pair",
+                )
             unit = self.pair.target.time_unit
             raise LeakError(
                 f"{what} saw an event of {format_time(fitted_until, unit)}, inside the {self.name} period",
@@ -97,13 +123,13 @@ class Split:
         validation: Training data before the validation period, and the pairs of that period.
         test: Training data before the test period, and the pairs of that period.
         hidden_users: Codes of users whose target history is hidden in both folds.
-        by: "time" or "random".
+        by: "time", "per_user" or "random".
     """
 
     validation: Fold
     test: Fold
     hidden_users: Codes
-    by: str
+    by: SplitKind
 
 
 def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
@@ -115,16 +141,21 @@ def split(pair: Pair, settings: SplitSettings, seed: int = 0) -> Split:
         seed: Determines which users are hidden, and nothing else.
 
     Raises:
-        SchemaError: If the split is by time and a log has no time.
+        SchemaError: If the split is by time or per user and a log has no time; see `split_rule`.
         ConfigError: If a period has no positive target events, or no source event precedes a judged period.
     """
-    period, (validation_cut, test_cut) = periods(pair, settings)
-    hidden = _hidden_users(pair, settings, seed)
+    rule = split_rule(pair, settings)
+    found = periods_of(pair, settings, rule, (settings.validation_share,))
+    refuse_empty(pair.target, found.of_event)
+    return _folds(pair, found, rule, _hidden_users(pair, settings, seed))
+
+
+def _folds(pair: Pair, found: Periods, rule: SplitRule, hidden: Codes) -> Split:
     return Split(
-        validation=_fold("validation", pair, period, 1, validation_cut, hidden),
-        test=_fold("test", pair, period, 2, test_cut, hidden),
+        validation=_fold("validation", pair, found, rule, hidden),
+        test=_fold("test", pair, found, rule, hidden),
         hidden_users=hidden,
-        by=settings.by,
+        by=rule.by,
     )
 
 
@@ -144,66 +175,13 @@ def rehearsal(name: Rehearsal, pair: Pair, settings: SplitSettings, seed: int = 
     Returns:
         The split; None if a period has no positive target event or no source event precedes the validation period.
     """
-    target = pair.target
-    lengths = (settings.validation_share if name == "near" else _test_share(pair, settings), settings.validation_share)
-    cuts: tuple[int | None, ...] = (None, None)
-    if settings.by == "time":
-        cuts = _instants(pair, settings, lengths)
-        period = np.searchsorted(cuts, _times_of(pair), side="right")
-    else:
-        period = np.searchsorted(_edges(settings, lengths), _places(target), side="right")
-    sizes = np.bincount(period if target.label is None else period[target.label == 1], minlength=3)
-    source_time, first = pair.source.time, cuts[0]
-    if not sizes[:3].all() or (first is not None and source_time is not None and not (source_time < first).any()):
+    rule = split_rule(pair, settings)
+    length = settings.validation_share if name == "near" else share_of_test(pair, settings, rule)
+    found = periods_of(pair, settings, rule, (length, settings.validation_share))
+    sizes = sizes_of(pair.target, found.of_event)
+    if not sizes[:3].all() or not len(before(pair.source, found.cuts[0])):
         return None
-    hidden = _hidden_users(pair, settings, seed)
-    return Split(
-        validation=_fold("validation", pair, period, 1, cuts[0], hidden),
-        test=_fold("test", pair, period, 2, cuts[1], hidden),
-        hidden_users=hidden,
-        by=settings.by,
-    )
-
-
-def _test_share(pair: Pair, settings: SplitSettings) -> float:
-    """Return the test period's share of the positive target events."""
-    if settings.by == "random" or settings.test_from is None:
-        return settings.test_share
-    times = _times_of(replace(pair, target=pair.target.positives()))
-    return float((times >= parse_instant(settings.test_from, pair.target.time_unit)).mean())
-
-
-def periods(pair: Pair, settings: SplitSettings) -> tuple[Int64, tuple[int | None, int | None]]:
-    """Return the period of each target event, shape (n,), and the first instants of periods 1 and 2.
-
-    Periods are 0 (training data of both folds), 1 (validation) and 2 (test); the instants are None for a random split.
-
-    Raises:
-        SchemaError: If the split is by time and a log has no time.
-        ConfigError: If a period has no positive target events.
-    """
-    target = pair.target
-    cuts: tuple[int | None, int | None] = (None, None)
-    if settings.by == "time":
-        validation_cut, test_cut = _instants(pair, settings, (settings.validation_share,))
-        cuts = (validation_cut, test_cut)
-        period = np.searchsorted(cuts, _times_of(pair), side="right")
-    else:
-        period = np.searchsorted(_edges(settings, (settings.validation_share,)), _places(target), side="right")
-    _refuse_empty(target, period)
-    return period, cuts
-
-
-def _times_of(pair: Pair) -> Times:
-    """Return the times of target events, shape (n,); refuse a pair with a log that has no time."""
-    if pair.target.time is None or pair.source.time is None:
-        name = (pair.target if pair.target.time is None else pair.source).name
-        raise SchemaError(
-            f"the {name} log has no time column, but the split is by time",
-            expected="a time column in every log",
-            fix="name it with --time COL, or use --split random",
-        )
-    return pair.target.time
+    return _folds(pair, found, rule, _hidden_users(pair, settings, seed))
 
 
 def _hidden_users(pair: Pair, settings: SplitSettings, seed: int) -> Codes:
@@ -213,64 +191,19 @@ def _hidden_users(pair: Pair, settings: SplitSettings, seed: int) -> Codes:
     return hidden
 
 
-def _edges(settings: SplitSettings, lengths: Sequence[float]) -> tuple[float, ...]:
-    """Return the lower edges of the periods of a random split, ascending; see `_instants`."""
-    edges = [1 - settings.test_share]
-    for length in lengths:
-        edges.insert(0, edges[0] - length)
-    return tuple(edges)
-
-
-def _places(target: EventLog) -> Floats:
-    """Return a position in [0, 1) for each event of a random split, shape (n,); events of a pair share a position."""
-    keys = (target.users.keys[target.user], target.items.keys[target.item])
-    return rng.keyed_units(0, rng.Purpose.HOLD_OUT, *keys)
-
-
-def _instants(pair: Pair, settings: SplitSettings, lengths: Sequence[float]) -> tuple[int, ...]:
-    """Return the first instants of the periods, ascending; the last is the first instant of the test period.
-
-    Each of `lengths` adds a period before the earlier ones: a share of the positive target events.
-    """
-    ordered = np.sort(_times_of(replace(pair, target=pair.target.positives())))
-    n = len(ordered)
-    if settings.test_from is None:
-        test_cut = int(ordered[min(int(n * (1 - settings.test_share)), n - 1)])
-    else:
-        test_cut = parse_instant(settings.test_from, pair.target.time_unit)
-    cuts = [test_cut]
-    for length in lengths:
-        before = int(np.searchsorted(ordered, cuts[0]))
-        cuts.insert(0, min(int(ordered[min(max(before - round(n * length), 0), n - 1)]), cuts[0]))
-    return tuple(cuts)
-
-
-def _refuse_empty(target: EventLog, period: Int64) -> None:
-    sizes = np.bincount(period if target.label is None else period[target.label == 1], minlength=3)
-    for place, name in enumerate(("before the validation period", "in the validation period", "in the test period")):
-        if sizes[place] == 0:
-            unit, times, span = target.time_unit, target.time, ""
-            if times is not None:
-                span = (
-                    f" (events run from {format_time(int(times.min()), unit)} to {format_time(int(times.max()), unit)})"
-                )
-            raise ConfigError(
-                f"no positive target event is {name}{span}",
-                expected="target events before, in and after the validation period",
-                fix="change --test-share or --test-from, check the time column, or use --split random",
-            )
-
-
-def _fold(name: str, pair: Pair, period: Int64, place: int, until: int | None, hidden: Codes) -> Fold:
-    target, n_items = pair.target, len(pair.target.items)
+def _fold(name: Literal["validation", "test"], pair: Pair, found: Periods, rule: SplitRule, hidden: Codes) -> Fold:
+    target, n_items, period = pair.target, len(pair.target.items), found.of_event
+    place = 1 if name == "validation" else 2
+    cut = found.cuts[place - 1]
     is_hidden = np.zeros(len(target.users), np.bool_)
     is_hidden[hidden] = True
-    before = target.take(period < place)
-    visible = before.take(~is_hidden[before.user])
-    source = pair.source if until is None or pair.source.time is None else pair.source.take(pair.source.time < until)
+    seen = target.take(period < place)
+    visible = seen.take(~is_hidden[seen.user])
+    source = before(pair.source, cut)
     if not len(source):
+        begins = f"begins {format_time(cut, target.time_unit)}" if isinstance(cut, int) else "is each user's own"
         raise ConfigError(
-            f"no source event is before the {name} period, which begins {format_time(until or 0, target.time_unit)}",
+            f"no source event is before the {name} period, which {begins}",
             expected="source events before the periods that are judged",
             fix="check the time columns and their units, or use --split random",
         )
@@ -290,7 +223,17 @@ def _fold(name: str, pair: Pair, period: Int64, place: int, until: int | None, h
         "items_without_visible_events": int((~in_catalogue).sum()),
         "users_without_visible_events": int((in_catalogue & ~known_user).sum()),
     }
-    return Fold(name, replace(pair, source=source, target=visible), until, user[keep], item[keep], before, left_out)
+    return Fold(
+        name,
+        replace(pair, source=relative_to(source, cut), target=relative_to(visible, cut)),
+        cut if cut is None or isinstance(cut, int) else 0,
+        user[keep],
+        item[keep],
+        relative_to(seen, cut),
+        left_out,
+        rule,
+        None if isinstance(cut, int) else cut,
+    )
 
 
 DAY = 86_400 * 1_000_000  # microseconds
@@ -342,7 +285,14 @@ def impression_folds(
     """
     check_labels(pair.target)
     both = split(pair, settings, seed)
-    period, _ = periods(pair, settings)
+    unit = pair.target.time_unit
+    if label_delay_days > 0 and both.by != "random" and unit is not None and unit.kind == "order":
+        raise ConfigError(
+            f"label_delay_days is {label_delay_days:g}, but the time column is an order, which has no days",
+            expected="times such as dates or seconds since 1970",
+            fix="omit --label-delay-days, or give a column with times",
+        )
+    period = periods_of(pair, settings, both.test.rule, (settings.validation_share,)).of_event
     return (
         _impressions(both.validation, pair.target.take(period == 1), label_delay_days),
         _impressions(both.test, pair.target.take(period == 2), label_delay_days),

@@ -39,12 +39,17 @@ class SplitSettings(Settings):
             raise ValueError("test_share and validation_share that sum to less than 1")
         return self
 
-    by: Annotated[Literal["time", "random"], Option("--split")] = "time"
-    """How the logs are split: `time` at one instant for all logs, `random` by pairs of user and item.
+    by: Annotated[Literal["auto", "time", "per_user", "random"], Option("--split")] = "auto"
+    """How the logs are split: `time` at one instant for all users, `per_user` before each user's own last events,
+    `random` by pairs of user and item; `auto` is `per_user` where the time column orders the events of each user only,
+    and `time` otherwise.
 
-    `random` is for logs without times."""
+    A split per user is no split by time: training uses events of other users that may be later than the evaluated ones.
+    `random` is for logs without times. See docs/splits.md."""
     test_share: Annotated[OpenShare, Option("--test-share")] = 0.2
-    """Share of the target events, the latest, in the test period."""
+    """Share of the target events, the latest, in the test period.
+
+    If the split is per user, it is a share of each user's target events."""
     validation_share: OpenShare = 0.1
     """Share of the target events, those just before the test period, in the validation period."""
     test_from: Annotated[str | None, BeforeValidator(_instant_text), Option("--test-from", metavar="DATE")] = None

@@ -7,6 +7,7 @@
     item_table     the item table, joined to item codes
     log_request    `LogRequest`: which logs to read, and how
     ordering       events sorted into canonical order with bounded memory
+    own_order      `recognise_order`: whether times order the events of each user only
     readers/       one reader per column role: ids, times, numbers
     reading        `read_pair` and `read_logs`: the border where wrong input is refused
     refusals       checks that every engine makes of the logs it reads

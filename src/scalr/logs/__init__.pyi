@@ -18,6 +18,8 @@ from .log_request import LogRequest as LogRequest
 from .log_request import ReadRules as ReadRules
 from .log_request import Source as Source
 from .ordering import PackedTimes as PackedTimes
+from .own_order import OwnOrder as OwnOrder
+from .own_order import recognise_order as recognise_order
 from .readers.column import Misfits as Misfits
 from .readers.column import plain_column as plain_column
 from .readers.ids import read_ids as read_ids

@@ -23,6 +23,7 @@ from scalr.studies import (
     count,
     number,
     percent,
+    split_warnings,
 )
 
 TITLES = {
@@ -77,7 +78,7 @@ def write_sweeps_page(
         "title": title,
         "subtitle": f"One setting changed at a time, {seeds} seed{'s' * (seeds > 1)}",
         "notes": (),
-        "warnings": warnings,
+        "warnings": (*split_warnings(content), *warnings),
         "has_charts": has_charts,
         "extra": EXTRA,
         "sweeps": [_section(name, sweep, figures) for name, sweep in content["sweeps"].items()],

@@ -15,6 +15,7 @@ from .findings.gating import PERIODS as PERIODS
 from .findings.impressions import comparison_of as comparison_of
 from .findings.impressions import impression_finding as impression_finding
 from .findings.impressions import span_text as span_text
+from .findings.splitting import split_warnings as split_warnings
 from .findings.verdict import Verdict as Verdict
 from .findings.verdict import verdict as verdict
 from .findings.wording import ARM_ORDER as ARM_ORDER

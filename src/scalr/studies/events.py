@@ -243,6 +243,7 @@ def judging_protocol(fold: Fold, steps: Steps, seeds: list[int]) -> dict[str, An
     return {
         "seeds": seeds,
         "split": steps.split.model_dump(mode="json"),
+        "split_rule": fold.rule.to_json(),
         "interval": "Student t over seeds" if len(seeds) > 1 else "bootstrap over test users",
         "judged_pairs": len(fold.user),
         "judged_users": len(users),

@@ -303,6 +303,7 @@ class ConversionStudy:
             "seeds": list(range(steps.seed, steps.seed + steps.study.seeds)),
             "choosing_seeds": min(steps.study.choosing_seeds, steps.study.seeds),
             "split": steps.split.model_dump(mode="json"),
+            "split_rule": test.fold.rule.to_json(),
             "judged": "real impressions of the test period with their labels",
             "tuning": "each arm chose its own penalty and mass on real impressions of the validation period"
             + (", those of half of the users; the other half decided on the gate" if self.gate else ""),

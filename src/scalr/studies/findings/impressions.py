@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from scalr.foundation import Json
 from scalr.studies.findings.gating import gate_of
+from scalr.studies.findings.splitting import split_warnings
 from scalr.studies.findings.wording import count, percent, segment_name
 
 FEW = 100  # with fewer conversions in the test period, intervals over users are wider than most effects
@@ -85,9 +86,8 @@ def _validation(study: Json) -> tuple[str, ...]:
 
 def _notes(study: Json) -> tuple[str, ...]:
     n = study["protocol"]["test"]["all"]["conversions"]
-    if n >= FEW:
-        return ()
-    return (f"With {count(n)} conversions to judge by, differences of several percent can be chance.",)
+    few = f"With {count(n)} conversions to judge by, differences of several percent can be chance."
+    return (*split_warnings(study), *([few] if n < FEW else []))
 
 
 def comparison_of(study: Json, arm: str, baseline: str, segment: str = "all") -> Json | None:

@@ -21,6 +21,7 @@ from scalr.studies.findings.comparisons import (
 )
 from scalr.studies.findings.gating import Gate, gate_of
 from scalr.studies.findings.methods import method_findings, method_steps, method_warnings, popularity_warnings
+from scalr.studies.findings.splitting import split_warnings
 from scalr.studies.findings.standings import ArmStanding, standing_of
 from scalr.studies.findings.wording import CONTROLS, arm_name, listed, metric_name, percent, segment_name
 
@@ -140,6 +141,7 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
             "Synthetic events are not used: validation does not show that they help",
             "no_gain",
             findings=(gate.sentence,),
+            warnings=split_warnings(study),
             next_steps=(
                 "Keep training on real events alone; nothing is lost. Try again with more shared users, another source "
                 "domain, or more target events to choose on.",
@@ -190,6 +192,7 @@ def _concluded(evidence: _Evidence) -> Verdict:
             *_ranking(changes, "helped"),
         ),
         warnings=(
+            *split_warnings(study),
             *_evidence_warnings(evidence),
             *method_warnings(changes),
             *popularity_warnings(study),
