@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from benchmarks.evidence import NE, Study, change, model_of, read_studies, table, written
 
-from scalr.evaluation.folds import SEGMENTS
+from scalr.evaluation.folds import WARM_AND_COLD
 from scalr.evaluation.metrics.comparison import paired_relative_change
 from scalr.foundation.arrays import Floats
+
+SEGMENTS = ("all", *WARM_AND_COLD)
 
 
 def per_seed(studies: Sequence[Study], arm: str, segment: str) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -24,6 +26,14 @@ def grouped_pair(seed: int = 0, users: int = 200, items: int = 60, events: int =
     time = 1_600_000_000 + random.integers(0, 40 * 86_400, events)
     source = {"user": random.integers(0, users, events), "item": random.integers(1000, 1040, events), "time": time}
     return read_pair(pa.table(source), pa.table({"user": user, "item": item, "time": time[::-1]}))
+
+
+def with_newcomers(pair: Pair, every: int = 10) -> Pair:
+    """Return the pair with all target events of every tenth user among the latest."""
+    target = pair.target
+    assert target.time is not None
+    late = target.time + np.int64(40 * 86_400 * 1_000_000)
+    return replace(pair, target=replace(target, time=np.where(target.user % every == 0, late, target.time)))
 
 
 def folds(pair: Pair | None = None, hide: float = 0.3, seed: int = 0) -> Split:

@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from tests.learning import folds, grouped_pair, with_newcomers
 from tests.worlds import small_pair, small_tables
 
-from scalr.evaluation.folds import rehearsal, split
+from scalr.evaluation.folds import impression_folds, rehearsal, split
 from scalr.foundation.config import SplitSettings
 from scalr.foundation.errors import ConfigError, LeakError, SchemaError
 from scalr.logs.reading import read_pair
@@ -75,6 +76,32 @@ def test_hidden_users_are_a_seeded_share_of_the_overlap_users_and_cold():
         assert not np.isin(fold.pair.target.user, folds.hidden_users).any()
         assert fold.is_cold(folds.hidden_users).all()
         assert np.isin(folds.hidden_users, fold.pair.source.user).any(), "their source history stays"
+
+
+def test_naturally_cold_users_have_no_event_before_the_period_not_even_a_hidden_one():
+    both = folds(with_newcomers(grouped_pair()), hide=0.5)
+    for fold in (both.validation, both.test):
+        users = np.arange(len(fold.seen.users), dtype=np.int32)
+        natural = fold.is_naturally_cold(users)
+        np.testing.assert_array_equal(natural, ~np.isin(users, fold.seen.user))
+        assert fold.is_cold(users)[natural].all()
+        hidden = np.intersect1d(both.hidden_users, fold.seen.user)
+        assert len(hidden) > 50
+        assert not natural[hidden].any()
+    judged = both.test.is_naturally_cold(np.unique(both.test.user))
+    assert 10 <= judged.sum() < len(judged) / 2
+
+
+def test_impressions_without_a_conversion_before_the_period_are_naturally_cold():
+    pair = with_newcomers(grouped_pair())
+    label = (np.random.default_rng(0).random(len(pair.target)) < 0.3).astype(np.int8)
+    pair = replace(pair, target=replace(pair.target, label=label))
+    test = impression_folds(pair, SplitSettings(hide_overlap=0.5), label_delay_days=20)[1]
+    converted = test.fold.seen.user[test.fold.seen.label == 1]
+    natural = test.in_segment("naturally_cold")
+    np.testing.assert_array_equal(natural, ~np.isin(test.user, converted))
+    assert not (natural & test.in_segment("warm")).any()
+    assert 0 < natural.sum() < test.in_segment("cold").sum()
 
 
 def test_the_guard_refuses_what_saw_the_judged_period():

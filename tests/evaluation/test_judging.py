@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from tests.learning import folds, grouped_pair
+from tests.learning import folds, grouped_pair, with_newcomers
 
 from scalr import evaluate as public_evaluate
 from scalr.evaluation.folds import SEGMENTS
@@ -34,7 +34,7 @@ class Table:
 
 @pytest.fixture(scope="module")
 def fold():
-    return folds().test
+    return folds(with_newcomers(grouped_pair())).test
 
 
 def table(fold, seed: int = 0, levels: int = 50) -> Table:
@@ -62,7 +62,8 @@ def test_ranking_agrees_with_sorting_every_user(fold):
         wanted = set(fold.item[fold.user == user].tolist())
         gain = sum(1 / np.log2(place + 2) for place, item in enumerate(best) if item in wanted)
         ideal = sum(1 / np.log2(place + 2) for place in range(min(top, len(wanted))))
-        for segment in ("all", "warm" if user in warm else "cold"):
+        natural = [] if user in fold.seen.user else ["naturally_cold"]
+        for segment in ("all", "warm" if user in warm else "cold", *natural):
             recalls[segment].append(len(wanted & set(best)) / len(wanted))
             ndcgs[segment].append(gain / ideal)
             listed[segment].extend(best)
@@ -79,7 +80,9 @@ def test_predictive_metrics_use_the_segment_s_own_rows(fold):
     found = evaluate(model, fold, EvaluateSettings(negatives=3), seed=5)
     rows = judged_rows(fold, 3, seed=5)
     probabilities, cold = model.score(rows.user, rows.item), fold.is_cold(rows.user)
-    for segment, chosen in (("all", cold | True), ("warm", ~cold), ("cold", cold)):
+    natural = np.isin(rows.user, np.setdiff1d(rows.user, fold.seen.user))
+    assert 0 < natural.sum() < cold.sum()
+    for segment, chosen in (("all", cold | True), ("warm", ~cold), ("cold", cold), ("naturally_cold", natural)):
         expected = normalized_entropy(rows.label[chosen], probabilities[chosen])
         assert found.segments[segment]["normalized_entropy"] == pytest.approx(expected, rel=1e-12)
         assert found.pairs[segment] == chosen.sum() // 4
@@ -142,10 +145,11 @@ def test_equal_scores_are_ranked_by_item_code(fold):
 
 def test_a_segment_without_users_is_null_in_json():
     found = evaluate(table(fold := folds(hide=0.0).test), fold)
-    assert set(found.segments["cold"]) == set(metric_names(20))
-    assert set(found.segments["cold"].values()) == {None}
     written = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert written["cold"]["users"] == written["cold"]["pairs"] == 0
+    for segment in ("cold", "naturally_cold"):
+        assert set(found.segments[segment]) == set(metric_names(20))
+        assert set(found.segments[segment].values()) == {None}
+        assert written[segment]["users"] == written[segment]["pairs"] == 0
     assert written["all"]["auc"] == found.segments["all"]["auc"]
 
 

@@ -20,7 +20,7 @@ def study(*comparisons, conversions=500, losses=(0.1, 0.09)):
     metric = {"mean": 0.95, "per_seed": [0.95, 0.95]}
     own = {"normalized_entropy": metric, "log_loss": metric, "auc": metric, "calibration_ratio": metric}
     segments = dict.fromkeys(SEGMENTS[:2], own)
-    segments["cold"] = {name: {"mean": None, "per_seed": [None, None]} for name in own}
+    segments["naturally_cold"] = segments["cold"] = {name: {"mean": None, "per_seed": [None, None]} for name in own}
     arms = ("real_only", "shuffled_users", "scalr")
     stated = {"raw": [0.01, 0.2], "analytic": [0.02, 0.3], "isotonic": [0.0, 0.1]}
     return {
@@ -94,3 +94,15 @@ def test_the_page_has_tables_with_and_without_charts(charts, tmp_path, monkeypat
     assert ("no-charts" in text) == (not charts)
     assert ('<figure class="chart">' in text) == charts
     assert "Shuffled users" in text
+    assert "<h3>Naturally cold users: 10,000 impressions" in text
+
+
+def test_the_page_shows_no_segment_without_users(tmp_path):
+    given = study(change("scalr", "real_only", LOW, LOW))
+    nobody = {"impressions": 0, "conversions": 0, "users": 0}
+    given["protocol"]["test"] |= {"cold": nobody, "naturally_cold": nobody}
+    write_conversions_page(tmp_path / "page.html", given, title="a → b")
+    text = (tmp_path / "page.html").read_text()
+    assert "<h3>Warm users" in text
+    assert "Naturally cold" not in text
+    assert "<h3>Cold users" not in text

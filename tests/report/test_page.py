@@ -88,6 +88,14 @@ def needs_charts():
         pytest.skip("the extra 'report' is not installed")
 
 
+def test_naturally_cold_users_are_shown_and_explained_where_they_were_judged(page, whole):
+    assert "aturally cold" not in page(whole)
+    rows = [{**row, "segment": "naturally_cold"} for row in whole.study["comparisons"] if row["segment"] == "cold"]
+    text = page(dataclasses.replace(whole, study={**whole.study, "comparisons": [*whole.study["comparisons"], *rows]}))
+    assert "Naturally cold users: all metrics" in text
+    assert "Cold users with no target event before the test period, not even a hidden one." in text
+
+
 def test_a_title_is_enough(page):
     text = page(ReportData(title="Only a title"))
     assert "Only a title" in text

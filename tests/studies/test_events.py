@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scalr.evaluation.cross_domain import train_rival
-from scalr.evaluation.folds import split
+from scalr.evaluation.folds import SEGMENTS, split
 from scalr.evaluation.judging import evaluate
 from scalr.foundation.config import DEFAULT_ARMS, RIVALS, Steps
 from scalr.logs.simulation import simulate
@@ -78,7 +78,7 @@ def test_the_json_has_the_fields_of_the_schema(related):
             assert metric["mean"] == pytest.approx(np.mean(metric["per_seed"]))
     for row in related["comparisons"]:
         assert {"arm", "baseline", "segment", "metric", "relative_change", "interval", "level", "p_value"} <= set(row)
-        assert row["segment"] in ("all", "warm", "cold")
+        assert row["segment"] in SEGMENTS
     json.dumps(related, allow_nan=False)
 
 

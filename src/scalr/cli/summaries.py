@@ -60,10 +60,12 @@ def conversions_table(study: Mapping[str, Any]) -> Table:
     size = study["protocol"]["test"]["all"]
     impressions, conversions = (format_number(size[name]) for name in ("impressions", "conversions"))
     title = f"Arms, {impressions} real impressions with {conversions} conversions"
-    table = new_table(title, "arm", "NE", "change [95 % seeds]", "[95 % users]", "calibr.", "AUC", "warm NE", "cold NE")
+    segments = _judged_segments(study)
+    heads = [f"{_short(segment)} NE" for segment in segments]
+    table = new_table(title, "arm", "NE", "change [95 % seeds]", "[95 % users]", "calibr.", "AUC", *heads)
     changes = _changes_by_arm(study)
-    for arm, segments in study["segments"].items():
-        change, metrics = changes.get(arm), segments["all"]
+    for arm, by_segment in study["segments"].items():
+        change, metrics = changes.get(arm), by_segment["all"]
         users = _change({"relative_change": None, "interval": change["interval_users"]}) if change else "–"
         table.add_row(
             f"[bold]{arm}[/bold]" if arm == "scalr" else arm,
@@ -72,23 +74,22 @@ def conversions_table(study: Mapping[str, Any]) -> Table:
             users.removeprefix("–").strip(),
             format_number(metrics["calibration_ratio"]["mean"], 3),
             format_number(metrics["auc"]["mean"]),
-            *(format_number(segments[segment]["normalized_entropy"]["mean"]) for segment in ("warm", "cold")),
+            *(format_number(by_segment[segment]["normalized_entropy"]["mean"]) for segment in segments),
         )
     return table
 
 
 def calibration_table(study: Mapping[str, Any]) -> Table:
     """Return a table of calibration ratios by arm and segment, before and after calibration."""
-    table = new_table("Calibration ratio (1 is ideal)", "arm", "calibration", "all", "warm", "cold", "NE")
+    names = ("all", *_judged_segments(study))
+    heads = [_short(name) for name in names]
+    table = new_table("Calibration ratio (1 is ideal)", "arm", "calibration", *heads, "NE")
     for arm, methods in study["calibration"]["segments"].items():
         for method, segments in methods.items():
             table.add_row(
                 (f"[bold]{arm}[/bold]" if arm == "scalr" else arm) if method == "raw" else "",
                 {"raw": "as it is"}.get(method, method),
-                *(
-                    format_number(segments[segment]["calibration_ratio"]["mean"], 3)
-                    for segment in ("all", "warm", "cold")
-                ),
+                *(format_number(segments[name]["calibration_ratio"]["mean"], 3) for name in names),
                 format_number(segments["all"]["normalized_entropy"]["mean"]),
             )
     return table
@@ -108,11 +109,13 @@ def audit_table(audit: Mapping[str, Any]) -> Table:
 
 def sweep_table(name: str, sweep: Mapping[str, Any]) -> Table:
     """Return a table of the points of a sweep: events, coverage, and change of normalized entropy by segment."""
-    table = new_table(f"Sweep: {name}", "point", "events", "coverage", "NE change [95 %]", "warm", "cold")
+    from scalr.studies import measured_segments
+
+    segments = [segment for segment in measured_segments(sweep) if segment != "all"]
+    heads = [_short(segment) for segment in segments]
+    table = new_table(f"Sweep: {name}", "point", "events", "coverage", "NE change [95 %]", *heads)
     for point in sweep["points"]:
-        changes = [
-            point["comparison"].get(segment, {}).get("normalized_entropy") for segment in ("all", "warm", "cold")
-        ]
+        changes = [point["comparison"].get(one, {}).get("normalized_entropy") for one in ("all", *segments)]
         label = escaped(point["label"])
         table.add_row(
             f"[bold]{label}[/bold]" if point["base"] else label,
@@ -122,6 +125,16 @@ def sweep_table(name: str, sweep: Mapping[str, Any]) -> Table:
             *(format_percent(None if change is None else change["relative_change"]) for change in changes[1:]),
         )
     return table
+
+
+def _judged_segments(study: Mapping[str, Any]) -> list[str]:
+    """Return the segments with judged users in a study of conversions, without all users."""
+    return [name for name, size in study["protocol"]["test"].items() if name != "all" and size["users"]]
+
+
+def _short(segment: str) -> str:
+    """Return the name of a segment for a narrow column: "naturally cold"."""
+    return segment.replace("_", " ")
 
 
 def _changes_by_arm(study: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,14 +27,17 @@ from scalr.synthesis import check_labels
 
 Rehearsal = Literal["near", "far"]
 REHEARSALS: tuple[Rehearsal, ...] = ("near", "far")
-SEGMENTS = ("all", "warm", "cold")
-"""Segments of judged users: warm users have a target event that may be fitted, cold users have none."""
-WARM_AND_COLD = SEGMENTS[1:]
+WARM_AND_COLD = ("warm", "cold")
+SEGMENTS = ("all", *WARM_AND_COLD, "naturally_cold")
+"""Segments of judged users: warm users have a target event that may be fitted, cold users have none. Naturally cold
+users are the cold users without any target event before the period; those of the other cold users are hidden."""
 
 
-def segment_mask(segment: str, is_warm: Mask) -> Mask:
-    """Return the members of "all", "warm" or "cold", shape (n,), given which users or rows are warm."""
-    return {"all": np.ones(len(is_warm), np.bool_), "warm": is_warm, "cold": ~is_warm}[segment]
+def segment_mask(segment: str, is_warm: Mask, is_naturally_cold: Mask) -> Mask:
+    """Return the members of one of `SEGMENTS`, shape (n,), given which users or rows are warm and naturally cold."""
+    if segment == "all":
+        return np.ones(len(is_warm), np.bool_)
+    return {"warm": is_warm, "cold": ~is_warm, "naturally_cold": is_naturally_cold}[segment]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +73,11 @@ class Fold:
     def is_cold(self, user: Codes) -> Mask:
         """Return whether each user has no target event in the training log, shape (n,)."""
         cold: Mask = ~has_events(self.pair.target.positives())[user]
+        return cold
+
+    def is_naturally_cold(self, user: Codes) -> Mask:
+        """Return whether each user has no target event before the period, hidden ones included, shape (n,)."""
+        cold: Mask = ~has_events(self.seen.positives())[user]
         return cold
 
     def guard(self, fitted_until: int | None, what: str) -> None:
@@ -250,6 +258,8 @@ class ImpressionFold:
         item: Shape (n,), their item codes.
         label: Shape (n,), 1 if the impression led to a conversion, else 0.
         is_warm: Shape (n,), whether the user has a conversion in the training log.
+        is_naturally_cold: Shape (n,), whether the user has no conversion before the period, hidden ones and those whose
+            labels were not known yet included.
     """
 
     fold: Fold
@@ -257,10 +267,11 @@ class ImpressionFold:
     item: Codes
     label: npt.NDArray[np.int8]
     is_warm: Mask
+    is_naturally_cold: Mask
 
     def in_segment(self, segment: str) -> Mask:
-        """Return whether each judged impression belongs to "all", "warm" or "cold", shape (n,)."""
-        return segment_mask(segment, self.is_warm)
+        """Return whether each judged impression belongs to one of `SEGMENTS`, shape (n,)."""
+        return segment_mask(segment, self.is_warm, self.is_naturally_cold)
 
 
 def impression_folds(
@@ -311,4 +322,5 @@ def _impressions(fold: Fold, judged: EventLog, label_delay_days: float) -> Impre
             fix="choose a later --test-from, a smaller --test-share, --hide-overlap or --label-delay-days",
         )
     assert judged.label is not None
-    return ImpressionFold(fold, judged.user, judged.item, judged.label, ~fold.is_cold(judged.user))
+    warm, naturally_cold = ~fold.is_cold(judged.user), fold.is_naturally_cold(judged.user)
+    return ImpressionFold(fold, judged.user, judged.item, judged.label, warm, naturally_cold)

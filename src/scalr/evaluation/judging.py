@@ -33,6 +33,7 @@ class PerUser:
         user: Shape (n,), codes of the judged users, ascending.
         keys: Shape (n,), their keys.
         is_cold: Shape (n,).
+        is_naturally_cold: Shape (n,).
         pairs: Shape (n,), judged pairs of the user, at least 1.
         sums: By metric, shape (n,). Every judged pair has the same number of negatives, so for two arms the ratio of
             the sums over any users is the ratio of the metric: log loss in nats for `normalized_entropy` and
@@ -43,12 +44,13 @@ class PerUser:
     user: Codes
     keys: Keys
     is_cold: Mask
+    is_naturally_cold: Mask
     pairs: npt.NDArray[np.int64]
     sums: Mapping[str, Floats]
 
     def in_segment(self, segment: str) -> Mask:
-        """Return whether each user belongs to "all", "warm" or "cold", shape (n,)."""
-        return segment_mask(segment, ~self.is_cold)
+        """Return whether each user belongs to one of `SEGMENTS`, shape (n,)."""
+        return segment_mask(segment, ~self.is_cold, self.is_naturally_cold)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,7 @@ class Evaluation:
     """Metrics of a model on a fold.
 
     Attributes:
-        segments: By segment ("all", "warm", "cold") and metric name; None where a segment has no judged pairs.
+        segments: By segment (`SEGMENTS`) and metric name; None where a segment has no judged pairs.
         pairs: Judged pairs by segment.
         users: Judged users by segment.
         per_user: The users' contributions, for a bootstrap.
@@ -92,12 +94,13 @@ def evaluation_of(fields: Mapping[str, Any]) -> Evaluation:
 
 
 def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None, seed: int = 0) -> Evaluation:
-    """Compute predictive and ranking metrics on a fold's judged pairs, for all users, warm and cold ones.
+    """Compute predictive and ranking metrics on a fold's judged pairs, for all users and each of `SEGMENTS`.
 
     Predictive metrics use each judged pair with uniform negatives from the items of the catalogue that the user is not
     known to like (`predictive.judged_rows`), which are the same for every model of a seed. Ranking metrics rank the
     whole catalogue without the items that the user had before the period (hidden events included, since only new pairs
-    are judged) and average over at most `ranked_users` users. A user is cold without a target event that may be fitted.
+    are judged) and average over at most `ranked_users` users. A user is cold without a target event that may be fitted,
+    and naturally cold without one before the period, hidden events included.
 
     Args:
         model: The model to judge.
@@ -121,9 +124,10 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
     table = metrics(settings.top)
     with Stopwatch() as watch:
         judged = _Judged.from_model(model, fold, settings, seed)
-        keys = fold.pair.target.users.keys[judged.users]
+        users = judged.users
+        keys = fold.pair.target.users.keys[users]
         sums = {metric.name: metric.by_user(judged) for metric in table if metric.by_user is not None}
-        per_user = PerUser(judged.users, keys, fold.is_cold(judged.users), judged.n_pairs, sums)
+        per_user = PerUser(users, keys, fold.is_cold(users), fold.is_naturally_cold(users), judged.n_pairs, sums)
         members = {segment: per_user.in_segment(segment) for segment in SEGMENTS}
         segments = {
             segment: {metric.name: metric.value(judged, mask) if mask.any() else None for metric in table}
@@ -321,7 +325,7 @@ class Judgement:
 
 
 def judge(judged: ImpressionFold, probabilities: Floats) -> Judgement:
-    """Compute the metrics of predictions for a fold's impressions, for all users, warm and cold ones.
+    """Compute the metrics of predictions for a fold's impressions, for all users and each of `SEGMENTS`.
 
     Normalized entropy divides by the entropy of the segment's base rate.
 

@@ -61,6 +61,8 @@ def write_conversions_page(
         "extra": EXTRA,
         "found": impression_finding(content),
         "segments": [(segment_name(one), _arm_rows(content, one)) for one in _segments(content)],
+        "short_names": [one.replace("_", " ") for one in _segments(content)],
+        "naturally_cold": "naturally_cold" in _segments(content),
         "sizes": {segment_name(one): content["protocol"]["test"][one] for one in _segments(content)},
         "calibration": _calibration_rows(content),
         "curve": reliability_chart(curve) if has_charts else None,
@@ -77,8 +79,8 @@ def write_conversions_page(
 
 
 def _segments(study: Json) -> tuple[str, ...]:
-    """Return the names of the segments, all users first."""
-    return tuple(study["protocol"]["test"])
+    """Return the names of the segments that have users, all users first."""
+    return tuple(name for name, size in study["protocol"]["test"].items() if size["users"])
 
 
 def _arm_rows(study: Json, segment: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from scalr.report import charts, choice, drawing, sections, translations
 from scalr.report import detection as leaks
 from scalr.studies import (
     ARM_ORDER,
+    NATURALLY_COLD,
     Change,
     count,
     in_order,
@@ -142,6 +143,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "means": sections.mean_table(data.study),
         "comparisons": sections.comparison_rows(changes),
         "choices": choice.trial_rows(data.study),
+        "naturally_cold": NATURALLY_COLD if any(change.segment == "naturally_cold" for change in changes) else "",
         "rehearsals": choice.rehearsal_rows(data.study),
         "trials": choice.trials_chart(data.study) if has_charts else None,
         "steps": steps,

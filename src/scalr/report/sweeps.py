@@ -15,14 +15,16 @@ from scalr.report.drawing import BLUE, EXTRA, HALF, MUTED, ORANGE, Figure, chart
 from scalr.report.page import templates
 from scalr.studies import (
     METRIC,
+    NATURALLY_COLD,
     RULE,
-    SEGMENT_NAMES,
     Outcome,
     against_real,
     compact,
     count,
+    measured_segments,
     number,
     percent,
+    segment_name,
     split_warnings,
 )
 
@@ -74,6 +76,7 @@ def write_sweeps_page(
     for name, sweep in content["sweeps"].items() if has_charts else ():
         figures |= {name: _figure(name, sweep), **_beside(name, sweep)}
     seeds = len(content["protocol"]["seeds"])
+    segments = {segment for sweep in content["sweeps"].values() for segment in measured_segments(sweep)}
     context = {
         "title": title,
         "subtitle": f"One setting changed at a time, {seeds} seed{'s' * (seeds > 1)}",
@@ -82,6 +85,7 @@ def write_sweeps_page(
         "has_charts": has_charts,
         "extra": EXTRA,
         "sweeps": [_section(name, sweep, figures) for name, sweep in content["sweeps"].items()],
+        "naturally_cold": NATURALLY_COLD if "naturally_cold" in segments else "",
         "pair": sections.log_table(pair),
         "rule": RULE,
         "protocol": sections.flat({key: own for key, own in content["protocol"].items() if key != "finding"}),
@@ -100,6 +104,7 @@ def standalone(chart: Figure) -> str:
 
 
 def _section(name: str, sweep: Json, figures: Mapping[str, Figure]) -> dict[str, Any]:
+    segments = measured_segments(sweep)
     return {
         "name": name,
         "title": TITLES[name],
@@ -109,14 +114,15 @@ def _section(name: str, sweep: Json, figures: Mapping[str, Figure]) -> dict[str,
         "finding": sweep["finding"],
         "figure": figures.get(name),
         "beside": [(words, figures[own]) for key, words in BESIDE.items() if (own := f"{name}-{key}") in figures],
-        "rows": [_row(sweep, point) for point in sweep["points"]],
+        "segments": [segment_name(segment) for segment in segments],
+        "rows": [_row(sweep, point, segments) for point in sweep["points"]],
         "fits": _fits(sweep),
     }
 
 
-def _row(sweep: Json, point: Json) -> dict[str, Any]:
+def _row(sweep: Json, point: Json, segments: Sequence[str]) -> dict[str, Any]:
     label = point["label"]
-    cells = [change_cell(against_real(sweep, label, segment)) for segment in SEGMENT_NAMES]
+    cells = [change_cell(against_real(sweep, label, segment)) for segment in segments]
     moved = [
         f"{percent(before, digits=1)} → {percent(after, digits=1)}"
         for one in point["alignment"]

@@ -20,6 +20,7 @@ from .findings.verdict import Verdict as Verdict
 from .findings.verdict import verdict as verdict
 from .findings.wording import ARM_ORDER as ARM_ORDER
 from .findings.wording import METRIC_NAMES as METRIC_NAMES
+from .findings.wording import NATURALLY_COLD as NATURALLY_COLD
 from .findings.wording import SEGMENT_NAMES as SEGMENT_NAMES
 from .findings.wording import arm_name as arm_name
 from .findings.wording import bracket as bracket
@@ -41,6 +42,7 @@ from .impressions import conversion_study as conversion_study
 from .sweeps.claims import RULE as RULE
 from .sweeps.claims import Outcome as Outcome
 from .sweeps.claims import against_real as against_real
+from .sweeps.claims import measured_segments as measured_segments
 from .sweeps.points import checked_names as checked_names
 from .sweeps.sweeping import sweep as sweep
 from .translations import translation_quality as translation_quality

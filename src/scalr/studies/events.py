@@ -248,6 +248,7 @@ def judging_protocol(fold: Fold, steps: Steps, seeds: list[int]) -> dict[str, An
         "judged_pairs": len(fold.user),
         "judged_users": len(users),
         "judged_cold_users": int(fold.is_cold(users).sum()),
+        "judged_naturally_cold_users": int(fold.is_naturally_cold(users).sum()),
         "left_out": dict(fold.left_out),
     }
 

@@ -86,7 +86,8 @@ def half_of(fold: AnyFold, *, judge: bool = False) -> AnyFold:
     selected = (chance < CHOOSING_SHARE) != judge
     half = replace(fold, user=fold.user[selected], item=fold.item[selected])
     if isinstance(half, ImpressionFold):
-        half = replace(half, label=half.label[selected], is_warm=half.is_warm[selected])
+        warm, naturally_cold = half.is_warm[selected], half.is_naturally_cold[selected]
+        half = replace(half, label=half.label[selected], is_warm=warm, is_naturally_cold=naturally_cold)
         if not judge and len(np.unique(half.label)) < 2:
             raise SchemaError(
                 f"the half of users that choose settings has {len(half.label):,} impressions of one label only",

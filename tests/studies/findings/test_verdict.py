@@ -35,6 +35,17 @@ def text_of(study):
     return " ".join(verdict(study).sentences)
 
 
+def test_naturally_cold_users_are_shown_and_nothing_else_depends_on_them():
+    harmed = {"change": 0.03, "interval": (0.02, 0.04), "segment": "naturally_cold"}
+    plain = study(row(), *beaten(), row(segment="cold"))
+    shown = study(*plain["comparisons"], row(**harmed), row("scalr", baseline="item_knn", **harmed))
+    one, other = verdict(plain), verdict(shown)
+    added = "Naturally cold users (no target event before the test period, not even a hidden one): harmed, +3.00 %"
+    assert [s.startswith(added) for s in other.segment_sentences] == [False, True]
+    for name in ("headline", "tone", "findings", "warnings", "next_steps", "standings"):
+        assert getattr(one, name) == getattr(other, name)
+
+
 @pytest.mark.parametrize(
     ("interval", "metric", "outcome"),
     [

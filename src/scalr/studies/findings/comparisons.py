@@ -25,7 +25,7 @@ class Change:
     Attributes:
         arm: Name of the arm.
         baseline: Name of the arm that it is compared with.
-        segment: "all", "warm" or "cold".
+        segment: "all", "warm", "cold" or "naturally_cold".
         metric: Name of the metric.
         change: Relative change of the metric, arm against baseline; −0.01 is one percent lower.
         interval: Its interval, ascending; None if the study has none.

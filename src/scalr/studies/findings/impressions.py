@@ -50,7 +50,7 @@ def impression_finding(study: Json) -> ImpressionFinding:
     sentences = [f"Judged on {judged}: {_in_words(change)}; lower is better."]
     if shuffled is not None:
         sentences.append(f"Against the same events given to other users: {_in_words(shuffled)}.")
-    for segment in ("warm", "cold"):
+    for segment in ("warm", "cold", "naturally_cold"):
         of_segment = comparison_of(study, "scalr", "real_only", segment)
         if of_segment is not None:
             sentences.append(f"{segment_name(segment)}: {_in_words(of_segment)}.")

@@ -23,12 +23,23 @@ from scalr.studies.findings.gating import Gate, gate_of
 from scalr.studies.findings.methods import method_findings, method_steps, method_warnings, popularity_warnings
 from scalr.studies.findings.splitting import split_warnings
 from scalr.studies.findings.standings import ArmStanding, standing_of
-from scalr.studies.findings.wording import CONTROLS, arm_name, listed, metric_name, percent, segment_name
+from scalr.studies.findings.wording import (
+    CONTROLS,
+    NATURALLY_COLD,
+    arm_name,
+    listed,
+    metric_name,
+    percent,
+    segment_name,
+)
 
 Tone = Literal["helped", "caution", "no_gain", "unclear", "harmed", "none"]
 
 CALIBRATION_LIMIT = 0.05
 """A calibration ratio that moves by more than 5 % is reported."""
+
+DECIDING = ("all", "warm", "cold")
+"""Segments that warnings, next steps and comparisons with conventional methods refer to."""
 
 ENOUGH_SEEDS = 5
 """Fewer seeds than this are reported as few."""
@@ -52,7 +63,8 @@ class Verdict:
         findings: What was measured, the main number first; without segments, which are in `segments`.
         warnings: What weakens or qualifies the result.
         next_steps: What to do.
-        segments: (segment, outcome, change) for each segment that was measured.
+        segments: (segment, outcome, change) for each segment that was measured. Naturally cold users are shown, but
+            nothing else depends on them: they are a part of the cold users.
         standings: SCALR against the controls and top-1, as far as the study has them.
     """
 
@@ -72,8 +84,9 @@ class Verdict:
     @property
     def segment_sentences(self) -> tuple[str, ...]:
         """One sentence for each segment but "all"."""
+        who = {"naturally_cold": f" ({NATURALLY_COLD})"}
         return tuple(
-            f"{segment_name(segment)}: {OUTCOME_WORDS[outcome]}, {change.text}."
+            f"{segment_name(segment)}{who.get(segment, '')}: {OUTCOME_WORDS[outcome]}, {change.text}."
             for segment, outcome, change in self.segments
             if segment != "all"
         )
@@ -115,8 +128,8 @@ class _Evidence:
         )
 
     def named(self, outcome: Outcome) -> list[str]:
-        """Return the segments with an outcome, in words."""
-        names = (name for name, one, _ in self.segments if name != "all" and one == outcome)
+        """Return the warm or cold users with an outcome, in words."""
+        names = (name for name, one, _ in self.segments if name in DECIDING[1:] and one == outcome)
         return [segment_name(name).lower() for name in dict.fromkeys(names)]
 
 
@@ -152,6 +165,7 @@ def verdict(study: Mapping[str, Any] | None) -> Verdict:
         for change in changes
         if (change.arm, change.baseline, change.metric) == (ARM, BASELINE, METRIC)
     )
+    changes = tuple(change for change in changes if change.segment in DECIDING)
     arms = (*CONTROLS, "top1")
     standings = tuple(standing for arm in arms if (standing := standing_of(changes, main, arm)) is not None)
     return _concluded(_Evidence(study, changes, main, gate, segments, standings))
@@ -310,7 +324,7 @@ def _segment_warnings(evidence: _Evidence) -> list[str]:
         f"{segment_name(segment)} were harmed ({percent(change.change, signed=True)}) "
         "although the average over all users does not show it."
         for segment, outcome, change in evidence.segments
-        if segment != "all" and outcome == "harmed" and evidence.outcome != "harmed"
+        if segment in DECIDING[1:] and outcome == "harmed" and evidence.outcome != "harmed"
     ]
 
 

@@ -39,7 +39,15 @@ METRIC_NAMES = {
     "item_coverage": "Item coverage",
 }
 
-SEGMENT_NAMES = {"all": "All users", "warm": "Warm users", "cold": "Cold users"}
+SEGMENT_NAMES = {
+    "all": "All users",
+    "warm": "Warm users",
+    "cold": "Cold users",
+    "naturally_cold": "Naturally cold users",
+}
+
+NATURALLY_COLD = "no target event before the test period, not even a hidden one"
+"""Who naturally cold users are; the history of the other cold users was hidden for the study."""
 
 MORE_DECIMALS = 2  # extra decimals, at most, of interval ends that would round to zero
 

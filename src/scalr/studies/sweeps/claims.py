@@ -8,7 +8,7 @@ from typing import Literal
 
 from scalr.foundation import Json
 from scalr.studies.findings.comparisons import METRIC, Change, classify, read_changes
-from scalr.studies.findings.wording import listed, number, percent
+from scalr.studies.findings.wording import SEGMENT_NAMES, listed, number, percent
 
 Outcome = Literal["reproduced", "not reproduced", "undecided"]
 
@@ -94,6 +94,12 @@ def against_real(sweep: Json, label: str, segment: str = "all") -> Change | None
     row = point["comparison"].get(segment, {}).get(METRIC)
     names = {"arm": label, "baseline": "real_only", "segment": segment, "metric": METRIC}
     return next(iter(read_changes({"comparisons": [] if row is None else [{**row, **names}]})), None)
+
+
+def measured_segments(sweep: Json) -> list[str]:
+    """Return the segments in which any point is compared with real events only; all users first."""
+    found = {segment for point in sweep["points"] for segment, own in point["comparison"].items() if METRIC in own}
+    return [segment for segment in SEGMENT_NAMES if segment in found]
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
