@@ -231,6 +231,19 @@ def test_sweeps_write_json_figures_and_report(scalr, logs, tmp_path):
     xml.etree.ElementTree.parse(tmp_path / "swept/sweep-volume.svg")
 
 
+def test_the_curve_over_hidden_shares_is_one_command(scalr, logs, tmp_path):
+    code, out, _ = scalr("study", *logs, "--out", tmp_path / "curve", "--sweep", "hide_overlap", *FEW)
+    assert code == 0
+    content = json.loads((tmp_path / "curve/sweeps.json").read_text())
+    page = (tmp_path / "curve/report.html").read_text()
+    for point in content["sweeps"]["hide_overlap"]["points"]:
+        assert point["label"] in out
+        assert point["label"].replace(" %", "\u00a0%") in page
+    assert "By segment of users" in page
+    assert "Evaluated users, mean over seeds" in page
+    xml.etree.ElementTree.parse(tmp_path / "curve/sweep-hide_overlap-segments.svg")
+
+
 def test_a_sweep_can_be_quiet_or_shown(scalr, logs, tmp_path):
     assert scalr("study", *logs, "--out", tmp_path / "a", "--sweep", "objective", *FEW, "--quiet") == (0, "", "")
     code, out, _ = scalr("study", *logs, "--out", tmp_path / "b", "--sweep", "objective", *FEW)

@@ -85,7 +85,7 @@ STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
     "events_gated": lambda: study(events(), Steps.parse(GATED), threads=1).to_json(),
     "impressions_auxiliary": lambda: of_impressions("auto", "auxiliary"),
     "impressions_joint": lambda: of_impressions("cooccurrence", "joint"),
-    "sweep": lambda: sweep(events(), Steps.parse(GATED), ["sampling", "overlap"], threads=2).to_json(),
+    "sweep": lambda: sweep(events(), Steps.parse(GATED), ["sampling", "overlap", "hide_overlap"], threads=2).to_json(),
 }
 
 

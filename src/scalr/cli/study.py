@@ -22,8 +22,8 @@ class StudyOptions(TrialsOptions):
     and 1. Arms: real_only, random_items, popular_items, shuffled_users, top1, scalr. Needs the extra `models`."""
     sweep: Annotated[str | None, Option("--sweep", metavar="NAME,...")] = None
     """Vary one setting at a time instead of comparing arms: sampling, volume, weight, alignment, support, overlap,
-    objective, shrinkage, or all. All other options are the base. Writes sweeps.json, a figure per sweep, and the claims
-    of the paper beside the results on these logs; --arms and --gate have no effect."""
+    hide_overlap, objective, shrinkage, or all. All other options are the base. Writes sweeps.json, a figure per sweep,
+    and the claims of the paper beside the results on these logs; --arms and --gate have no effect."""
     arms: Annotated[str | None, Option("--arms", metavar="a,b,...")] = None
     """Arms to compare, or all; nine by default, without distillation, collective and emcdr."""
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from scalr.foundation import Json, require_extra
 from scalr.report import sections
 from scalr.report.cells import change_cell
 from scalr.report.charts import coverage_chart, forest_chart, forest_domain
-from scalr.report.drawing import BLUE, EXTRA, HALF, MUTED, ORANGE, Figure, charts_available, figure, spec
+from scalr.report.drawing import BLUE, EXTRA, GREY, HALF, INK, MUTED, ORANGE, Figure, charts_available, figure, spec
 from scalr.report.page import templates
 from scalr.studies import (
+    HIDE,
     METRIC,
     NATURALLY_COLD,
     RULE,
@@ -35,16 +39,19 @@ TITLES = {
     "alignment": "Alignment with real events",
     "support": "Minimum support of a pair of items",
     "overlap": "Share of overlap users who are linked",
+    "hide_overlap": "Share of overlap users whose history is hidden",
     "objective": "Objective",
     "shrinkage": "Per-user shrinkage κ",
 }
 WITH_COVERAGE = ("sampling", "volume", "support")
 """Sweeps whose points reach different parts of the catalogue; coverage is shown beside normalized entropy."""
 
-BESIDE = {"curve": "Fitted curves", "coverage": "Target items reached"}
+BESIDE = {"segments": "By segment of users", "curve": "Fitted curves", "coverage": "Target items reached"}
 TONES: Mapping[Outcome, str] = {"reproduced": "helped", "not reproduced": "harmed", "undecided": "unclear"}
 CURVES = (("per_event", "same weight per event", BLUE), ("total", "same total weight", ORANGE))
 _CURVE_POINTS = 60
+_SIGNED = "(datum.value > 0 ? '+' : datum.value < 0 ? '−' : '') + format(abs(datum.value), '.2~f') + ' %'"
+SEGMENT_COLOURS = {"all": BLUE, "warm": ORANGE, "cold": GREY, "naturally_cold": INK}
 
 
 def write_sweeps_page(
@@ -116,6 +123,7 @@ def _section(name: str, sweep: Json, figures: Mapping[str, Figure]) -> dict[str,
         "beside": [(words, figures[own]) for key, words in BESIDE.items() if (own := f"{name}-{key}") in figures],
         "segments": [segment_name(segment) for segment in segments],
         "rows": [_row(sweep, point, segments) for point in sweep["points"]],
+        "users": _judged_users(sweep),
         "fits": _fits(sweep),
     }
 
@@ -138,6 +146,14 @@ def _row(sweep: Json, point: Json, segments: Sequence[str]) -> dict[str, Any]:
         "cells": cells,
         "moved": ", ".join(moved),
     }
+
+
+def _judged_users(sweep: Json) -> list[tuple[str, list[str]]]:
+    """Return the mean number of judged users per segment and point, where points have folds of their own."""
+    points = [point for point in sweep["points"] if "judged_users" in point]
+    segments = points[0]["judged_users"] if points else ()
+    rows = [(segment, [float(np.mean(point["judged_users"][segment])) for point in points]) for segment in segments]
+    return [(segment_name(segment), [count(one) for one in means]) for segment, means in rows if any(means)]
 
 
 def _fits(sweep: Json) -> list[dict[str, str]]:
@@ -172,6 +188,8 @@ def _figure(name: str, sweep: Json) -> Figure:
 
 def _beside(name: str, sweep: Json) -> dict[str, Figure]:
     """Return further charts of a sweep by name."""
+    if name == "hide_overlap":
+        return {"hide_overlap-segments": hidden_chart(sweep)}
     if name not in WITH_COVERAGE:
         return {}
     curves = {} if name != "volume" else {"volume-curve": volume_chart(sweep)}
@@ -212,8 +230,7 @@ def volume_chart(sweep: Json) -> Figure:
             scale=alt.Scale(type="log", base=2),
             axis=alt.Axis(title="draws per source event", values=sweep["fit"]["total"]["volumes"], grid=False),
         )
-        signed = "(datum.value > 0 ? '+' : datum.value < 0 ? '−' : '') + format(abs(datum.value), '.2~f') + ' %'"
-        y = alt.Y("change:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title=None, labelExpr=signed, tickCount=5))
+        y = alt.Y("change:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title=None, labelExpr=_SIGNED, tickCount=5))
         colour = alt.Color("colour:N", scale=None)
         dots = alt.Chart(alt.Data(values=points))
         known = dots.transform_filter("isValid(datum.low)")
@@ -228,6 +245,52 @@ def volume_chart(sweep: Json) -> Figure:
 
     label = "; ".join(f"{point['draws']} draws {point['change']:+.2f} %" for point in points)
     return figure("volume", f"Change of normalized entropy over draws per source event: {label}.", draw, wide=HALF)
+
+
+def hidden_chart(sweep: Json) -> Figure:
+    """Draw the change of normalized entropy over the share of hidden users, a line with intervals per segment.
+
+    A segment without users at a share has no point there. Points of segments are half a percent apart.
+
+    Args:
+        sweep: The sweep `hide_overlap` of `sweeps.json`.
+    """
+    points: list[dict[str, Any]] = []
+    segments = measured_segments(sweep)
+    for (place, segment), point in product(enumerate(segments), sweep["points"]):
+        if (change := against_real(sweep, point["label"], segment)) is not None:
+            low, high = (_hundred(end) for end in change.interval or (None, None))
+            hidden, apart = 100 * float(point["setting"][HIDE]), (place - (len(segments) - 1) / 2) / 2
+            shown = {"segment": segment, "colour": SEGMENT_COLOURS[segment], "low": low, "high": high}
+            points.append({"hidden": hidden, "x": hidden + apart, "change": 100 * change.change, **shown})
+
+    def draw(width: int) -> dict[str, Any]:
+        alt = require_extra("altair", EXTRA)
+        ticks = sorted({point["hidden"] for point in points})
+        percents = alt.Axis(title="overlap users hidden", values=ticks, labelExpr="datum.value + ' %'", grid=False)
+        x = alt.X("x:Q", scale=alt.Scale(nice=False, zero=False, padding=14), axis=percents)
+        y = alt.Y("change:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title=None, labelExpr=_SIGNED, tickCount=5))
+        base = alt.Chart(alt.Data(values=points)).encode(x=x, color=alt.Color("colour:N", scale=None))
+        chart = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=MUTED, strokeWidth=1.5).encode(y="zero:Q")
+        spans = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, opacity=0.5)
+        chart = chart + spans.encode(y=alt.Y("low:Q"), y2="high:Q")
+        chart = chart + base.mark_line(strokeWidth=2.5).encode(y=y, detail="segment:N")
+        chart = chart + base.mark_point(filled=True, opacity=1, size=70).encode(y=y)
+        left = 0
+        for segment in segments:
+            words = segment.replace("_", " ")
+            key = alt.Chart(alt.Data(values=[{"text": words}])).mark_text(align="left", fontSize=13, fontWeight="bold")
+            key = key.encode(
+                x=alt.value(left), y=alt.value(-14), text="text:N", color=alt.value(SEGMENT_COLOURS[segment])
+            )
+            chart, left = chart + key, left + 8 * len(words) + 16
+        return spec(chart, width, 260, left=58, right=18, top=32, bottom=48)
+
+    label = "; ".join(
+        f"{point['hidden']:g} % hidden, {segment_name(point['segment']).lower()} {point['change']:+.2f} %"
+        for point in points
+    )
+    return figure("hidden", f"Change of normalized entropy over the share of hidden users: {label}.", draw)
 
 
 def _at(fit: Json, draws: float) -> float:

@@ -43,6 +43,7 @@ from .sweeps.claims import RULE as RULE
 from .sweeps.claims import Outcome as Outcome
 from .sweeps.claims import against_real as against_real
 from .sweeps.claims import measured_segments as measured_segments
+from .sweeps.points import HIDE as HIDE
 from .sweeps.points import checked_names as checked_names
 from .sweeps.sweeping import sweep as sweep
 from .translations import translation_quality as translation_quality

@@ -51,6 +51,15 @@ def test_sampling_must_reach_more_items():
 
 
 @pytest.mark.parametrize(("interval", "outcome"), OUTCOMES)
+def test_hiding_rests_on_the_point_without_hidden_users(interval, outcome):
+    points = [point("0 % hidden", interval=interval), point("50 % hidden", interval=BETTER)]
+    found, sentence = claim_finding("hide_overlap", {"points": points, "contrasts": []})
+    assert found == outcome
+    assert "with 0 % hidden, synthetic events change normalized entropy by" in sentence
+    assert sentence.endswith("with more users hidden: 50 % hidden −0.35 %.")
+
+
+@pytest.mark.parametrize(("interval", "outcome"), OUTCOMES)
 def test_alignment_overlap_and_objective_rest_on_one_contrast(interval, outcome):
     for name, labels in (
         ("alignment", ("by value", "off")),

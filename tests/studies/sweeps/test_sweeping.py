@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.learning import grouped_pair
 
 from scalr.evaluation.folds import split
 from scalr.foundation.config import Steps
@@ -12,7 +13,7 @@ from scalr.logs.simulation import simulate
 from scalr.studies.choosing.choice import Choice
 from scalr.studies.events import study
 from scalr.studies.findings.comparisons import Change
-from scalr.studies.sweeps.claims import RULE, is_monotone
+from scalr.studies.sweeps.claims import RULE, is_monotone, measured_segments
 from scalr.studies.sweeps.points import LINKED, NAMES, checked_names, linked_fold, points_of
 from scalr.studies.sweeps.sweeping import sweep
 
@@ -81,8 +82,9 @@ def test_progress_counts_every_fit_of_both_folds(content, board):
         for one in content["sweeps"].values()
         for point in one["points"]
     }
+    shares = len(points(content, "hide_overlap"))
     assert board.done["sweeping"] == board.promised["sweeping"]
-    assert 4 < board.promised["sweeping"] / (2 * 2) <= len(distinct) + 1
+    assert 4 < board.promised["sweeping"] / (2 * 2) <= len(distinct) + shares
 
 
 def test_weight_zero_is_real_events_alone_bit_for_bit(content):
@@ -101,7 +103,12 @@ def test_weight_zero_is_real_events_alone_with_every_objective(pair, objective):
 def test_base_and_real_only_are_what_a_study_finds(pair, content):
     found = study(pair, STEPS).to_json()
     assert found["arms"]["real_only"] == content["real_only"]["all"]
-    for name, label in (("volume", "2 draws"), ("overlap", "100 % linked"), ("shrinkage", "κ 4")):
+    for name, label in (
+        ("volume", "2 draws"),
+        ("overlap", "100 % linked"),
+        ("shrinkage", "κ 4"),
+        ("hide_overlap", "30 % hidden"),
+    ):
         point = points(content, name)[label]
         assert point["base"]
         assert point["metrics"]["all"] == found["arms"]["scalr"]
@@ -160,9 +167,46 @@ def test_unlinked_users_leave_the_source_and_nothing_else(pair):
     assert abs(len(users[0.5]) / len(users[1.0]) - 0.5) < 0.15  # 150 users: more than 3 standard deviations
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_points_that_hide_users_are_the_studies_with_that_share(pair, seeds):
+    plain = STEPS.changed({"study.baseline_trials": 0, "study.seeds": seeds, "split.hide_overlap": 0.8})
+    content = sweep(pair, plain, ["hide_overlap"], threads=2).to_json()
+    found = points(content, "hide_overlap")
+    assert list(found) == ["0 % hidden", "10 % hidden", "25 % hidden", "50 % hidden", "80 % hidden"]
+    assert [point["base"] for point in found.values()] == [False, False, False, False, True]
+    for label in ("0 % hidden", "50 % hidden", "80 % hidden"):
+        share, point = found[label]["setting"]["split.hide_overlap"], found[label]
+        of_study = study(pair, plain.changed({"split.hide_overlap": share})).to_json()
+        for name, arm in (("metrics", "scalr"), ("real_only", "real_only")):
+            assert point[name] == {segment: arms[arm] for segment, arms in of_study["segments"].items()}
+        assert point["judged_users"]["cold"][0] == of_study["protocol"]["judged_cold_users"]
+        rows = [row for row in of_study["comparisons"] if (row["arm"], row["baseline"]) == ("scalr", "real_only")]
+        changes = {(segment, metric) for segment, own in point["comparison"].items() for metric in own}
+        assert changes == {(row["segment"], row["metric"]) for row in rows}
+    cold = [point["judged_users"]["cold"][0] for point in found.values()]
+    assert cold == sorted(cold)
+    assert content["real_only"] == found["80 % hidden"]["real_only"]
+
+
+def test_a_segment_without_users_has_no_figure():
+    """Every user of this world is active before the test period: without hidden users nobody is cold."""
+    steps = STEPS.changed({"study.seeds": 1, "split.hide_overlap": 0.0})
+    content = sweep(grouped_pair(users=80, events=1600), steps, ["hide_overlap"]).to_json()
+    nothing, *_, half = points(content, "hide_overlap").values()
+    assert nothing["base"]
+    for segment in ("cold", "naturally_cold"):
+        assert nothing["judged_users"][segment] == [0]
+        assert segment not in nothing["comparison"]
+        assert {one["mean"] for one in nothing["metrics"][segment].values()} == {None}
+    assert half["judged_users"]["cold"][0] > 0
+    assert "cold" in half["comparison"]
+    assert measured_segments(content["sweeps"]["hide_overlap"]) == ["all", "warm", "cold"]
+    json.dumps(content, allow_nan=False)
+
+
 def test_threads_change_nothing(pair):
     steps = STEPS.changed({"study.seeds": 1, "train.max_epochs": 2})
-    one, three = (sweep(pair, steps, ["weight", "overlap"], threads=n).to_json() for n in (1, 3))
+    one, three = (sweep(pair, steps, ["weight", "overlap", "hide_overlap"], threads=n).to_json() for n in (1, 3))
     assert one == three
     assert one["protocol"]["interval"] == "bootstrap over test users"
 

@@ -35,6 +35,8 @@ CLAIMS = {
     "1 user lowers normalized entropy.",
     "overlap": "Users who are active in both domains carry the knowledge over; no curve is published. Tested here: "
     "all overlap users together help more than a fifth of them.",
+    "hide_overlap": "Not in the paper: how the gain depends on the share of overlap users whose target history is "
+    "hidden. Tested here: synthetic events lower normalized entropy with no history hidden.",
     "objective": "The synthetic loss is an auxiliary objective; no comparison is published. Tested here: it lowers "
     "normalized entropy against one joint head.",
     "shrinkage": "Not in the paper. Tested here: weighing synthetic events down for users with real events of their "
@@ -217,6 +219,20 @@ def _ends(sweep: Json) -> tuple[Outcome, str]:
     )
 
 
+def _hide_overlap(sweep: Json) -> tuple[Outcome, str]:
+    first, *others = sweep["points"]
+    change = against_real(sweep, first["label"])
+    texts = [
+        f"{point['label']} {percent(gain.change, signed=True)}"
+        for point in others
+        if (gain := against_real(sweep, point["label"])) is not None
+    ]
+    return _outcome(change), (
+        f"with {first['label']}, synthetic events change normalized entropy by {_text(change)}"
+        + (f"; with more users hidden: {listed(texts)}" if texts else "")
+    )
+
+
 def _objective(sweep: Json) -> tuple[Outcome, str]:
     change = contrast(sweep, "auxiliary", "joint")
     return _outcome(
@@ -231,6 +247,7 @@ _RULES: Mapping[str, Callable[[Json], tuple[Outcome, str]]] = {
     "alignment": _alignment,
     "support": _some_contrast("all", "normalized entropy"),
     "overlap": _ends,
+    "hide_overlap": _hide_overlap,
     "objective": _objective,
     "shrinkage": _some_contrast("warm", "the normalized entropy of warm users"),
 }

@@ -22,6 +22,9 @@ DRAWS = (1, 2, 4, 8, 16)
 WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 SUPPORTS = (1, 2, 3, 5, 10)
 LINKED = (1.0, 0.8, 0.5, 0.2)
+HIDDEN = (0.0, 0.1, 0.25, 0.5)
+"""Shares of the overlap users whose target history is hidden; a base share beside them is a further point."""
+HIDE = "split.hide_overlap"
 OBJECTIVES = ("auxiliary", "joint", "thinned")
 SHRINKAGES = (None, 16.0, 4.0, 1.0)
 SAME_TOTAL = ", same total"
@@ -110,6 +113,9 @@ def points_of(name: str, base: Steps, pair: Pair) -> tuple[Point, ...]:
         return tuple(Point(f"{n} user{'s' * (n > 1)} at least", {"sample.min_support": n}) for n in SUPPORTS)
     if name == "overlap":
         return tuple(Point(f"{100 * share:g} % linked", linked=share) for share in LINKED)
+    if name == "hide_overlap":
+        shares = sorted({*HIDDEN, base.split.hide_overlap})
+        return tuple(Point(f"{100 * share:g} % hidden", {HIDE: share}) for share in shares)
     if name == "objective":
         return tuple(Point(objective, {"train.objective": objective}) for objective in OBJECTIVES)
     return tuple(Point("none" if k is None else f"κ {k:g}", {"train.shrinkage": k}) for k in SHRINKAGES)
@@ -126,7 +132,7 @@ def contrasts_of(name: str, labels: Sequence[str]) -> list[tuple[str, str]]:
         return [(labels[0], labels[1])]
     if name == "objective":
         return [(labels[0], other) for other in labels[1:]]
-    return [] if name == "weight" else [(label, labels[0]) for label in labels[1:]]
+    return [] if name in ("weight", "hide_overlap") else [(label, labels[0]) for label in labels[1:]]
 
 
 def linked_fold(fold: Fold, overlap: Codes, share: float, seed: int) -> Fold:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from scalr.studies.results import compare_arms, means, over_seeds
 from scalr.studies.sweeps.claims import CLAIMS, RULE, claim_finding, contrast, is_monotone
 from scalr.studies.sweeps.points import (
     DRAWS,
-    LINKED,
+    HIDE,
     NAMES,
     SAME_TOTAL,
     Point,
@@ -46,6 +46,7 @@ class PointFit:
     steps: Steps = field(compare=False)
     same_total: bool
     linked: float
+    hidden: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,14 +78,15 @@ class Sweeps:
         choice: What the validation periods chose; its `steps` are the base settings.
         fold: The first seed's test fold.
         base: Runs with the base settings, one per seed.
-        real_only: Runs with real events alone, one per seed.
+        real_only: By share of the overlap users whose target history is hidden, runs with real events alone, one per
+            seed.
         points: By sweep, its points, each with one run per seed.
     """
 
     choice: Choice
     fold: Fold
     base: tuple[SweepRun, ...]
-    real_only: tuple[SweepRun, ...]
+    real_only: Mapping[float, tuple[SweepRun, ...]]
     points: Mapping[str, tuple[tuple[Point, tuple[SweepRun, ...]], ...]]
 
     def to_json(self) -> dict[str, Any]:
@@ -92,17 +94,18 @@ class Sweeps:
         return {
             "schema": SWEEPS_SCHEMA,
             "protocol": self._protocol(),
-            "real_only": _metrics(self.real_only),
+            "real_only": _metrics(self.real_only[self.choice.steps.split.hide_overlap]),
             "sweeps": {name: self._sweep(name) for name in self.points},
         }
 
     def _protocol(self) -> dict[str, Any]:
         steps = self.choice.steps
-        seeds = list(range(steps.seed, steps.seed + len(self.real_only)))
+        seeds = list(range(steps.seed, steps.seed + len(self.base)))
         return {
             **judging_protocol(self.fold, steps, seeds),
             "tuning": "settings of training as real events alone chose them on validation periods, for all points; "
-            "passes chosen by each point and seed there; nothing else is tuned per point; no gate",
+            "passes chosen by each point and seed there; nothing else is tuned per point, also where a "
+            "point hides other users; no gate",
             "finding": RULE,
             "same_total": "total training weight of the synthetic events as with the base settings",
             "base": steps.model_dump(mode="json", exclude={"seed", "study"}),
@@ -111,7 +114,6 @@ class Sweeps:
     def _sweep(self, name: str) -> dict[str, Any]:
         points = {point.label: (point, runs) for point, runs in self.points[name]}
         evaluations = {label: [run.evaluation for run in runs] for label, (_, runs) in points.items()}
-        real = [run.evaluation for run in self.real_only]
         content: dict[str, Any] = {
             "points": [
                 {
@@ -120,7 +122,8 @@ class Sweeps:
                     "base": runs is self.base,
                     **_facts(runs),
                     "metrics": _metrics(runs),
-                    "comparison": _comparison(evaluations[label], real),
+                    "comparison": _comparison(evaluations[label], [one.evaluation for one in self._baseline(point)]),
+                    **(self._own_fold(point) if HIDE in point.changes else {}),
                 }
                 for label, (point, runs) in points.items()
             ],
@@ -140,6 +143,16 @@ class Sweeps:
         outcome, sentence = claim_finding(name, content)
         return {**content, "claim": CLAIMS[name], "outcome": outcome, "finding": sentence}
 
+    def _baseline(self, point: Point) -> tuple[SweepRun, ...]:
+        """Return the runs of real events alone on the folds of a point."""
+        return self.real_only[point.changes.get(HIDE, self.choice.steps.split.hide_overlap)]
+
+    def _own_fold(self, point: Point) -> dict[str, Any]:
+        """Return what a point with folds of its own adds: real events alone there, and judged users by segment."""
+        real = self._baseline(point)
+        users = {segment: [run.evaluation.users[segment] for run in real] for segment in real[0].evaluation.users}
+        return {"real_only": _metrics(real), "judged_users": users}
+
 
 def sweep(
     pair: Pair,
@@ -154,7 +167,8 @@ def sweep(
 
     As in a study, validation periods choose the training settings (and with the translator `auto` all others); these
     are the base settings. Real events alone train once per seed, and points with equal settings train once. At λ = 0
-    the training settings are those of real events alone, so that the point equals the baseline bit for bit.
+    the training settings are those of real events alone, so that the point equals the baseline bit for bit. A point
+    that hides the target history of other users has folds of its own, and real events alone train on these too.
 
     Args:
         pair: The whole logs.
@@ -180,35 +194,49 @@ def sweep(
     points = {name: points_of(name, choice.steps, pair) for name in names}
     fits = {name: [_fit(point, choice) for point in of_sweep] for name, of_sweep in points.items()}
     distinct = list(dict.fromkeys((base, *(fit for of_sweep in fits.values() for fit in of_sweep))))
-    advance = board.stage("sweeping", 2 * len(seeds) * (len(distinct) + 1), "fits")
-    runs: dict[PointFit | None, list[SweepRun]] = {fit: [] for fit in (None, *distinct)}
+    shares = list(dict.fromkeys(fit.hidden for fit in distinct))  # the base share first
+    advance = board.stage("sweeping", 2 * len(seeds) * (len(distinct) + len(shares)), "fits")
+    runs: dict[PointFit, list[SweepRun]] = {fit: [] for fit in distinct}
+    real_only: dict[float, list[SweepRun]] = {share: [] for share in shares}
     first: Fold | None = None
-    for seed in seeds:
-        folds = split(pair, steps.split, seed)
+    for seed, share in product(seeds, shares):
+        folds = split(pair, choice.steps.changed({HIDE: share}).split, seed)
         first = first or folds.test
+        own = (None, *(fit for fit in distinct if fit.hidden == share))
+        linked = {fit.linked for fit in own if fit is not None}
         validation, test = (
-            _FoldFits(pair, fold, seed, choice, threads, advance) for fold in (folds.validation, folds.test)
+            _FoldFits(fold, seed, choice, _linked(pair, fold, linked, seed), threads, advance)
+            for fold in (folds.validation, folds.test)
         )
-        epochs = validation.each(runs, validation.epochs)
-        for fit, judged in test.each(runs, partial(test.run, epochs)).items():
-            runs[fit].append(judged)
+        epochs = validation.each(own, validation.epochs)
+        for fit, judged in test.each(own, partial(test.run, epochs)).items():
+            (real_only[share] if fit is None else runs[fit]).append(judged)
     assert first is not None  # seeds >= 1
     done = {fit: tuple(per_seed) for fit, per_seed in runs.items()}
     by_sweep = {name: tuple((p, done[f]) for p, f in zip(points[name], fits[name], strict=True)) for name in names}
-    return Sweeps(choice, first, done[base], done[None], by_sweep)
+    return Sweeps(choice, first, done[base], {share: tuple(own) for share, own in real_only.items()}, by_sweep)
+
+
+def _linked(pair: Pair, fold: Fold, shares: Iterable[float], seed: int) -> dict[float, Fold]:
+    """Return the fold by share of the overlap users who are linked, for the shares below 1."""
+    return {share: linked_fold(fold, pair.overlap_users, share, seed) for share in shares if share < 1}
 
 
 class _FoldFits:
     """Trains and judges the fits of one fold and seed; threads may share it."""
 
     def __init__(
-        self, pair: Pair, fold: Fold, seed: int, choice: Choice, threads: int, advance: Callable[[int], None]
+        self,
+        fold: Fold,
+        seed: int,
+        choice: Choice,
+        linked: Mapping[float, Fold],
+        threads: int,
+        advance: Callable[[int], None],
     ) -> None:
         self._fold, self._seed, self._choice, self._threads, self._advance = fold, seed, choice, threads, advance
         whole = Synthesis(fold, seed, threads=threads)
         self._base_total = self._total(whole.scalr(choice.steps), choice.steps)
-        overlap = pair.overlap_users
-        linked = {share: linked_fold(fold, overlap, share, seed) for share in LINKED if share < 1}
         self._synthesis = {1.0: whole} | {share: Synthesis(one, seed) for share, one in linked.items()}
 
     def each(
@@ -264,7 +292,7 @@ def _fit(point: Point, choice: Choice) -> PointFit:
         baseline = choice.of("real_only").train.model_copy(update={"synthetic_weight": 0.0})
         steps = steps.model_copy(update={"train": baseline})
     key = _digests(steps)
-    return PointFit(key, steps, point.same_total and key != _digests(base), point.linked)
+    return PointFit(key, steps, point.same_total and key != _digests(base), point.linked, steps.split.hide_overlap)
 
 
 def _digests(steps: Steps) -> tuple[str, ...]:
