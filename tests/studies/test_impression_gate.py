@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.studies.test_impressions import QUICK, impression_world
 
-from scalr.evaluation.folds import impression_folds
+from scalr.evaluation.folds import SEGMENTS, impression_folds
 from scalr.evaluation.judging import Judgement, judge
 from scalr.foundation.checkpoints import Checkpoints
 from scalr.foundation.config import Steps
@@ -126,7 +126,7 @@ def test_a_study_whose_gate_is_closed_gives_real_events_alone_bit_for_bit() -> N
         assert not np.array_equal(study.ungated[0].probabilities[method], real)
     assert content["segments"]["scalr"] == content["segments"]["real_only"]
     without = [one for one in content["without_gate"] if one["metric"] == "normalized_entropy"]
-    assert {one["segment"] for one in without} == {"all", "warm", "cold"}
+    assert {one["segment"] for one in without} == set(SEGMENTS)
     assert all(one["relative_change"] != 0 for one in without)
     found = impression_finding(content)
     assert found.tone == "no_gain"
