@@ -15,7 +15,8 @@ KILLS ?= 60
 MINUTES ?= 20
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$name" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
-TESTS = $(BIN)/python -m pytest -n auto
+# Each worker starts with tests that stand together, so that a compiled kernel or a shared world is made by one worker.
+TESTS = $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-extras browser trust compat check format bench clean

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,8 +59,10 @@ HEAVY = {*MODELS, "pyspark", "altair", "pandas", "polars", "numba", "duckdb", "p
 HEAVY_FOR_THE_COMMAND = {*MODELS, "pyspark", "altair", "vl_convert", "pandas", "polars"}
 
 
-IMPORTS = {module: structure.imports_of(module) for module in structure.files() if module != "scalr"}
-"""Modules of scalr that each module imports anywhere: at the top, inside functions or for types only."""
+@cache
+def imports() -> dict[str, set[str]]:
+    """Modules of scalr that each module imports anywhere: at the top, inside functions or for types only."""
+    return {module: structure.imports_of(module) for module in structure.files() if module != "scalr"}
 
 
 def test_the_top_holds_wings_and_entry_files_only() -> None:
@@ -70,32 +73,34 @@ def test_the_top_holds_wings_and_entry_files_only() -> None:
 def test_wings_import_what_the_rule_allows() -> None:
     crossing = {
         (structure.wing_of(module), structure.wing_of(target))
-        for module in IMPORTS
-        for target in IMPORTS[module]
+        for module in imports()
+        for target in imports()[module]
         if structure.wing_of(module) and structure.wing_of(module) != structure.wing_of(target)
     }
     assert {(a, b) for a, b in crossing if b not in MAY_IMPORT[a]} == set()
 
 
 def test_the_rule_allows_nothing_that_is_not_used() -> None:
-    used = {(structure.wing_of(module), structure.wing_of(target)) for module in IMPORTS for target in IMPORTS[module]}
+    used = {
+        (structure.wing_of(module), structure.wing_of(target)) for module in imports() for target in imports()[module]
+    }
     assert {(wing, other) for wing, others in MAY_IMPORT.items() for other in others} - used == set()
 
 
 def test_wings_are_imported_through_their_faces() -> None:
     past = {
         (module, target)
-        for module in IMPORTS
-        for target in IMPORTS[module]
+        for module in imports()
+        for target in imports()[module]
         if structure.wing_of(module) != structure.wing_of(target) and target.count(".") > 1
     }
     assert past == set()
 
 
 def test_nothing_inside_imports_its_own_face_or_the_package() -> None:
-    own = {(module, f"scalr.{structure.wing_of(module)}") for module in IMPORTS if structure.wing_of(module)}
-    assert {(module, face) for module, face in own if face in IMPORTS[module] and face != "scalr.cli"} == set()
-    assert {module for module in IMPORTS if "scalr" in IMPORTS[module]} == set()
+    own = {(module, f"scalr.{structure.wing_of(module)}") for module in imports() if structure.wing_of(module)}
+    assert {(module, face) for module, face in own if face in imports()[module] and face != "scalr.cli"} == set()
+    assert {module for module in imports() if "scalr" in imports()[module]} == set()
 
 
 def folder_of(module: str) -> str:
@@ -106,7 +111,7 @@ def folder_of(module: str) -> str:
 def test_folders_inside_a_wing_have_an_order() -> None:
     backwards = set()
     for parent, order in SUBFOLDERS.items():
-        for module, targets in IMPORTS.items():
+        for module, targets in imports().items():
             for target in targets:
                 places = [place_in(parent, order, one) for one in (module, target)]
                 if None not in places and places[0] < places[1]:
@@ -129,7 +134,7 @@ def test_every_folder_inside_a_wing_is_in_the_order() -> None:
 
 
 def test_local_and_spark_do_not_meet() -> None:
-    pairs = {(folder_of(a)[:13], folder_of(b)[:13]) for a in IMPORTS for b in IMPORTS[a]}
+    pairs = {(folder_of(a)[:13], folder_of(b)[:13]) for a in imports() for b in imports()[a]}
     assert {(a.rstrip("."), b.rstrip(".")) for a, b in pairs} & {
         (a[:13].rstrip("."), b[:13].rstrip(".")) for a, b in APART
     } == set()
@@ -181,10 +186,10 @@ def test_three_files_from_a_public_function_to_its_loop(function: str, chain: tu
     assert getattr(scalr, function).__module__ == files[0]
     for file, following in pairwise(files):
         family = following.rpartition(".")[0]
-        near = {file, *IMPORTS[file]}  # the family, its protocol, or the face that hands it out
+        near = {file, *imports()[file]}  # the family, its protocol, or the face that hands it out
         knows_family = any(family in (one, one.rpartition(".")[0]) for one in near)
         knows_family |= f"scalr.{structure.wing_of(family)}" in near
-        assert following in IMPORTS[file] or (knows_family and following in IMPORTS[family]), (file, following)
+        assert following in imports()[file] or (knows_family and following in imports()[family]), (file, following)
     assert ".kernels." in files[-1]
 
 

@@ -1,6 +1,6 @@
 """Generate again and again in one process, under caps of memory; print what each round left behind, as JSON lines.
 
-Arguments: a folder with logs, a folder to work in, minutes.
+Arguments: a folder with logs, a folder to work in, minutes; without minutes, kernels are only compiled.
 """
 
 import json
@@ -54,19 +54,25 @@ def soak(logs: Path, folder: Path, minutes: float) -> None:
     print(json.dumps({"seconds": time.monotonic() - began, "peak": peak_rss_bytes()}), flush=True)
 
 
-def compiled(logs: Path, folder: Path) -> None:
-    """Compile the kernels in another process, where they were not yet: compiling takes a gigabyte of its own."""
+def compile_all(logs: Path, folder: Path) -> None:
+    """Run each variant once, so that its kernels are compiled and cached."""
     job = ("generate", "-s", str(logs / "source.parquet"), "-t", str(logs / "target.parquet"), "--quiet")
     for number, variant in enumerate(VARIANTS):
         room = [one for one in variant if one not in ("--memory-limit", "1500MB")]
         out = folder / f"compiled-{number}"
-        subprocess.run([sys.executable, "-m", "scalr", *job, *room, "--out", str(out)], check=True)
+        code = main([*job, *room, "--out", str(out)])
+        if code:
+            sys.exit(code)
         shutil.rmtree(out)
 
 
 if __name__ == "__main__":
-    compiled(Path(sys.argv[1]), Path(sys.argv[2]))
-    stream.PART_DRAWS, narrowing.COMPARED_ROWS = 20_000, 30_000
     scalr.report.drawing.charts_available = lambda: False
+    if len(sys.argv) < 4:
+        compile_all(Path(sys.argv[1]), Path(sys.argv[2]))
+        sys.exit()
+    # Compiling takes a gigabyte of its own, so another process does it.
+    subprocess.run([sys.executable, __file__, *sys.argv[1:3]], check=True)
+    stream.PART_DRAWS, narrowing.COMPARED_ROWS = 20_000, 30_000
     resource.setrlimit(resource.RLIMIT_DATA, (CAP, CAP))
     soak(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

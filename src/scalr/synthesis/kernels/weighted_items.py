@@ -141,24 +141,10 @@ def _propose(cumulative: Floats, guide: Codes, n: Any, left: Any) -> Any:
 
 
 @njit(inline="always")
-def _own_free_weight(workspace: Workspace, k: int, stamp: Any) -> Any:
+def _own_free_weight(distinct: Codes, tally: Codes, table: Floats, k: int, stamp: Any) -> Any:
     """Return the weight of distinct item `k` without the user whose items have the stamp."""
-    i = U32(workspace.distinct[k])
-    return workspace.table[workspace.tally[i, 0] - np.int32(workspace.tally[i, 1] == stamp)]
-
-
-@njit(nogil=True)
-def _scan(workspace: Workspace, stamp: Any, left: float) -> Any:
-    """Return the item at which cumulative weights without the stamped user exceed `left`, or `NO_ITEM`."""
-    item = np.int32(NO_ITEM)
-    for k in range(workspace.state[N_DISTINCT]):
-        weight = _own_free_weight(workspace, k, stamp)
-        if weight > 0.0:
-            item = workspace.distinct[k]
-            left -= weight
-            if left < 0.0:
-                break
-    return item
+    i = U32(distinct[k])
+    return table[tally[i, 0] - np.int32(tally[i, 1] == stamp)]
 
 
 @njit(nogil=True)
@@ -167,7 +153,9 @@ def _draw_rejected(workspace: Workspace, key: Any, stamp: Any, item: Codes) -> N
 
     After `REJECTIONS` proposals one scan over all items draws from the same distribution exactly.
     """
+    # Arrays, not fields of the workspace: in a loop, each access to a field would count a reference.
     distinct, cumulative, guide = workspace.distinct, workspace.cumulative, workspace.spare
+    tally, table = workspace.tally, workspace.table
     n, total = workspace.state[N_DISTINCT], -1.0  # below 0: not computed yet
     for d in range(item.shape[0]):
         if item[d] != REJECTED:
@@ -179,16 +167,24 @@ def _draw_rejected(workspace: Workspace, key: Any, stamp: Any, item: Codes) -> N
             if total < 0.0 and (attempt * LONG >= n or attempt == REJECTIONS):
                 total = 0.0
                 for k in range(n):
-                    total += _own_free_weight(workspace, k, stamp)
+                    total += _own_free_weight(distinct, tally, table, k, stamp)
             if total == 0.0 or attempt == REJECTIONS:
                 break
             k = _propose(cumulative, guide, n, unit(key, counter + U64(2 * attempt)))
             weight = cumulative[k] - (cumulative[k - 1] if k > 0 else 0.0)
-            if unit(key, counter + U64(2 * attempt + 1)) * weight < _own_free_weight(workspace, k, stamp):
+            wanted = _own_free_weight(distinct, tally, table, k, stamp)
+            if unit(key, counter + U64(2 * attempt + 1)) * weight < wanted:
                 item[d] = distinct[k]
         if item[d] == REJECTED:
+            item[d] = NO_ITEM
             left = unit(key, counter + U64(2 * REJECTIONS)) * total
-            item[d] = _scan(workspace, stamp, left) if total > 0.0 else np.int32(NO_ITEM)
+            for k in range(n if total > 0.0 else 0):  # the item at which cumulative weights exceed `left`
+                weight = _own_free_weight(distinct, tally, table, k, stamp)
+                if weight > 0.0:
+                    item[d] = distinct[k]
+                    left -= weight
+                    if left < 0.0:
+                        break
 
 
 @njit(inline="always")
