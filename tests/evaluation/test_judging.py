@@ -10,7 +10,7 @@ from tests.learning import folds, grouped_pair, with_newcomers
 from scalr import evaluate as public_evaluate
 from scalr.evaluation.folds import SEGMENTS
 from scalr.evaluation.judging import evaluate, metric_names
-from scalr.evaluation.metrics.predictive import judged_rows, normalized_entropy
+from scalr.evaluation.metrics.predictive import labelled_rows, normalized_entropy
 from scalr.evaluation.training import train
 from scalr.foundation.config import EvaluateSettings, TrainSettings
 from scalr.foundation.errors import LeakError, SchemaError
@@ -78,7 +78,7 @@ def test_ranking_agrees_with_sorting_every_user(fold):
 def test_predictive_metrics_use_the_segment_s_own_rows(fold):
     model = table(fold)
     found = evaluate(model, fold, EvaluateSettings(negatives=3), seed=5)
-    rows = judged_rows(fold, 3, seed=5)
+    rows = labelled_rows(fold, 3, seed=5)
     probabilities, cold = model.score(rows.user, rows.item), fold.is_cold(rows.user)
     natural = np.isin(rows.user, np.setdiff1d(rows.user, fold.seen.user))
     assert 0 < natural.sum() < cold.sum()

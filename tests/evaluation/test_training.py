@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.learning import folds, grouped_pair, synthetic_for
 
-from scalr.evaluation.metrics.predictive import judged_rows, normalized_entropy
+from scalr.evaluation.metrics.predictive import labelled_rows, normalized_entropy
 from scalr.evaluation.training import ExtraReal, examples_of, fading, interactions, train
 from scalr.foundation import rng
 from scalr.foundation.config import TrainSettings
@@ -147,7 +147,7 @@ def test_early_stopping_keeps_the_best_pass(split):
     assert trained.epochs == int(np.argmin(losses)) + 1
     assert len(losses) == trained.epochs + 2 < 40
     assert calls == list(enumerate(losses, start=1))
-    rows = judged_rows(split.validation, settings.negatives, seed=1)
+    rows = labelled_rows(split.validation, settings.negatives, seed=1)
     again = train(split.validation, None, settings, seed=1, epochs=trained.epochs)
     assert same(trained, again)
     assert again.validation_losses == ()

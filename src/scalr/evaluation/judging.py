@@ -97,7 +97,7 @@ def evaluate(model: Model, fold: Fold, settings: EvaluateSettings | None = None,
     """Compute predictive and ranking metrics on a fold's judged pairs, for all users and each of `SEGMENTS`.
 
     Predictive metrics use each judged pair with uniform negatives from the items of the catalogue that the user is not
-    known to like (`predictive.judged_rows`), which are the same for every model of a seed. Ranking metrics rank the
+    known to like (`predictive.labelled_rows`), which are the same for every model of a seed. Ranking metrics rank the
     whole catalogue without the items that the user had before the period (hidden events included, since only new pairs
     are judged) and average over at most `ranked_users` users. A user is cold without a target event that may be fitted,
     and naturally cold without one before the period, hidden events included.
@@ -172,7 +172,7 @@ class _Judged:
     def from_model(cls, model: Model, fold: Fold, settings: EvaluateSettings, seed: int) -> _Judged:
         """Score the labelled rows and rank the catalogue for the ranked users."""
         users, place, n_pairs = np.unique(fold.user, return_inverse=True, return_counts=True)
-        rows = predictive.judged_rows(fold, settings.negatives, seed)
+        rows = predictive.labelled_rows(fold, settings.negatives, seed)
         is_ranked = _ranked(fold.pair.target.users.keys[users], settings.ranked_users)
         empty = np.empty((0, settings.top), np.int32)
         lists = np.concatenate([empty, *_top_lists(model, fold, users[is_ranked], settings.top)])

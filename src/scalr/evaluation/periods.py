@@ -180,10 +180,7 @@ def _shares_from_end(settings: SplitSettings, lengths: Sequence[float]) -> list[
 
 def _edges(settings: SplitSettings, lengths: Sequence[float]) -> tuple[float, ...]:
     """Return the lower edges of the periods of a random split, ascending; see `periods_of`."""
-    edges = [1 - settings.test_share]
-    for length in lengths:
-        edges.insert(0, edges[0] - length)
-    return tuple(edges)
+    return tuple(1 - share for share in _shares_from_end(settings, lengths))
 
 
 def _places(target: EventLog) -> Floats:

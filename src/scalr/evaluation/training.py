@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalr.evaluation.folds import Fold
-from scalr.evaluation.metrics.predictive import judged_rows, normalized_entropy
+from scalr.evaluation.metrics.predictive import labelled_rows, normalized_entropy
 from scalr.evaluation.models import Examples, Model, get_model, settled
 from scalr.evaluation.models.features import item_features
 from scalr.foundation import (
@@ -270,7 +270,7 @@ def _best(
             expected="at least one new pair in the judged period",
             fix="set the number of epochs, or use a larger --test-share",
         )
-    rows = judged_rows(fold, settings.negatives, seed)
+    rows = labelled_rows(fold, settings.negatives, seed)
     losses: list[float] = []
     best, best_epoch = None, 0
     settings = settled(settings)

@@ -13,7 +13,7 @@ from tests.learning import folds, grouped_pair
 from scalr.evaluation.metrics.predictive import (
     auc,
     calibration_ratio,
-    judged_rows,
+    labelled_rows,
     log_loss,
     normalized_entropy,
     row_losses,
@@ -82,12 +82,12 @@ def test_one_class_nan_and_wrong_shapes_are_refused():
 
 def test_judged_rows_are_the_judged_pairs_with_negatives_of_the_catalogue():
     fold = folds().test
-    rows = judged_rows(fold, 3, seed=1)
+    rows = labelled_rows(fold, 3, seed=1)
     np.testing.assert_array_equal(rows.label, np.tile([1, 0, 0, 0], len(fold.user)))
     np.testing.assert_array_equal(rows.user, np.repeat(fold.user, 4))
     np.testing.assert_array_equal(rows.item[::4], fold.item)
     assert np.isin(rows.item, catalogue_of(fold.pair.target)).all()
-    other = judged_rows(fold, 3, seed=2).item
+    other = labelled_rows(fold, 3, seed=2).item
     assert (other[rows.label == 0] != rows.item[rows.label == 0]).mean() > 0.9
 
 
@@ -109,7 +109,7 @@ def small_fold(seed, *, labels=False, items=12):
 @given(st.integers(0, 10**6), st.integers(1, 9), st.booleans())
 def test_no_negative_is_known_to_be_liked_and_each_is_the_chosen_one_of_the_others(seed, negatives, labels):
     fold = small_fold(seed, labels=labels)
-    rows, catalogue = judged_rows(fold, negatives, seed), catalogue_of(fold.pair.target)
+    rows, catalogue = labelled_rows(fold, negatives, seed), catalogue_of(fold.pair.target)
     for place, user in enumerate(fold.user):
         drawn = rows.item.reshape(-1, negatives + 1)[place, 1:]
         known = known_to_be_liked(fold, user)
@@ -124,7 +124,7 @@ def test_no_negative_is_known_to_be_liked_and_each_is_the_chosen_one_of_the_othe
 
 def test_hidden_events_before_the_period_and_other_judged_pairs_are_known():
     fold = folds(grouped_pair(events=6000), hide=0.9).test
-    rows = judged_rows(fold, 20, seed=1)
+    rows = labelled_rows(fold, 20, seed=1)
     n_items = len(fold.pair.target.items)
     cells = rows.user[rows.label == 0].astype(np.int64) * n_items + rows.item[rows.label == 0]
     hidden = fold.seen.take(fold.is_cold(fold.seen.user))
@@ -136,7 +136,7 @@ def test_hidden_events_before_the_period_and_other_judged_pairs_are_known():
 
 def test_labels_of_zero_do_not_make_an_item_known():
     fold = small_fold(3, labels=True)
-    rows = judged_rows(fold, 50, seed=1)
+    rows = labelled_rows(fold, 50, seed=1)
     negative = fold.seen.take(fold.seen.label == 0)
     drawn = set(zip(rows.user[rows.label == 0].tolist(), rows.item[rows.label == 0].tolist(), strict=True))
     assert drawn & set(zip(negative.user.tolist(), negative.item.tolist(), strict=True))
@@ -148,7 +148,7 @@ def test_a_user_who_likes_the_whole_catalogue_has_negatives_of_the_whole_catalog
     everything = np.concatenate([fold.seen.item, catalogue])
     of_user = np.concatenate([fold.seen.user, np.full(len(catalogue), user, np.int32)])
     seen = EventLog("target", fold.seen.users, fold.seen.items, of_user, everything)
-    rows, before = judged_rows(replace(fold, seen=seen), 999, seed=1), judged_rows(fold, 999, seed=1)
+    rows, before = labelled_rows(replace(fold, seen=seen), 999, seed=1), labelled_rows(fold, 999, seed=1)
     drawn = rows.item[(rows.user == user) & (rows.label == 0)]
     assert set(drawn.tolist()) == set(catalogue.tolist())
     np.testing.assert_array_equal(rows.item[rows.user != user], before.item[before.user != user])
@@ -157,10 +157,10 @@ def test_a_user_who_likes_the_whole_catalogue_has_negatives_of_the_whole_catalog
 def test_negatives_do_not_depend_on_the_order_of_rows_or_on_other_users():
     fold = folds().test
     width, shuffled = 4, np.random.default_rng(0).permutation(len(fold.seen))
-    whole = judged_rows(fold, 3, seed=1).item.reshape(-1, width)
+    whole = labelled_rows(fold, 3, seed=1).item.reshape(-1, width)
     chosen = np.flatnonzero(fold.user % 3 == 0)[::-1]
     part = replace(fold, user=fold.user[chosen], item=fold.item[chosen], seen=fold.seen.take(shuffled))
-    np.testing.assert_array_equal(judged_rows(part, 3, seed=1).item.reshape(-1, width), whole[chosen])
+    np.testing.assert_array_equal(labelled_rows(part, 3, seed=1).item.reshape(-1, width), whole[chosen])
 
 
 def test_negatives_are_uniform_over_the_other_items():
@@ -169,7 +169,7 @@ def test_negatives_are_uniform_over_the_other_items():
 
     fold = folds(grouped_pair(events=6000)).test
     catalogue = catalogue_of(fold.pair.target)
-    rows = judged_rows(fold, 20, seed=1)
+    rows = labelled_rows(fold, 20, seed=1)
     count = np.bincount(np.searchsorted(catalogue, rows.item[rows.label == 0]), minlength=len(catalogue))
     expected = np.zeros(len(catalogue))
     for user, pairs in zip(*np.unique(fold.user, return_counts=True), strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.learning import folds, grouped_pair, synthetic_for
 
-from scalr.evaluation.metrics.predictive import calibration_ratio, judged_rows
+from scalr.evaluation.metrics.predictive import calibration_ratio, labelled_rows
 from scalr.evaluation.models import als
 from scalr.evaluation.training import examples_of, train
 from scalr.foundation.config import TrainSettings
@@ -70,7 +70,7 @@ def test_groups_are_learnt_calibrated_and_a_world_without_any_teaches_nothing():
     learnt_fold, null_fold = (folds(grouped_pair(focus=focus)).validation for focus in (0.9, 0.0))
     trained = train(learnt_fold, None, SETTINGS)
     assert min(trained.validation_losses) < 0.95
-    rows = judged_rows(learnt_fold, 4, 0)
+    rows = labelled_rows(learnt_fold, 4, 0)
     assert 0.7 < calibration_ratio(rows.label, trained.model.score(rows.user, rows.item)) < 1.4
     assert min(train(null_fold, None, SETTINGS).validation_losses) > 0.985
 

@@ -29,7 +29,7 @@ class JudgedRows:
     label: npt.NDArray[np.int8]
 
 
-def judged_rows(fold: Fold, negatives: int, seed: int) -> JudgedRows:
+def labelled_rows(fold: Fold, negatives: int, seed: int) -> JudgedRows:
     """Return the judged pairs of a fold, each with negatives from the catalogue that its user is not known to like.
 
     The negatives of a pair are uniform draws, with repetition, from the items of the catalogue without those of which
