@@ -74,8 +74,9 @@ def test_seconds_since_each_users_first_event_are_an_own_order():
     )
 
 
-def test_a_counter_over_all_events_orders_them_all():
-    user, _, is_target = histories(lengths(200))
+@pytest.mark.parametrize("n", [2, 4, 200])
+def test_a_counter_over_all_events_orders_them_all(n):
+    user, _, is_target = histories(lengths(n, low=40))
     arrival = np.random.default_rng(7).permutation(len(user))
     assert recognise_order(pair_of(user, arrival, is_target)) is None
     assert recognise_order(pair_of(user, np.arange(len(user)), is_target)) is None, "also if the log is sorted by user"
@@ -101,6 +102,14 @@ def test_days_weeks_and_months_of_all_users_are_no_own_order(n_users, span, one_
         user, day, is_target = user[keep], day[keep], is_target[keep]
         is_target[:2] = True, False
     assert recognise_order(pair_of(user, day, is_target)) is None
+
+
+def test_one_row_per_user_and_day_over_years_is_no_own_order():
+    random = np.random.default_rng(9)
+    user = np.repeat(np.arange(200), 60)
+    day = np.concatenate([np.sort(random.permutation(700)[:60]) for _ in range(200)])
+    day[::60] = random.integers(0, 7, 200)  # all users join in the first week
+    assert recognise_order(pair_of(user, day, random.random(len(user)) < 0.5)) is None
 
 
 def test_one_user_has_no_own_order():
