@@ -7,7 +7,7 @@ import pytest
 from tests.evaluation.test_own_split import own_tables
 
 QUICK = ["--seeds", 1, "--baseline-trials", 0, "--hide-overlap", 0.3]
-NO_TIME = "This is no split by time"
+NO_TIME = "This is not a split by time"
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ class SplitSettings(Settings):
     `random` by pairs of user and item; `auto` is `per_user` where the time column orders the events of each user only,
     and `time` otherwise.
 
-    A split per user is no split by time: training uses events of other users that may be later than the evaluated ones.
-    `random` is for logs without times. See docs/splits.md."""
+    A split per user is not a split by time: training uses events of other users that may be later than the evaluated
+    ones. `random` is for logs without times. See docs/splits.md."""
     test_share: Annotated[OpenShare, Option("--test-share")] = 0.2
     """Share of the target events, the latest, in the test period.
 

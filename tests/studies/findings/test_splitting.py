@@ -1,4 +1,4 @@
-"""Every page and command says which split is no split by time."""
+"""Every page and command says which split is not a split by time."""
 
 import pytest
 
@@ -15,14 +15,14 @@ def of(by, *, declared, own_order):
     [
         (of("per_user", declared=False, own_order=True), "per user, before each user's own last events, because the"),
         (of("per_user", declared=True, own_order=True), "last events (--split per_user), because the time column"),
-        (of("per_user", declared=True, own_order=False), "last events (--split per_user). This is no split by time"),
+        (of("per_user", declared=True, own_order=False), "last events (--split per_user). This is not a split by time"),
         (of("time", declared=True, own_order=True), "at one number for all users (--split time), although"),
     ],
 )
 def test_what_is_no_split_by_time_is_said(content, words):
     (sentence,) = split_warnings(content)
     assert words in sentence
-    assert "This is no split by time" in sentence
+    assert "This is not a split by time" in sentence
     closed = {"segment": "warm", "open": False}
     row = {"arm": "scalr", "baseline": "real_only", "segment": "all", "metric": "normalized_entropy"}
     study = content | {"comparisons": [row | {"relative_change": 0.0, "interval": [0.0, 0.0]}]}

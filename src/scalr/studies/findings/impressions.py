@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scalr.foundation import Json
 from scalr.studies.findings.gating import gate_of
 from scalr.studies.findings.splitting import split_warnings
-from scalr.studies.findings.wording import count, percent, segment_name
+from scalr.studies.findings.wording import SEGMENT_NAMES, count, percent, segment_name
 
 FEW = 100  # with fewer conversions in the test period, intervals over users are wider than most effects
 
@@ -50,7 +50,7 @@ def impression_finding(study: Json) -> ImpressionFinding:
     sentences = [f"Judged on {judged}: {_in_words(change)}; lower is better."]
     if shuffled is not None:
         sentences.append(f"Against the same events given to other users: {_in_words(shuffled)}.")
-    for segment in ("warm", "cold", "naturally_cold"):
+    for segment in tuple(SEGMENT_NAMES)[1:]:
         of_segment = comparison_of(study, "scalr", "real_only", segment)
         if of_segment is not None:
             sentences.append(f"{segment_name(segment)}: {_in_words(of_segment)}.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from scalr.foundation import Json
 
 _NO_TIME = (
-    "This is no split by time: training uses events of other users that may be later than the evaluated ones, so the "
-    "figures do not measure a prediction of the future."
+    "This is not a split by time: training uses events of other users that may be later than the evaluated ones, so "
+    "the figures do not measure a prediction of the future."
 )
 
 
 def split_warnings(content: Json) -> tuple[str, ...]:
-    """Return a sentence on a split that is no split by time although the logs have a time column; none otherwise.
+    """Return a sentence on a split that is not a split by time although the logs have a time column; none otherwise.
 
     Args:
         content: Content of `study.json`, `evaluation.json` or `sweeps.json`; contents of earlier versions do not state
